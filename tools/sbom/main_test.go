@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	cdx "github.com/CycloneDX/cyclonedx-go"
+)
+
+// build builds a program with dependencies: this one.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "program")
+	if said, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	return program
+}
+
+func TestEveryModuleInTheBinaryIsListed(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	var out bytes.Buffer
+	if err := run([]string{program}, &out); err != nil {
+		t.Fatal(err)
+	}
+	var bom cdx.BOM
+	if err := cdx.NewBOMDecoder(&out, cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	said, err := exec.Command("go", "version", "-m", program).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, match := range regexp.MustCompile(`(?m)^\tdep\t(\S+)\t(\S+)`).FindAllStringSubmatch(string(said), -1) {
+		want[match[1]] = match[2]
+	}
+	if len(want) == 0 {
+		t.Fatal("go version -m lists no module")
+	}
+	for _, component := range *bom.Components {
+		if component.Name == "std" {
+			if !strings.HasPrefix(component.Version, "1.") {
+				t.Errorf("Go's version is %q", component.Version)
+			}
+			continue
+		}
+		if want[component.Name] != component.Version {
+			t.Errorf("%s %s, the binary has %q", component.Name, component.Version, want[component.Name])
+		}
+		delete(want, component.Name)
+	}
+	if len(want) != 0 {
+		t.Errorf("not listed: %v", want)
+	}
+}
+
+func TestTheSameBinaryGivesTheSameDocument(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	var first, second bytes.Buffer
+	for _, out := range []*bytes.Buffer{&first, &second} {
+		if err := run([]string{program}, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(first.Bytes(), second.Bytes()) {
+		t.Error("two documents differ")
+	}
+}
+
+func TestAFileThatIsNoGoProgramIsRefused(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := run([]string{"main.go"}, &out); err == nil || out.Len() != 0 {
+		t.Errorf("error %v, output %q", err, out.String())
+	}
+}
