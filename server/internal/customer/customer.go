@@ -1,0 +1,114 @@
+// Package customer says who a token is for: the identifiers, the rules that
+// they keep, and which of them an organization signs. It is a leaf: any room
+// may import it, and it imports none.
+package customer
+
+import (
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of the identifiers, in bytes of UTF-8.
+const (
+	MaxExternalIDBytes = 512
+	MaxEmailBytes      = 254
+)
+
+// The fields' names as they stand in the contract, for Violation.Field.
+const (
+	FieldCustomer   = "customer"
+	FieldExternalID = "customer.external_id"
+	FieldEmail      = "customer.email"
+)
+
+// Customer is the person whom a token identifies. An empty identifier is one
+// that was not given. It prints as "[redacted]", because its values are a
+// person's.
+type Customer struct {
+	ExternalID string
+	Email      string
+}
+
+// Format prints "[redacted]" for every verb.
+func (Customer) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
+
+// LogValue returns "[redacted]".
+func (Customer) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// MarshalText returns "[redacted]".
+func (Customer) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// Login returns the identifier that Kustomer uses for c, and its value: the
+// email address when both are there.
+func (c Customer) Login() (Identifier, string) {
+	switch {
+	case c.Email != "":
+		return Email, c.Email
+	case c.ExternalID != "":
+		return ExternalID, c.ExternalID
+	default:
+		return Unspecified, ""
+	}
+}
+
+// Violation is one broken rule. Neither part repeats a value.
+type Violation struct {
+	Field       string // as in the contract, such as "customer.email"
+	Description string // what is wrong and what to send instead
+}
+
+// Check returns the rules that c breaks, at most one a field; none for a good
+// customer.
+func (c Customer) Check() []Violation {
+	if c == (Customer{}) {
+		return []Violation{{FieldCustomer, "must have an external_id, an email, or both"}}
+	}
+	var violations []Violation
+	for _, field := range []struct{ name, problem string }{
+		{FieldExternalID, problem(c.ExternalID, MaxExternalIDBytes)},
+		{FieldEmail, emailProblem(c.Email)},
+	} {
+		if field.problem != "" {
+			violations = append(violations, Violation{field.name, field.problem})
+		}
+	}
+	return violations
+}
+
+func emailProblem(email string) string {
+	if email == "" {
+		return ""
+	}
+	if p := problem(email, MaxEmailBytes); p != "" {
+		return p
+	}
+	// The parser also reads display names, comments and quoted parts; what it
+	// gives back is the same text only for one bare address.
+	address, err := mail.ParseAddress(email)
+	if err != nil || address.Address != email {
+		return "must be one bare address such as ada@example.com, with no display name, comment or angle brackets"
+	}
+	return ""
+}
+
+// isSpace also counts the byte order mark, which JavaScript trims as white space.
+func isSpace(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
+
+func problem(value string, maxBytes int) string {
+	switch {
+	case len(value) > maxBytes:
+		return fmt.Sprintf("must be at most %d bytes of UTF-8", maxBytes)
+	case !utf8.ValidString(value):
+		return "must be valid UTF-8"
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return "must not contain control characters"
+	case strings.TrimFunc(value, isSpace) != value:
+		return "must not begin or end with white space; it is not trimmed, because another string is another person"
+	default:
+		return ""
+	}
+}

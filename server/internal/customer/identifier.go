@@ -1,0 +1,80 @@
+package customer
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Identifier is one of the two ways to say who a customer is.
+type Identifier uint8
+
+// The identifiers.
+const (
+	Unspecified Identifier = iota
+	ExternalID
+	Email
+)
+
+// String returns the identifier's name in audit records and metrics.
+func (i Identifier) String() string {
+	switch i {
+	case ExternalID:
+		return "external_id"
+	case Email:
+		return "email"
+	default:
+		return ""
+	}
+}
+
+// Policy decides which of the given identifiers are signed. The zero value
+// signs them as given.
+type Policy uint8
+
+// The policies, under the names of --identifier-policy.
+const (
+	AsGiven        Policy = iota // as-given: whatever the caller sends
+	OnlyExternalID               // external-id: that one alone; it must be given
+	OnlyEmail                    // email: that one alone; it must be given
+	Exclusive                    // exclusive: either, but both given is refused
+)
+
+var policyNames = [...]string{AsGiven: "as-given", OnlyExternalID: "external-id", OnlyEmail: "email", Exclusive: "exclusive"}
+
+// String returns the policy's name.
+func (p Policy) String() string {
+	if int(p) < len(policyNames) {
+		return policyNames[p]
+	}
+	return fmt.Sprintf("Policy(%d)", p)
+}
+
+// UnmarshalText reads a policy's name.
+func (p *Policy) UnmarshalText(text []byte) error {
+	for i, name := range policyNames {
+		if name == string(text) {
+			*p = Policy(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not one of %s", text, strings.Join(policyNames[:], ", "))
+}
+
+// Apply returns the identifiers of a good customer that are to be signed, or
+// what the policy demands that the customer does not have.
+func (p Policy) Apply(c Customer) (Customer, []Violation) {
+	switch {
+	case p == OnlyExternalID && c.ExternalID == "":
+		return Customer{}, []Violation{{FieldExternalID, "must be given: the identifier policy here is external-id"}}
+	case p == OnlyExternalID:
+		return Customer{ExternalID: c.ExternalID}, nil
+	case p == OnlyEmail && c.Email == "":
+		return Customer{}, []Violation{{FieldEmail, "must be given: the identifier policy here is email"}}
+	case p == OnlyEmail:
+		return Customer{Email: c.Email}, nil
+	case p == Exclusive && c.ExternalID != "" && c.Email != "":
+		return Customer{}, []Violation{{FieldCustomer, "must have external_id or email and not both: the identifier policy here is exclusive"}}
+	default:
+		return c, nil
+	}
+}

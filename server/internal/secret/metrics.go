@@ -1,0 +1,113 @@
+package secret
+
+import (
+	"errors"
+	"io/fs"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+)
+
+// The results of a load, beside the kinds of kustomer.Error.
+const (
+	resultOK         = "ok"
+	resultEmpty      = "empty"
+	resultTooLarge   = "too_large"
+	resultMissing    = "missing"
+	resultUnreadable = "unreadable"
+)
+
+// results count loads by result. The map itself never changes.
+type results struct {
+	counts map[string]*atomic.Uint64
+}
+
+func newResults() *results {
+	counts := make(map[string]*atomic.Uint64)
+	for _, result := range []string{resultOK, resultEmpty, resultTooLarge, resultMissing, resultUnreadable} {
+		counts[result] = new(atomic.Uint64)
+	}
+	for _, kind := range kustomer.Kinds() {
+		counts[string(kind)] = new(atomic.Uint64)
+	}
+	return &results{counts}
+}
+
+func (r *results) count(result string) { r.counts[result].Add(1) }
+
+func resultOf(err error) string {
+	if failure, ok := errors.AsType[*kustomer.Error](err); ok {
+		return string(failure.Kind)
+	}
+	switch {
+	case errors.Is(err, ErrEmpty):
+		return resultEmpty
+	case errors.Is(err, ErrTooLarge):
+		return resultTooLarge
+	case errors.Is(err, fs.ErrNotExist):
+		return resultMissing
+	default:
+		return resultUnreadable
+	}
+}
+
+var (
+	byOrganization = []string{"organization"}
+
+	ageMetric = prometheus.NewDesc("chatidentity_secret_age_seconds",
+		"Seconds since the signing secret was last read from its source.", byOrganization, nil)
+	refreshMetric = prometheus.NewDesc("chatidentity_secret_refresh_total",
+		"Reads of the signing secret from its source, by result; ok or why it failed.", append(byOrganization, "result"), nil)
+	infoMetric = prometheus.NewDesc("chatidentity_secret_info",
+		"1 for the fingerprint of the secret that tokens are signed with.", append(byOrganization, "secret_id"), nil)
+	availableMetric = prometheus.NewDesc("chatidentity_secret_available",
+		"1 while there is a signing secret that is not too old, else 0.", byOrganization, nil)
+	offsetMetric = prometheus.NewDesc("chatidentity_kustomer_clock_offset_seconds",
+		"Kustomer's clock minus ours at the last fresh answer, good to about a second.", byOrganization, nil)
+)
+
+// collector shows stores as they are when it is asked.
+type collector []*Store
+
+// NewCollector returns the metrics of all stores. Two stores of one organization
+// would give the same series twice, which a registry refuses.
+func NewCollector(stores ...*Store) prometheus.Collector { return collector(stores) }
+
+// Describe sends the descriptions of all metrics.
+func (collector) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, description := range []*prometheus.Desc{ageMetric, refreshMetric, infoMetric, availableMetric, offsetMetric} {
+		descriptions <- description
+	}
+}
+
+// Collect sends the metrics.
+func (c collector) Collect(metrics chan<- prometheus.Metric) {
+	for _, store := range c {
+		store.collect(metrics)
+	}
+}
+
+func (s *Store) collect(metrics chan<- prometheus.Metric) {
+	organization := s.options.Organization
+	gauge := func(description *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value, append([]string{organization}, labels...)...)
+	}
+	now := s.now.Load()
+	available := 0.0
+	if current, err := s.Current(); err == nil {
+		available = 1
+		gauge(infoMetric, 1, current.ID)
+	}
+	gauge(availableMetric, available)
+	if now.current.ID != "" && s.plan.interval > 0 {
+		gauge(ageMetric, (s.options.Elapsed() - now.loadedAt).Seconds())
+	}
+	if now.clock.Known {
+		gauge(offsetMetric, now.clock.Offset().Seconds())
+	}
+	for result, count := range s.results.counts {
+		metrics <- prometheus.MustNewConstMetric(refreshMetric, prometheus.CounterValue, float64(count.Load()), organization, result)
+	}
+}

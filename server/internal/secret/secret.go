@@ -1,0 +1,92 @@
+// Package secret holds the current signing secret of each organization, and knows
+// where it comes from: the environment, a file, or Kustomer's API.
+package secret
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+const (
+	// MaxSize bounds a secret, in bytes. Real ones have some dozens.
+	MaxSize = 4096
+	// plausibleSize is the size that an HS256 key should have: RFC 7518, 3.2.
+	plausibleSize = 32
+)
+
+// Secret is one signing secret. Two are equal (==) if they come from the same
+// load, so that a value derived from one may be kept beside it.
+type Secret struct {
+	// Value is the secret. Its UTF-8 bytes are the HMAC key as they stand.
+	Value sensitive.String
+	// ID is a short one-way fingerprint: 12 hexadecimal digits, the same for the
+	// same secret everywhere. It may be logged.
+	ID string
+}
+
+const (
+	fingerprintLabel      = "chatidentity secret id v1"
+	fingerprintIterations = 10_000
+	fingerprintSize       = 6 // bytes
+)
+
+// New returns the secret with its fingerprint, which costs about 2 ms of CPU.
+//
+// The fingerprint is in audit records, so whoever reads those can try guesses
+// against it. PBKDF2 makes each guess 10,000 times as dear as trying it against a
+// token, which every user of the chat has: the fingerprint is never the easier way
+// in. A secret that cannot be guessed (32 random bytes) needs no such help.
+func New(value sensitive.String) (Secret, error) {
+	if err := check(value); err != nil {
+		return Secret{}, err
+	}
+	id, err := pbkdf2.Key(sha256.New, value.Reveal(), []byte(fingerprintLabel), fingerprintIterations, fingerprintSize)
+	if err != nil {
+		return Secret{}, fmt.Errorf("making the fingerprint of a secret: %w", err)
+	}
+	return Secret{Value: value, ID: hex.EncodeToString(id)}, nil
+}
+
+// Why a value is no secret.
+var (
+	ErrEmpty    = errors.New("the value is empty")
+	ErrTooLarge = errors.New("the value is larger than 4096 bytes")
+)
+
+func check(value sensitive.String) error {
+	switch {
+	case value.IsEmpty():
+		return ErrEmpty
+	case len(value.Reveal()) > MaxSize:
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// Doubts says in a line each what makes it doubtful that the value is the secret
+// that Kustomer has: too short, or not copied exactly. None is proof.
+func Doubts(value sensitive.String) []string {
+	text := value.Reveal()
+	var doubts []string
+	if len(text) < plausibleSize {
+		doubts = append(doubts, fmt.Sprintf("it has fewer than %d bytes, which is too short for HS256 and unlike Kustomer's", plausibleSize))
+	}
+	if text != strings.TrimSpace(text) {
+		doubts = append(doubts, "it begins or ends with white space, which counts as part of it")
+	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, '\ufeff') || strings.IndexFunc(text, unicode.IsControl) >= 0 {
+		doubts = append(doubts, "it holds control characters, a byte order mark or bytes that are not UTF-8")
+	}
+	if strings.HasPrefix(text, "{") {
+		doubts = append(doubts, "it begins with a brace: perhaps it is Kustomer's whole answer and not the secret in it")
+	}
+	return doubts
+}

@@ -1,0 +1,162 @@
+package secret_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+)
+
+// results are what each way of lying counts as.
+var results = map[kustomertest.Behaviour]string{
+	kustomertest.RateLimited:      "rate_limited",
+	kustomertest.RetryAfter:       "rate_limited",
+	kustomertest.ServerError:      "server",
+	kustomertest.Unavailable:      "server",
+	kustomertest.Slow:             "network",
+	kustomertest.SlowBody:         "network",
+	kustomertest.HangUp:           "network",
+	kustomertest.Truncated:        "network",
+	kustomertest.Garbage:          "network",
+	kustomertest.TruncatedJSON:    "answer",
+	kustomertest.HTML:             "answer",
+	kustomertest.Empty:            "answer",
+	kustomertest.EmptySecret:      "answer",
+	kustomertest.Huge:             "answer",
+	kustomertest.WrongType:        "answer",
+	kustomertest.Null:             "answer",
+	kustomertest.NoSecret:         "answer",
+	kustomertest.NotUnicode:       "answer",
+	kustomertest.OtherHost:        "status",
+	kustomertest.RedirectLoop:     "status",
+	kustomertest.LeakyError:       "status",
+	kustomertest.UnexpectedStatus: "status",
+	kustomertest.Refused:          "refused",
+}
+
+// However the vendor fails at start: no secret, the reason in Ready, a count, a
+// warning, nothing leaked, and the secret as soon as the vendor is well.
+func TestAVendorThatFailsAtStart(t *testing.T) {
+	t.Parallel()
+	for _, behaviour := range kustomertest.Failing() {
+		t.Run(string(behaviour), func(t *testing.T) {
+			t.Parallel()
+			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+			vendor.SetBehaviour(behaviour)
+			store, log := following(t, vendor)
+			awaitFailure(t, store, log, behaviour, "no signing secret")
+			_, err := store.Current()
+			if !errors.Is(err, secret.ErrUnavailable) || strings.Contains(err.Error(), "awaited") || strings.Contains(err.Error(), "canary") {
+				t.Errorf("Current() = %v, want ErrUnavailable with the reason and no value", err)
+			}
+			vendor.SetBehaviour(kustomertest.Normal)
+			awaitRefreshed(t, store, firstSecret)
+			log.assertNoCanary(t)
+		})
+	}
+}
+
+// However it fails at a refresh: the last good secret stays, with a count and a
+// warning, and the new one is taken up as soon as the vendor is well.
+func TestAVendorThatFailsAtRefresh(t *testing.T) {
+	t.Parallel()
+	for _, behaviour := range kustomertest.Failing() {
+		t.Run(string(behaviour), func(t *testing.T) {
+			t.Parallel()
+			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+			store, log := following(t, vendor)
+			<-store.Loaded()
+			vendor.SetSecret(secondSecret)
+			vendor.SetBehaviour(behaviour)
+			store.Refresh()
+			awaitFailure(t, store, log, behaviour, "could not be refreshed")
+			if current, err := store.Current(); err != nil || current.Value.Reveal() != firstSecret || store.Ready() != nil {
+				t.Errorf("Current() = %v, %v; want the last good secret", current, err)
+			}
+			vendor.SetBehaviour(kustomertest.Normal)
+			awaitRefreshed(t, store, secondSecret)
+			log.assertNoCanary(t)
+		})
+	}
+}
+
+func TestAnswersThatAreOddButGoodAreTaken(t *testing.T) {
+	t.Parallel()
+	for behaviour, tellsTime := range map[kustomertest.Behaviour]bool{
+		kustomertest.BareAttributes: true, kustomertest.CachedLongAgo: false, kustomertest.MissingDate: false,
+	} {
+		t.Run(string(behaviour), func(t *testing.T) {
+			t.Parallel()
+			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+			vendor.SetBehaviour(behaviour)
+			store, _ := following(t, vendor)
+			awaitRefreshed(t, store, firstSecret)
+			told := false
+			for _, series := range gather(t, store) {
+				told = told || series.name == "chatidentity_kustomer_clock_offset_seconds"
+			}
+			if told != tellsTime {
+				t.Errorf("the answer was used to tell the time: %t, want %t", told, tellsTime)
+			}
+		})
+	}
+}
+
+// A vendor that is not there at all, at start and later.
+func TestAVendorThatIsDown(t *testing.T) {
+	t.Parallel()
+	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+	address, stop, err := vendor.Start()
+	check(t, err)
+	store, log := followingAt(t, address)
+	<-store.Loaded()
+	stop()
+	store.Refresh()
+	await(t, func() bool { return log.count("connection refused") > 0 })
+	if current, err := store.Current(); err != nil || current.Value.Reveal() != firstSecret {
+		t.Errorf("Current() = %v, %v; want the last good secret", current, err)
+	}
+	fresh, log := followingAt(t, address)
+	await(t, func() bool { return log.count("connection refused") > 0 })
+	if _, err := fresh.Current(); !errors.Is(err, secret.ErrUnavailable) || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("Current() = %v, want ErrUnavailable with the reason", err)
+	}
+}
+
+func following(t *testing.T, vendor *kustomertest.Standin) (*secret.Store, *logbook) {
+	t.Helper()
+	address, stop, err := vendor.Start()
+	check(t, err)
+	t.Cleanup(stop)
+	return followingAt(t, address)
+}
+
+func followingAt(t *testing.T, address string) (*secret.Store, *logbook) {
+	t.Helper()
+	log := &logbook{}
+	options := secret.Options{Organization: "acme", Logger: slog.New(slog.NewTextHandler(log, nil))}
+	store := secret.NewAPI(options, clientAt(t, address), secret.APIOptions{})
+	store.WithoutPauses()
+	run(t, store)
+	return store, log
+}
+
+func awaitFailure(t *testing.T, store *secret.Store, log *logbook, behaviour kustomertest.Behaviour, warning string) {
+	t.Helper()
+	await(t, func() bool {
+		return metric(t, "chatidentity_secret_refresh_total", "result="+results[behaviour], store) > 0 && log.count(warning) > 0
+	})
+}
+
+// awaitRefreshed asks for a refresh until the secret is there.
+func awaitRefreshed(t *testing.T, store *secret.Store, want string) {
+	t.Helper()
+	await(t, func() bool {
+		store.Refresh()
+		current, err := store.Current()
+		return err == nil && current.Value.Reveal() == want
+	})
+}
