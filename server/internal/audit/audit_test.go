@@ -1,0 +1,211 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// testKey is the same key for the same name.
+func testKey(tb testing.TB, name string) *Key {
+	tb.Helper()
+	k, err := NewKey(name, bytes.Repeat([]byte(name), 32))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+// testOptions writes to a file in a directory of its own.
+func testOptions(tb testing.TB) Options {
+	tb.Helper()
+	return Options{
+		File: filepath.Join(tb.TempDir(), "audit.jsonl"), Instance: "pod-1", Keys: []*Key{testKey(tb, "k1")},
+		Logger: slog.New(slog.DiscardHandler),
+	}
+}
+
+// stopClock stops the clock of o.
+func stopClock(o *Options) time.Time {
+	now := time.Date(2026, 11, 23, 7, 8, 9, 0, time.UTC)
+	o.Now = func() time.Time { return now }
+	return now
+}
+
+func mustOpen(tb testing.TB, o Options) *Log {
+	tb.Helper()
+	l, err := Open(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = l.Close(tb.Context()) })
+	return l
+}
+
+func mustClose(tb testing.TB, l *Log) {
+	tb.Helper()
+	if err := l.Close(tb.Context()); err != nil {
+		tb.Fatalf("Close: %v", err)
+	}
+}
+
+// issued is the record of a token; n tells it from others.
+func issued(n string) *Record {
+	return &Record{
+		Event: EventIssue, Outcome: OutcomeOK, Organization: "default", EmailHMAC: strings.Repeat("e", 32),
+		Identifier: "email", IssuedAt: 1_790_000_000, Caller: "backend", Peer: "127.0.0.1:4711",
+		TokenSHA256: n, SecretID: "s1", Duration: 42 * time.Microsecond,
+	}
+}
+
+func refused(caller, reason string) *Record {
+	return &Record{Event: EventIssue, Outcome: "RESOURCE_EXHAUSTED", Reason: reason, Caller: caller}
+}
+
+// readLines parses every line of a file, which must all be records.
+func readLines(tb testing.TB, path string) []*line {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return parseLines(tb, b)
+}
+
+func parseLines(tb testing.TB, b []byte) []*line {
+	tb.Helper()
+	var lines []*line
+	for raw := range bytes.Lines(b) {
+		l := new(line)
+		if err := l.parse(bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
+			tb.Fatalf("%v: %s", err, raw)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// buffer is a sink in memory.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *buffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (*buffer) Close() error { return nil }
+
+func (s *buffer) Bytes() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(s.b.Bytes())
+}
+
+func withBuffer(o Options) (Options, *buffer) {
+	b := new(buffer)
+	o.sink = &stream{w: b}
+	return o, b
+}
+
+func TestTokenRecordIsInTheFileWhenWriteReturns(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	l := mustOpen(t, o)
+	for _, digest := range []string{"aa", "bb", "cc"} {
+		if err := l.Write(t.Context(), issued(digest)); err != nil {
+			t.Fatal(err)
+		}
+		got := readLines(t, o.File)
+		if last := got[len(got)-1].text("token_sha256"); last != digest {
+			t.Fatalf("last record is of token %q, want %q", last, digest)
+		}
+	}
+}
+
+func TestClosedLogRefuses(t *testing.T) {
+	t.Parallel()
+	o, _ := withBuffer(testOptions(t))
+	l := mustOpen(t, o)
+	mustClose(t, l)
+	if err := l.Write(t.Context(), issued("aa")); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("Write after Close = %v, want ErrUnavailable", err)
+	}
+}
+
+func TestEveryWaitingCallHasItsRecord(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	l := mustOpen(t, o)
+	const callers, each = 64, 10
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				if err := l.Write(t.Context(), issued("aa")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	mustClose(t, l)
+	got := readLines(t, o.File)
+	if len(got) != 1+callers*each {
+		t.Fatalf("%d records, want %d and the start", len(got), callers*each)
+	}
+	for i, r := range got {
+		if r.seq != uint64(i)+1 {
+			t.Fatalf("record %d has seq %d", i, r.seq)
+		}
+	}
+}
+
+func TestBadConfigurationNamesTheFlag(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	foreign := filepath.Join(dir, "passwd")
+	if err := os.WriteFile(foreign, []byte("root:x:0:0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]Options{
+		"--audit-mode":                         {Mode: "lenient"},
+		"--audit-timeout":                      {Timeout: -1},
+		"--audit-file " + dir + ": not a":      {File: dir},
+		"--audit-file open " + dir + "/no":     {File: dir + "/no/audit.jsonl"},
+		"--audit-file " + foreign + ": not an": {File: foreign},
+		"--audit-file {instance}.jsonl":        {File: "{instance}.jsonl", Instance: "../x"},
+	} {
+		o.Keys = []*Key{testKey(t, "k")}
+		_, err := Open(o)
+		if err == nil || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("Open = %v, want an error that begins with %q", err, name)
+		}
+	}
+	if b, err := os.ReadFile(foreign); err != nil || string(b) != "root:x:0:0\n" {
+		t.Errorf("somebody else's file was changed: %q, %v", b, err)
+	}
+}
+
+func TestSecondProcessIsKeptOff(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	l := mustOpen(t, o)
+	if _, err := Open(o); err == nil || !strings.Contains(err.Error(), "held by another process") {
+		t.Fatalf("second Open = %v", err)
+	}
+	mustClose(t, l)
+	mustOpen(t, o)
+}
+
+var _ io.WriteCloser = (*buffer)(nil)

@@ -1,0 +1,220 @@
+package audit
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestFileChangedUnderTheProcess: whatever is done to the file, each token
+// that was let go has its record at the path or beside it, and the next one is
+// in a new file.
+func TestFileChangedUnderTheProcess(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		change func(path string) error
+		lost   bool // the records before are gone with it
+		kept   bool // what stood at the path is set aside
+	}{
+		{"deleted", os.Remove, true, false},
+		{"moved away", func(p string) error { return os.Rename(p, filepath.Join(filepath.Dir(p), "moved")) }, false, false},
+		{"replaced", func(p string) error {
+			return errors.Join(os.Remove(p), os.WriteFile(p, []byte("{}\n"), 0o600))
+		}, true, true},
+		{"emptied", func(p string) error { return os.Truncate(p, 0) }, true, false},
+		{"truncated", func(p string) error { return os.Truncate(p, 100) }, true, true},
+		{"appended to", func(p string) error {
+			f, err := os.OpenFile(p, os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteString("forged\n")
+			return errors.Join(err, f.Close())
+		}, false, true},
+	} {
+		for _, idle := range []bool{false, true} {
+			name := c.name
+			if idle {
+				name += ", noticed while idle"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				o := testOptions(t)
+				var l *Log
+				synctest.Test(t, func(t *testing.T) {
+					var err error
+					if l, err = Open(o); err != nil {
+						t.Fatal(err)
+					}
+					mustWrite(t, l, "before")
+					if err := c.change(o.File); err != nil {
+						t.Fatal(err)
+					}
+					if idle {
+						time.Sleep(1500 * time.Millisecond)
+						if got := readLines(t, o.File); len(got) != 1 || got[0].text("reason") != "FILE_CHANGED" {
+							t.Fatalf("new file: %d records", len(got))
+						}
+					}
+					mustWrite(t, l, "after")
+					time.Sleep(1500 * time.Millisecond)
+					mustClose(t, l)
+				})
+				if d := digests(t, o.File); d["after"] != 1 || d["before"] != 0 {
+					t.Fatalf("records at the path: %v", d)
+				}
+				starts := 0
+				for _, r := range readLines(t, o.File) {
+					if r.text("reason") == "FILE_CHANGED" {
+						starts++
+					}
+				}
+				if starts != 1 {
+					t.Errorf("the change is noted %d times, want once", starts)
+				}
+				aside, _ := filepath.Glob(o.File + ".altered-*")
+				if (len(aside) == 1) != c.kept {
+					t.Errorf("set aside: %v", aside)
+				}
+			})
+		}
+	}
+}
+
+// vanishing deletes the file between the write and the reply, once.
+type vanishing struct {
+	file
+
+	path string
+	done *atomic.Bool
+}
+
+func (v *vanishing) Sync() error {
+	if err := v.file.Sync(); err != nil || v.done.Swap(true) {
+		return err
+	}
+	return os.Remove(v.path)
+}
+
+func TestRecordInADeletedFileIsNoRecord(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	done := new(atomic.Bool)
+	done.Store(true)
+	o.opener = func(path string) (file, error) {
+		f, err := openOS(path)
+		return &vanishing{f, path, done}, err
+	}
+	l := mustOpen(t, o)
+	mustWrite(t, l, "before")
+	done.Store(false)
+	mustWrite(t, l, "during")
+	if d := digests(t, o.File); d["during"] != 1 {
+		t.Fatalf("the reply was released with no record at the path: %v", d)
+	}
+}
+
+func TestUnwritableDirectoryRecovers(t *testing.T) {
+	t.Parallel()
+	o, _ := withFaults(testOptions(t))
+	closed := new(atomic.Bool)
+	o.opener = func(path string) (file, error) {
+		if closed.Load() {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES}
+		}
+		return openOS(path)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, l, "before")
+		closed.Store(true)
+		if err := os.Remove(o.File); err != nil {
+			t.Fatal(err)
+		}
+		if err := mustRefuse(t, l, "during"); !strings.Contains(err.Error(), "permission denied") {
+			t.Errorf("the cause is missing: %v", err)
+		}
+		closed.Store(false)
+		time.Sleep(time.Second)
+		mustWrite(t, l, "after")
+		mustClose(t, l)
+	})
+	if d := digests(t, o.File); d["during"] != 1 || d["after"] != 1 {
+		t.Fatalf("records: %v", d)
+	}
+}
+
+// What another process writes into the file is kept: it is evidence, and may be
+// another sidecar's records, whose tokens have left.
+func TestNothingThatSomebodyElseWroteIsCutOff(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	path := filepath.Join(directory, "audit.jsonl")
+	l, err := Open(Options{File: path, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const foreign = "a record of somebody else"
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		written := 0
+		for {
+			select {
+			case <-stop:
+				stopped <- written
+				return
+			default:
+			}
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				continue // between two files
+			}
+			if _, err := f.WriteString(foreign + "\n"); err == nil {
+				written++
+			}
+			f.Close()
+		}
+	}()
+	issued := 0
+	for range 200 {
+		if l.Write(t.Context(), &Record{Event: EventIssue, Outcome: OutcomeOK, TokenSHA256: "aa"}) == nil {
+			issued++
+		}
+	}
+	close(stop)
+	written := <-stopped
+	if err := l.Close(t.Context()); err != nil {
+		t.Log(err)
+	}
+	files, err := filepath.Glob(filepath.Join(directory, "audit*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, own := 0, 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept += strings.Count(string(text), foreign)
+		own += strings.Count(string(text), `"token_sha256":"aa"`)
+	}
+	if kept != written {
+		t.Errorf("%d of %d foreign lines are left", kept, written)
+	}
+	if own < issued {
+		t.Errorf("%d records of %d tokens", own, issued)
+	}
+}

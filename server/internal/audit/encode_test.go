@@ -1,0 +1,170 @@
+package audit
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// seal makes the line of r as a log's first.
+func seal(tb testing.TB, r *Record, instance string, dropped uint64) []byte {
+	tb.Helper()
+	c := newChain(testKey(tb, "k"), Head{Seq: math.MaxUint64 - 1})
+	return c.seal(nil, appendBody(nil, r, instance), dropped)
+}
+
+// filled is a record with s in each text.
+func filled(s string, n int64) *Record {
+	return &Record{
+		Time: time.Unix(n, n), AuditID: s, Event: Event(s), Outcome: s, Reason: s, Organization: s, ExternalIDHMAC: s,
+		EmailHMAC: s, Identifier: s, IssuedAt: n, Verdict: s, Limit: s, Caller: s, Peer: s, RequestID: s, TraceID: s,
+		TokenSHA256: s, SecretID: s, Duration: time.Duration(n), summarized: Event(s), count: uint64(n),
+	}
+}
+
+// checkLine is what holds of every line, whatever is in it.
+func checkLine(tb testing.TB, b []byte) map[string]any {
+	tb.Helper()
+	if len(b) > MaxLine {
+		tb.Fatalf("%d bytes, at most %d are allowed", len(b), MaxLine)
+	}
+	if !utf8.Valid(b) {
+		tb.Fatalf("not UTF-8: %q", b)
+	}
+	text := strings.TrimSuffix(string(b), "\n")
+	if strings.ContainsAny(text, "\n\r\v\f\u0085\u2028\u2029") || len(text) != len(b)-1 {
+		tb.Fatalf("not one line: %q", b)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil {
+		tb.Fatalf("not JSON: %v: %q", err, b)
+	}
+	for _, key := range []string{"v", "seq", "time", "instance", "event", "outcome", "duration_us", "key_id", "mac"} {
+		if _, ok := got[key]; !ok {
+			tb.Fatalf("%s is missing: %q", key, b)
+		}
+	}
+	if _, err := time.Parse(time.RFC3339Nano, got["time"].(string)); err != nil {
+		tb.Fatal(err)
+	}
+	return got
+}
+
+func TestEncodeWorstCase(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]string{
+		"plain": "x", "quotes": `"`, "newlines": "\n", "line separators": "\u2028", "NUL": "\x00", "wide": "😀", "not UTF-8": "\xff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			long := strings.Repeat(s, 5000)
+			r := filled(long, math.MaxInt64)
+			r.RequestID = strings.Repeat("x", maxRequest)
+			b := seal(t, r, long, math.MaxUint64)
+			got := checkLine(t, b)
+			if len(b) < MaxLine/2 {
+				t.Errorf("only %d bytes: this is not the worst case", len(b))
+			}
+			if caller, _ := got["caller"].(string); !strings.HasSuffix(caller, "…") {
+				t.Errorf("a text that was cut is not marked: %q", caller)
+			}
+		})
+	}
+}
+
+func TestEncodeKeepsWhatFits(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"x", `back\slash "quoted"`, "tab\tand\nnewline", "<&>", "Grüße 😀", strings.Repeat("a", maxName), "\u2028"} {
+		got := checkLine(t, seal(t, filled(s, 7), s, 0))
+		for key, value := range got {
+			switch key {
+			case "v", "seq", "time", "iat", "count", "duration_us", "key_id", "mac":
+			default:
+				if value != s {
+					t.Errorf("%s is %q, want %q", key, value, s)
+				}
+			}
+		}
+	}
+}
+
+func TestEncodeOrderAndOmission(t *testing.T) {
+	t.Parallel()
+	r := &Record{Time: time.Date(2026, 11, 23, 8, 9, 10, 11, time.FixedZone("", 3600)), AuditID: "id", Event: EventVerify}
+	got := string(seal(t, r, "pod-1", 3))
+	want := `{"v":1,"seq":18446744073709551615,"time":"2026-11-23T07:09:10.000000011Z","instance":"pod-1","audit_id":"id",` +
+		`"event":"token.verify","outcome":"UNKNOWN","duration_us":0,"dropped":3,"key_id":"`
+	if !strings.HasPrefix(got, want) {
+		t.Fatalf("got  %s\nwant %s…", got, want)
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	for id, kept := range map[string]bool{
+		"": false, "a": true, "A-z_0.9:x": true, strings.Repeat("a", 128): true, strings.Repeat("a", 129): false,
+		"a b": false, "a\n": false, "ä": false, "a/b": false, "@": false, "[": false, "`": false, "{": false,
+	} {
+		got := checkLine(t, seal(t, &Record{Event: EventVerify, RequestID: id}, "i", 0))
+		if _, ok := got["request_id"]; ok != kept {
+			t.Errorf("request id %q: kept is %v, want %v", id, ok, kept)
+		}
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	f.Add("caller", "peer", "pod", int64(0), uint64(0))
+	f.Add("\n\u2028\"\\", strings.Repeat("\x00", 600), "\xff", int64(math.MinInt64), uint64(math.MaxUint64))
+	f.Fuzz(func(t *testing.T, a, b, instance string, n int64, dropped uint64) {
+		r := filled(a, n)
+		r.Caller, r.Peer, r.Organization, r.Event = b, a+b, b+a, EventIssue
+		if instance == "" {
+			instance = "i" // Open never has none
+		}
+		raw := seal(t, r, instance, dropped)
+		got := checkLine(t, raw)
+		var l line
+		if err := l.parse(raw[:len(raw)-1]); err != nil {
+			t.Fatalf("%v: %q", err, raw)
+		}
+		for key, value := range got {
+			if s, isText := value.(string); isText && key != "mac" && l.text(key) != s {
+				t.Fatalf("%s is read as %q, want %q", key, l.text(key), s)
+			}
+		}
+	})
+}
+
+// FuzzRead gives the reader anything: it must not fail, nor take for a record
+// what JSON does not.
+func FuzzRead(f *testing.F) {
+	whole := wholeFile(f, testOptions(f), 2)
+	f.Add(whole)
+	f.Add(asContainerLog(whole))
+	f.Add([]byte("\x1f\x8b"))
+	keys := []*Key{testKey(f, "k1")}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := new(scanner)
+		err := s.scan(t.Context(), []Source{inMemory("fuzz", b)}, func(v scanned) error {
+			var l line
+			if l.parse(v.text) == nil && utf8.Valid(v.text) && !json.Valid(v.text) && !strings.Contains(string(v.text), `\`) {
+				t.Errorf("read as a record, but not JSON: %q", v.text)
+			}
+			return nil
+		})
+		if err != nil {
+			return // a broken gzip
+		}
+		r, err := Verify(t.Context(), []Source{inMemory("fuzz", b)}, VerifyOptions{Keys: keys})
+		if err != nil || (r.Fault == nil && r.Records == 0) {
+			t.Errorf("Verify = %v, %v", r, err)
+		}
+		table := FindOptions{Output: OutputTable}
+		if _, err := Find(t.Context(), []Source{inMemory("fuzz", b)}, Query{Caller: "x"}, table, new(buffer)); err != nil {
+			t.Error(err)
+		}
+	})
+}

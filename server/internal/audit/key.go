@@ -1,0 +1,183 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+const (
+	minKeyBytes    = 32
+	pseudonymBytes = 16 // 128 bits: two people never share one by chance
+	ephemeralID    = "ephemeral-"
+)
+
+// Kinds of a pseudonym.
+const (
+	KindExternalID = "external_id"
+	KindEmail      = "email"
+)
+
+var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// Key is an audit key: what is derived from it, never the key itself. It
+// prints as its ID.
+type Key struct {
+	id        string
+	name      string
+	mac       [32]byte // of the chain
+	pseudonym [32]byte
+	limits    [32]byte  // of the names of shared rate limits
+	hashes    sync.Pool // HMACs under pseudonym, ready to be reset
+}
+
+// NewKey derives an audit key from at least 32 secret bytes.
+func NewKey(name string, material []byte) (*Key, error) {
+	if len(material) < minKeyBytes {
+		return nil, fmt.Errorf("the key has %d bytes; at least %d are needed", len(material), minKeyBytes)
+	}
+	k := &Key{name: name}
+	var id [8]byte
+	for label, dst := range map[string][]byte{"mac": k.mac[:], "pseudonym": k.pseudonym[:], "limits": k.limits[:], "id": id[:]} {
+		derived, err := hkdf.Key(sha256.New, material, nil, "chatidentity audit v1 "+label, len(dst))
+		if err != nil {
+			return nil, fmt.Errorf("derive the %s key: %w", label, err)
+		}
+		copy(dst, derived)
+	}
+	k.id = hex.EncodeToString(id[:])
+	return k, nil
+}
+
+// ID is a fingerprint of the key, 16 hex digits, which records carry as
+// key_id. That of a key made for one process begins with "ephemeral-".
+func (k *Key) ID() string { return k.id }
+
+// LimitNames is the key of the names under which replicas share rate limits:
+// whoever has the same audit key counts the same budgets.
+func (k *Key) LimitNames() sensitive.String { return sensitive.New(string(k.limits[:])) }
+
+// Name is what stands before the key in its file; it may be empty.
+func (k *Key) Name() string { return k.name }
+
+// Format prints the ID for every verb, so that no derived key is printed.
+func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.id) }
+
+// Pseudonym returns 32 hex digits that stand for a value of that kind and that
+// nobody without the key can compute. ASCII case of an email is folded first:
+// all spellings of an address are found with one search.
+func (k *Key) Pseudonym(kind, value string) string {
+	if kind == KindEmail {
+		value = foldASCII(value)
+	}
+	h, ok := k.hashes.Get().(hash.Hash)
+	if ok {
+		h.Reset()
+	} else {
+		h = hmac.New(sha256.New, k.pseudonym[:])
+	}
+	defer k.hashes.Put(h)
+	_, _ = io.WriteString(h, kind)
+	_, _ = h.Write([]byte{0})
+	_, _ = io.WriteString(h, value)
+	var sum [sha256.Size]byte
+	return hex.EncodeToString(h.Sum(sum[:0])[:pseudonymBytes])
+}
+
+func foldASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + ('a' - 'A')
+		}
+		return r
+	}, s)
+}
+
+// newEphemeralKey makes the key of a process that was given none.
+func newEphemeralKey() (*Key, error) {
+	var material [minKeyBytes]byte
+	fillRandom(material[:])
+	k, err := NewKey("", material[:])
+	if err != nil {
+		return nil, err
+	}
+	k.id = ephemeralID + k.id
+	return k, nil
+}
+
+// ReadKeyFile reads the keys of an audit key file, the current one first; see
+// ParseKeys.
+func ReadKeyFile(path string) ([]*Key, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would have the start wait for ever
+		return nil, errors.New("it is not a regular file")
+	}
+	f, err := os.Open(path) //nolint:gosec // the operator's path
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return ParseKeys(f)
+}
+
+// ParseKeys reads one key a line: base64 of at least 32 bytes, optionally
+// after "name:". Blank lines and those that begin with "#" are skipped. Errors
+// name the line and never repeat what stands there.
+func ParseKeys(r io.Reader) ([]*Key, error) {
+	var keys []*Key
+	seen := map[string]int{}
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		k, err := parseKey(string(line))
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		if first, twice := seen[k.id]; twice {
+			return nil, fmt.Errorf("line %d: the same key as on line %d", n, first)
+		}
+		seen[k.id] = n
+		keys = append(keys, k)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read the keys: %w", err)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("no key in it; make one with: head -c 32 /dev/urandom | base64")
+	}
+	return keys, nil
+}
+
+func parseKey(line string) (*Key, error) {
+	name, text, named := strings.Cut(line, ":")
+	if !named {
+		name, text = "", line
+	} else if !keyName.MatchString(name) {
+		return nil, errors.New("a key's name is 1 to 64 of A-Z a-z 0-9 . _ -")
+	}
+	material, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(text), "="))
+	if err != nil {
+		return nil, errors.New("not base64")
+	}
+	return NewKey(name, material)
+}

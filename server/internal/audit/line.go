@@ -1,0 +1,155 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strconv"
+)
+
+// maxFields is above the number of keys that a record can have.
+const maxFields = 32
+
+var (
+	errNotRecord = errors.New("not an audit record")
+	errTooLong   = errors.New("a line longer than any audit record")
+)
+
+// field is a key and its value: of a text what stands between its quotes, not
+// yet unescaped.
+type field struct {
+	key, value []byte
+}
+
+// line is a record as it is read back. It points into the bytes it was parsed
+// from.
+type line struct {
+	raw     []byte // without the newline
+	covered []byte // what the mac is over
+	seq     uint64
+	mac     mac
+	fields  [maxFields]field
+	n       int
+}
+
+// parse reads one line as the log writes them, without its newline. It demands
+// exactly that form at both ends, where the mac does not reach.
+func (l *line) parse(raw []byte) error {
+	if len(raw) >= MaxLine {
+		return errTooLong
+	}
+	tail := len(raw) - len(macKey) - macChars - len(macTail) + 1
+	if tail < 0 || !bytes.HasPrefix(raw, []byte(recordStart)) {
+		return errNotRecord
+	}
+	sum, ok := bytes.CutPrefix(raw[tail:], []byte(macKey))
+	if !ok || string(sum[macChars:]) != `"}` || !isLowerHex(sum[:macChars]) {
+		return errNotRecord
+	}
+	_, _ = hex.Decode(l.mac[:], sum[:macChars]) // isLowerHex has seen it
+	l.raw, l.covered = raw, raw[:tail]
+	return l.parseFields(l.covered[len(`{"v":1`):])
+}
+
+func (l *line) parseFields(b []byte) error {
+	for l.n = 0; len(b) > 0; l.n++ {
+		if l.n == maxFields {
+			return errNotRecord
+		}
+		key, rest, ok := cutText(b, `,"`)
+		if !ok || len(rest) < 2 || rest[0] != ':' {
+			return errNotRecord
+		}
+		var value []byte
+		if rest[1] == '"' {
+			value, b, ok = cutText(rest, `:"`)
+		} else {
+			value, b, ok = cutNumber(rest[1:])
+		}
+		if !ok {
+			return errNotRecord
+		}
+		l.fields[l.n] = field{key, value}
+	}
+	seq, err := strconv.ParseUint(string(l.get("seq")), 10, 64)
+	if err != nil {
+		return errNotRecord
+	}
+	l.seq = seq
+	return nil
+}
+
+// cutText returns what stands between open and the next quote that is not
+// escaped, and what comes after that quote.
+func cutText(b []byte, open string) ([]byte, []byte, bool) {
+	b, ok := bytes.CutPrefix(b, []byte(open))
+	if !ok {
+		return nil, nil, false
+	}
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			return b[:i], b[i+1:], true
+		case c == '\\':
+			i++
+		case isControl(b[i:]):
+			return nil, nil, false
+		}
+	}
+	return nil, nil, false
+}
+
+// isControl reports whether b begins with a control character, C1 too: the log
+// escapes them, and what prints a record must not carry them to a terminal.
+func isControl(b []byte) bool {
+	c := b[0]
+	return c < ' ' || c == 0x7f || c == 0xc2 && len(b) > 1 && b[1] < 0xa0
+}
+
+func cutNumber(b []byte) ([]byte, []byte, bool) {
+	n := 0
+	if n < len(b) && b[n] == '-' {
+		n++
+	}
+	digits := n
+	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+		n++
+	}
+	if n > digits+1 && b[digits] == '0' {
+		return nil, nil, false
+	}
+	return b[:n], b[n:], n > digits
+}
+
+func isLowerHex(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+// get returns the value of a key as it stands in the line; nil: it is not there.
+func (l *line) get(key string) []byte {
+	for i := range l.n {
+		if string(l.fields[i].key) == key {
+			return l.fields[i].value
+		}
+	}
+	return nil
+}
+
+// text returns the value of a key unescaped.
+func (l *line) text(key string) string {
+	v := l.get(key)
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v)
+	}
+	var s string
+	if json.Unmarshal([]byte(`"`+string(v)+`"`), &s) != nil {
+		return string(v)
+	}
+	return s
+}

@@ -1,0 +1,65 @@
+package audit
+
+import "time"
+
+// Version is the `v` of every record: the version of its schema,
+// docs/audit-record.schema.json.
+const Version = 1
+
+// MaxLine is the length in bytes that no record exceeds, its newline included.
+const MaxLine = 4096
+
+// Event says what a record is about.
+type Event string
+
+// The events. The log itself makes EventRefused and EventStart.
+const (
+	EventIssue   Event = "token.issue"
+	EventVerify  Event = "token.verify"
+	EventRefused Event = "calls.refused" // the rest of a second's alike calls, as one record with a count
+	EventStart   Event = "chain.start"   // a process begins to write
+)
+
+// OutcomeOK is the outcome of a call that was answered; the others are gRPC
+// codes in capitals.
+const OutcomeOK = "OK"
+
+// outcomeUnknown stands for an outcome that nobody filled in.
+const outcomeUnknown = "UNKNOWN"
+
+// Record describes one call. Fields that are empty are left out of the line;
+// texts over their bound are cut at a character and end in "…". The log adds v,
+// seq, instance, key_id and mac.
+//
+// A record holds no token, no secret and no identifier of a person: only their
+// digests and pseudonyms ([Log.Pseudonym]).
+type Record struct {
+	Time           time.Time // when the call came in; zero: when it is written
+	AuditID        string    // [NewID]; empty: the log makes one
+	Event          Event
+	Outcome        string // gRPC code in capitals; empty is written as UNKNOWN
+	Reason         string // name of the ErrorReason; of a chain.start, why
+	Organization   string
+	ExternalIDHMAC string
+	EmailHMAC      string
+	Identifier     string // the one that the token logs in with
+	IssuedAt       int64  // iat of the token, seconds since the epoch
+	Verdict        string
+	Limit          string // the rate limit that refused, or would have
+	Caller         string
+	Peer           string
+	RequestID      string // left out unless [A-Za-z0-9._:-]{1,128}
+	TraceID        string
+	TokenSHA256    string // hex, of the token's characters
+	SecretID       string
+	Duration       time.Duration // written in whole microseconds; of a calls.refused, from its first call to its last
+
+	summarized Event  // of a calls.refused: the event of the calls it counts
+	count      uint64 // of a calls.refused: how many calls it stands for
+}
+
+// carriesToken reports whether the reply to this call holds a token, so that
+// it must wait for its record and never be summarized.
+func (r *Record) carriesToken() bool {
+	return r.Event == EventIssue && r.Outcome == OutcomeOK
+}

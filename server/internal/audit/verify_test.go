@@ -1,0 +1,250 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// inMemory is a source of bytes.
+func inMemory(name string, b []byte) Source {
+	return Source{Name: name, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+}
+
+func mustVerify(tb testing.TB, o VerifyOptions, sources ...Source) *Report {
+	tb.Helper()
+	r, err := Verify(context.WithoutCancel(tb.Context()), sources, o) // in cleanups too
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// wholeFile is what a log of that instance leaves of n tokens.
+func wholeFile(tb testing.TB, o Options, n int) []byte {
+	tb.Helper()
+	o, out := withBuffer(o)
+	l := mustOpen(tb, o)
+	for i := range n {
+		if err := l.Write(tb.Context(), issued(TokenDigest(fmt.Sprint(i)))); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	mustClose(tb, l)
+	return out.Bytes()
+}
+
+func TestVerifyWholeFiles(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	o.MaxSize = 10_000
+	l := mustOpen(t, o)
+	for range 100 {
+		if err := l.Write(t.Context(), issued("aa")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, l)
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(o.File), "audit*.jsonl"))
+	if err != nil || len(files) < 4 {
+		t.Fatalf("rotated files: %v, %v", files, err)
+	}
+	all := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(files...)...)
+	if all.Fault != nil || all.Records != 101 || all.Chains != 1 || all.Unverifiable != 0 {
+		t.Fatalf("whole files in order: %v", all)
+	}
+	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, Heads: []Head{all.Head}}, Files(files...)...); r.Fault != nil {
+		t.Fatalf("with its head: %v", r)
+	}
+
+	first := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(files[0])...)
+	rest := files[1:]
+	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(rest...)...); r.Fault == nil || r.Fault.Kind != FaultMissing {
+		t.Fatalf("without the first file: %v", r)
+	}
+	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &first.Head}, Files(rest...)...); r.Fault != nil {
+		t.Fatalf("without the first file, from its head: %v", r)
+	}
+	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &all.Head}, Files(rest...)...); r.Fault == nil {
+		t.Fatal("from a wrong head: no fault")
+	}
+	slices.Reverse(files)
+	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(files...)...); r.Fault == nil {
+		t.Fatal("files in the wrong order: no fault")
+	}
+}
+
+// corruption changes a whole file; head says that only a head can show it.
+type corruption struct {
+	name string
+	do   func(r *rand.Rand, whole, other [][]byte) []byte
+}
+
+func join(lines ...[][]byte) []byte {
+	return bytes.Join(slices.Concat(lines...), nil)
+}
+
+var corruptions = []corruption{
+	{"bit flip", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		b := join(whole)
+		b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+		return b
+	}},
+	{"byte deleted", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		b := join(whole)
+		i := r.IntN(len(b))
+		return slices.Delete(b, i, i+1)
+	}},
+	{"byte inserted", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		b := join(whole)
+		return slices.Insert(b, r.IntN(len(b)+1), byte(r.IntN(256)))
+	}},
+	{"lines deleted", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		i := r.IntN(len(whole))
+		j := i + 1 + r.IntN(len(whole)-i)
+		return join(whole[:i], whole[j:])
+	}},
+	{"lines swapped", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		lines := slices.Clone(whole)
+		i := r.IntN(len(lines) - 1)
+		j := i + 1 + r.IntN(len(lines)-i-1)
+		lines[i], lines[j] = lines[j], lines[i]
+		return join(lines)
+	}},
+	{"line duplicated", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		lines := slices.Clone(whole)
+		return join(slices.Insert(lines, r.IntN(len(lines)+1), lines[r.IntN(len(lines))]))
+	}},
+	{"line of another log inserted", func(r *rand.Rand, whole, other [][]byte) []byte {
+		lines := slices.Clone(whole)
+		return join(slices.Insert(lines, r.IntN(len(lines)+1), other[1+r.IntN(len(other)-1)]))
+	}},
+	{"lines replaced by another log's", func(r *rand.Rand, whole, other [][]byte) []byte {
+		i := r.IntN(len(whole))
+		j := i + 1 + r.IntN(len(whole)-i)
+		return join(whole[:i], other[i:j], whole[j:])
+	}},
+	{"tail cut", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		b := join(whole)
+		return b[:r.IntN(len(b))]
+	}},
+	{"tail cut at a line", func(r *rand.Rand, whole, _ [][]byte) []byte {
+		return join(whole[:r.IntN(len(whole))])
+	}},
+}
+
+// TestCorruptionsAreFound makes 10,000 corruptions of a whole file; the other
+// logs are one of the same instance and key, and one of another instance.
+func TestCorruptionsAreFound(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	whole := wholeFile(t, o, 24)
+	sameInstance := wholeFile(t, o, 24)
+	o.Instance = "pod-2"
+	others := [][][]byte{
+		slices.Collect(bytes.Lines(sameInstance)),
+		slices.Collect(bytes.Lines(wholeFile(t, o, 24))),
+	}
+	lines := slices.Collect(bytes.Lines(whole))
+	clean := mustVerify(t, VerifyOptions{Keys: o.Keys}, inMemory("whole", whole))
+	if clean.Fault != nil || clean.Records != 25 {
+		t.Fatalf("the whole file: %v", clean)
+	}
+	vo := VerifyOptions{Keys: o.Keys, Heads: []Head{clean.Head}}
+	const each = 1000
+	for i, c := range corruptions {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(uint64(i), 7))
+			kinds := map[FaultKind]int{}
+			for range each {
+				bad := c.do(r, lines, others[r.IntN(2)])
+				report := mustVerify(t, vo, inMemory("bad", bad))
+				if report.Fault == nil {
+					t.Fatalf("not found in:\n%s", bad)
+				}
+				kinds[report.Fault.Kind]++
+			}
+			t.Logf("%d found: %v", each, kinds)
+		})
+	}
+}
+
+func TestFaultIsNamed(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	whole := wholeFile(t, o, 5)
+	lines := slices.Collect(bytes.Lines(whole))
+	o.Instance = "pod-2"
+	other := slices.Collect(bytes.Lines(wholeFile(t, o, 5)))
+	head := mustVerify(t, VerifyOptions{Keys: o.Keys}, inMemory("f", whole)).Head
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		heads []Head
+		kind  FaultKind
+		line  int
+	}{
+		{"one digit of a caller", bytes.Replace(whole, []byte(`"caller":"backend"`), []byte(`"caller":"backenD"`), 1), nil, FaultEdited, 2},
+		{"a record in the middle gone", join(lines[:2], lines[3:]), nil, FaultMissing, 3},
+		{"the first record gone", join(lines[1:]), nil, FaultMissing, 1},
+		{"two records swapped", join(lines[:2], lines[3:4], lines[2:3], lines[4:]), nil, FaultReordered, 3},
+		{"a record twice", join(lines[:3], lines[2:]), nil, FaultReordered, 4},
+		{"one of another pod", join(lines[:2], other[2:3], lines[3:]), nil, FaultSpliced, 3},
+		{"another pod's log behind it", join(lines, other), nil, FaultSpliced, 7},
+		{"the same log twice", join(lines, lines), nil, FaultReordered, 7},
+		{"no newline at the end", whole[:len(whole)-1], nil, FaultTorn, 6},
+		{"the tail cut", join(lines[:4]), []Head{head}, FaultTailCut, 0},
+		{"an empty file", nil, nil, FaultMissing, 0},
+		{"an empty line", join(lines[:1], [][]byte{[]byte("\n")}, lines[1:]), nil, FaultEdited, 2},
+		{
+			"an escape to the terminal", bytes.Replace(whole, []byte("backend"), []byte("\u009b31m"), 1),
+			nil, FaultEdited, 2,
+		},
+		{"a huge line", join(lines[:1], [][]byte{bytes.Repeat([]byte("x"), 1<<20), []byte("\n")}, lines[1:]), nil, FaultEdited, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := mustVerify(t, VerifyOptions{Keys: o.Keys, Heads: c.heads}, inMemory("f", c.bytes))
+			if r.Fault == nil || r.Fault.Kind != c.kind || r.Fault.Line != c.line {
+				t.Fatalf("got %v, want %s at line %d", r, c.kind, c.line)
+			}
+		})
+	}
+}
+
+func TestVerifyWithoutTheKey(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	o.Keys = nil // a key of the process
+	whole := wholeFile(t, o, 3)
+	known := []*Key{testKey(t, "k1")}
+	r := mustVerify(t, VerifyOptions{Keys: known}, inMemory("f", whole))
+	if r.Fault == nil || r.Fault.Kind != FaultUnverifiable || !strings.Contains(r.Fault.Detail, ephemeralID) {
+		t.Fatalf("got %v, want not verifiable", r)
+	}
+	r = mustVerify(t, VerifyOptions{Keys: known, AllowUnverifiable: true}, inMemory("f", whole))
+	if r.Fault != nil || r.Unverifiable != 4 || !strings.Contains(r.String(), "4 records not verifiable") {
+		t.Fatalf("allowed: %v", r)
+	}
+}
+
+func TestRestartsOnStandardOutputAreChains(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	first, second := wholeFile(t, o, 2), wholeFile(t, o, 2)
+	r := mustVerify(t, VerifyOptions{Keys: o.Keys}, inMemory("0.log", first), inMemory("1.log", second))
+	if r.Fault != nil || r.Chains != 2 || r.Records != 6 {
+		t.Fatalf("in order: %v", r)
+	}
+	r = mustVerify(t, VerifyOptions{Keys: o.Keys}, inMemory("1.log", second), inMemory("0.log", first))
+	if r.Fault == nil || r.Fault.Kind != FaultReordered {
+		t.Fatalf("in the wrong order: %v", r)
+	}
+}

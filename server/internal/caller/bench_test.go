@@ -1,0 +1,26 @@
+package caller_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+)
+
+// BenchmarkAuthenticate is what a token costs a call: every digest is compared.
+func BenchmarkAuthenticate(b *testing.B) {
+	for _, count := range []int{1, 50, 1000} {
+		lines := make([]string, count)
+		for n := range lines {
+			lines[n] = lineOf(fmt.Sprintf("caller-%d", n), fmt.Sprintf("token-%d", n))
+		}
+		policy := withTokens(parseTokens(b, lines...))
+		b.Run(fmt.Sprintf("%d tokens", count), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := policy.Authenticate(caller.Identity{Kind: caller.Loopback}, []string{"Bearer token-0"}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package caller_test
+
+import (
+	"crypto/x509"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+)
+
+func TestFromCertificate(t *testing.T) {
+	t.Parallel()
+	uris := func(texts ...string) []*url.URL {
+		var all []*url.URL
+		for _, text := range texts {
+			uri, err := url.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, uri)
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		uris []*url.URL
+		dns  []string
+		want string // empty: nobody's
+	}{
+		"a SPIFFE ID":              {uris("spiffe://example.org/ns/shop/sa/checkout"), nil, "certificate:spiffe://example.org/ns/shop/sa/checkout"},
+		"a SPIFFE ID before DNS":   {uris("spiffe://example.org/a"), []string{"b.example"}, "certificate:spiffe://example.org/a"},
+		"a DNS name":               {nil, []string{"checkout.shop.svc"}, "certificate:checkout.shop.svc"},
+		"a DNS name in capitals":   {nil, []string{"Checkout.Shop.SVC"}, "certificate:checkout.shop.svc"},
+		"the first DNS name":       {nil, []string{"a.example", "b.example"}, "certificate:a.example"},
+		"another URI, and DNS":     {uris("https://example.org/"), []string{"a.example"}, "certificate:a.example"},
+		"no name":                  {nil, nil, ""},
+		"another URI alone":        {uris("https://example.org/"), nil, ""},
+		"an empty DNS name":        {nil, []string{""}, ""},
+		"two SPIFFE IDs":           {uris("spiffe://example.org/a", "spiffe://example.org/b"), nil, ""},
+		"a SPIFFE ID and a URI":    {uris("https://example.org/", "spiffe://example.org/b"), nil, ""},
+		"a SPIFFE ID with a port":  {uris("spiffe://example.org:1/a"), nil, ""},
+		"a SPIFFE ID with a query": {uris("spiffe://example.org/a?b"), nil, ""},
+		"a SPIFFE ID with a user":  {uris("spiffe://u@example.org/a"), nil, ""},
+		"a SPIFFE ID with no host": {uris("spiffe:///a"), nil, ""},
+		"a SPIFFE ID not usable falls back to no DNS name": {uris("spiffe:///a"), []string{"a.example"}, ""},
+		"control characters": {nil, []string{"a\nb"}, ""},
+		"a name too long":    {nil, []string{strings.Repeat("a", 481)}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			who, err := caller.FromCertificate(&x509.Certificate{URIs: test.uris, DNSNames: test.dns}, "peer")
+			if (err == nil) != (test.want != "") || who.String() != test.want {
+				t.Errorf("%q, error %v; want %q", who, err, test.want)
+			}
+			if err == nil && (who.Peer != "peer" || !who.IsShared() || caller.ParseName(who.String()) != nil) {
+				t.Errorf("identity %+v: a policy could not name it", who)
+			}
+		})
+	}
+}
+
+func TestParseName(t *testing.T) {
+	t.Parallel()
+	for text, good := range map[string]bool{
+		"loopback": true, "uid:0": true, "uid:4294967295": true, "token:checkout": true,
+		"certificate:a.example": true, "certificate:spiffe://example.org/a": true,
+		"": false, "remote": false, "Loopback": false, "uid:": false, "uid:01": false, "uid:+1": false, "uid:4294967296": false, "uid:root": false,
+		"token:": false, "token:a b": false, "certificate:": false, "certificate:A.example": false, "certificate:https://a/": false, "name": false,
+		"certificate:" + strings.Repeat("a", 481): false,
+	} {
+		if err := caller.ParseName(text); (err == nil) != good {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+}
+
+func TestTheZeroGrantLetsNothing(t *testing.T) {
+	t.Parallel()
+	var zero caller.Grant
+	if zero.MayCall("IssueToken") || zero.MayUse("acme") || zero.MayUse("") {
+		t.Error("something is allowed")
+	}
+	one := caller.Grant{Organizations: []string{"acme"}, Methods: []string{"IssueToken"}}
+	if !one.MayCall("IssueToken") || one.MayCall("VerifyToken") || !one.MayUse("acme") || one.MayUse("Acme") {
+		t.Errorf("grant %+v", one)
+	}
+}
+
+func TestParseTLSRefusesWhatIsNoPair(t *testing.T) {
+	t.Parallel()
+	for name, files := range map[string][3]string{
+		"nothing": {"", "", ""}, "no PEM": {"x", "y", "z"},
+	} {
+		if _, err := caller.ParseTLS([]byte(files[0]), []byte(files[1]), []byte(files[2])); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

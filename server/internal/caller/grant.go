@@ -1,0 +1,67 @@
+package caller
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/chatidentity/chatidentity/server/internal/customer"
+)
+
+// How names of callers begin.
+const (
+	loopbackName      = "loopback"
+	uidPrefix         = "uid:"
+	tokenNamePrefix   = "token:"
+	certificatePrefix = "certificate:"
+)
+
+// ParseName checks a caller's name as Identity.String writes it: "loopback",
+// "uid:N", "token:NAME" or "certificate:NAME".
+func ParseName(text string) error {
+	if text == loopbackName {
+		return nil
+	}
+	if name, ok := strings.CutPrefix(text, uidPrefix); ok {
+		uid, err := strconv.ParseUint(name, 10, 32)
+		if err == nil && strconv.FormatUint(uid, 10) == name {
+			return nil
+		}
+		return fmt.Errorf("%q must be uid: and a user ID in decimal", text)
+	}
+	if name, ok := strings.CutPrefix(text, tokenNamePrefix); ok && tokenName.MatchString(name) {
+		return nil
+	}
+	if name, ok := strings.CutPrefix(text, certificatePrefix); ok && isCertificateName(name) {
+		return nil
+	}
+	return fmt.Errorf("%q must be loopback, uid:N, token:NAME, or certificate: and a SPIFFE ID or a DNS name in lower case", text)
+}
+
+func isCertificateName(name string) bool {
+	if name == "" || len(name) > maxCertificateName || strings.ContainsFunc(name, outsideName) {
+		return false
+	}
+	return strings.HasPrefix(name, "spiffe://") || name == strings.ToLower(name) && !strings.ContainsAny(name, "/:")
+}
+
+// Grant is what a policy lets one caller do. The zero value lets it do nothing.
+type Grant struct {
+	AllOrganizations bool
+	Organizations    []string         // when not all
+	Methods          []string         // such as "IssueToken"
+	Identifiers      *customer.Policy // nil: the organization's own
+}
+
+// MayCall reports whether the caller may use the method.
+func (g *Grant) MayCall(method string) bool { return slices.Contains(g.Methods, method) }
+
+// MayUse reports whether the caller may use the organization.
+func (g *Grant) MayUse(organization string) bool {
+	return g.AllOrganizations || slices.Contains(g.Organizations, organization)
+}
+
+// Methods returns the methods that a grant can name: those of
+// ChatIdentityService.
+func Methods() []string { return []string{"IssueToken", "VerifyToken"} }

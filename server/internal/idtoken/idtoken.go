@@ -1,0 +1,226 @@
+// Package idtoken proves who a user is by the user's own OpenID Connect ID
+// token: its signature, its issuer, whom it was issued to, and its age. The
+// issuer's keys come from a file or a URL.
+package idtoken
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v2/jws"
+	"github.com/lestrrat-go/jwx/v2/jwt"
+
+	"github.com/chatidentity/chatidentity/server/internal/customer"
+)
+
+// Why a user is not proven. Errors wrap one of these; what those of ErrUnproven
+// add is fixed text that clients may see.
+var (
+	ErrUnproven    = errors.New("the user's ID token proves nothing")
+	ErrUnavailable = errors.New("no keys of the issuer")
+)
+
+const (
+	maxTokenSize = 8 << 10 // bytes
+	// skew is by how much the issuer's clock may differ from ours.
+	skew = 30 * time.Second
+
+	defaultMaxAge = 10 * time.Minute
+)
+
+// Issuer is what a policy says about ID tokens. Two are equal (==) if they say
+// the same.
+type Issuer struct {
+	Issuer   string        // the iss claim, exactly
+	Audience string        // the client ID that tokens must have been issued to
+	JWKSFile string        // the issuer's keys (RFC 7517): a file
+	JWKSURL  string        // or a URL: https, or http to a loopback address
+	MaxAge   time.Duration // since iat; 0: 10 minutes
+
+	ExternalIDClaim string // the claim that is the customer's external ID; empty: none
+	EmailClaim      string // the claim that is the customer's email, which must be verified; empty: none
+}
+
+// Options are what a Verifier is made of besides. The zero value is usable.
+type Options struct {
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: nothing is logged
+}
+
+// Verifier verifies ID tokens of one issuer.
+type Verifier struct {
+	issuer Issuer
+	now    func() time.Time
+	keys   *keyStore
+}
+
+// New returns a verifier. Keys in a file are read at once; those behind a URL
+// when the first token comes.
+func New(issuer Issuer, options Options) (*Verifier, error) {
+	if err := issuer.Check(); err != nil {
+		return nil, err
+	}
+	issuer.MaxAge = issuer.EffectiveMaxAge()
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	keys, err := newKeyStore(issuer, options)
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{issuer, options.Now, keys}, nil
+}
+
+// Check returns what is wrong with it, as the keys of a policy file.
+func (i *Issuer) Check() error {
+	switch {
+	case i.Issuer == "" || i.Audience == "":
+		return errors.New("issuer and audience are required")
+	case (i.JWKSFile == "") == (i.JWKSURL == ""):
+		return errors.New("one of jwks_file and jwks_url is required")
+	case i.ExternalIDClaim == "" && i.EmailClaim == "":
+		return errors.New("at least one of external_id and email must name a claim")
+	case i.MaxAge != 0 && (i.MaxAge < time.Second || i.MaxAge > 24*time.Hour):
+		return errors.New("max_age must be from 1s to 24h")
+	case i.JWKSURL != "":
+		return checkURL(i.JWKSURL)
+	default:
+		return nil
+	}
+}
+
+// EffectiveMaxAge returns MaxAge, or what it is by default.
+func (i *Issuer) EffectiveMaxAge() time.Duration { return cmp.Or(i.MaxAge, defaultMaxAge) }
+
+// Verify returns the identifiers that the token proves: those whose claims the
+// issuer has set, an email address only if the issuer has verified it.
+func (v *Verifier) Verify(ctx context.Context, text string) (customer.Customer, error) {
+	header, err := parseHeader(text)
+	if err != nil {
+		return customer.Customer{}, err
+	}
+	key, err := v.keys.find(ctx, header)
+	if err != nil {
+		return customer.Customer{}, err
+	}
+	token, err := jwt.Parse([]byte(text), jwt.WithKey(header.algorithm, key), jwt.WithValidate(false))
+	if err != nil {
+		return customer.Customer{}, unproven("its signature or its form is wrong")
+	}
+	if err := v.validate(token); err != nil {
+		return customer.Customer{}, err
+	}
+	return v.identifiers(token), nil
+}
+
+func unproven(why string) error { return fmt.Errorf("%w: %s", ErrUnproven, why) }
+
+// parseHeader reads a token in compact form, the only one that ID tokens have.
+func parseHeader(text string) (header, error) {
+	malformed := unproven("it is not a JWT in compact form of at most 8 KiB")
+	if len(text) > maxTokenSize || !isCompact(text) {
+		return header{}, malformed
+	}
+	message, err := jws.ParseString(text)
+	if err != nil {
+		return header{}, malformed
+	}
+	protected := message.Signatures()[0].ProtectedHeaders()
+	if _, critical := protected.Get(jws.CriticalKey); critical {
+		return header{}, unproven("it has critical header fields, which are not known here")
+	}
+	// Access tokens (RFC 9068) and logout tokens say what they are.
+	if typ := protected.Type(); typ != "" && !strings.EqualFold(typ, "JWT") {
+		return header{}, unproven("its typ is not JWT: it is no ID token")
+	}
+	if !slices.Contains(algorithms, protected.Algorithm()) {
+		return header{}, unproven("its alg is not one of the asymmetric ones")
+	}
+	return header{protected.Algorithm(), protected.KeyID()}, nil
+}
+
+// isCompact reports whether the text is three parts of base64 in the one spelling
+// that each has. jwx reads others too.
+func isCompact(text string) bool {
+	parts := strings.Split(text, ".")
+	for _, part := range parts {
+		if _, err := strictBase64.DecodeString(part); err != nil || strings.ContainsAny(part, "\r\n") {
+			return false
+		}
+	}
+	return len(parts) == 3
+}
+
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// validate checks the claims of a token whose signature is good.
+func (v *Verifier) validate(token jwt.Token) error {
+	err := jwt.Validate(token,
+		jwt.WithClock(jwt.ClockFunc(v.now)), jwt.WithAcceptableSkew(skew),
+		jwt.WithRequiredClaim(jwt.ExpirationKey), jwt.WithRequiredClaim(jwt.IssuedAtKey),
+		jwt.WithIssuer(v.issuer.Issuer),
+	)
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired()):
+		return unproven("it has expired")
+	case errors.Is(err, jwt.ErrTokenNotYetValid()), errors.Is(err, jwt.ErrInvalidIssuedAt()):
+		return unproven("it is not valid yet")
+	case errors.Is(err, jwt.ErrInvalidIssuer()):
+		return unproven("it is of another issuer")
+	case err != nil:
+		return unproven("exp, iat and iss are required")
+	case v.now().Sub(token.IssuedAt()) > v.issuer.MaxAge:
+		return unproven("it was issued longer ago than max_age")
+	case isEvent(token):
+		return unproven("it is a logout or event token, and no ID token")
+	case !v.isForUs(token):
+		return unproven("it is for another audience")
+	default:
+		return nil
+	}
+}
+
+// isEvent reports whether it is a security event such as a logout token: OpenID
+// Connect Back-Channel Logout, section 2.4.
+func isEvent(token jwt.Token) bool {
+	_, found := token.Get("events")
+	return found
+}
+
+// isForUs reports whether the token was issued to our client: its only audience,
+// or of several the authorized party. OpenID Connect Core, section 3.1.3.7.
+func (v *Verifier) isForUs(token jwt.Token) bool {
+	audience := token.Audience()
+	party, hasParty := token.Get("azp")
+	if !slices.Contains(audience, v.issuer.Audience) || hasParty && party != v.issuer.Audience {
+		return false
+	}
+	return len(audience) == 1 || hasParty
+}
+
+func (v *Verifier) identifiers(token jwt.Token) customer.Customer {
+	proven := customer.Customer{ExternalID: textClaim(token, v.issuer.ExternalIDClaim)}
+	if verified, _ := token.Get("email_verified"); verified == true {
+		proven.Email = textClaim(token, v.issuer.EmailClaim)
+	}
+	return proven
+}
+
+func textClaim(token jwt.Token, name string) string {
+	if name == "" {
+		return ""
+	}
+	value, _ := token.Get(name)
+	text, _ := value.(string)
+	return text
+}

@@ -1,0 +1,116 @@
+package idtoken
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"errors"
+	"slices"
+
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jwk"
+)
+
+// minRSABits is what RFC 7518, section 3.3 demands.
+const minRSABits = 2048
+
+// algorithms are those that a token may be signed with: all asymmetric ones. A
+// symmetric one would need the issuer's secret here, and "none" nobody's.
+var algorithms = []jwa.SignatureAlgorithm{
+	jwa.RS256, jwa.RS384, jwa.RS512, jwa.PS256, jwa.PS384, jwa.PS512, jwa.ES256, jwa.ES384, jwa.ES512, jwa.EdDSA,
+}
+
+// header is what a token says about its signature.
+type header struct {
+	algorithm jwa.SignatureAlgorithm
+	keyID     string // may be empty
+}
+
+// keySet is an issuer's public keys. It does not change.
+type keySet []publicKey
+
+type publicKey struct {
+	id         string
+	algorithms []jwa.SignatureAlgorithm // that the key itself allows
+	key        crypto.PublicKey
+}
+
+// parseKeys reads a JWK set. Keys that are not for checking signatures, or of a
+// kind that is not known here, are passed over (RFC 7517, section 5); a set
+// without any other is an error.
+func parseKeys(text []byte) (keySet, error) {
+	set, err := jwk.Parse(text, jwk.WithIgnoreParseError(true))
+	if err != nil {
+		return nil, errors.New("it is not a JWK set")
+	}
+	var keys keySet
+	for i := range set.Len() {
+		if entry, ok := set.Key(i); ok {
+			if key, usable := parseKey(entry); usable {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("it holds no public key that checks signatures")
+	}
+	return keys, nil
+}
+
+func parseKey(entry jwk.Key) (publicKey, bool) {
+	if entry.KeyUsage() != "" && entry.KeyUsage() != string(jwk.ForSignature) {
+		return publicKey{}, false
+	}
+	var raw any
+	if entry.Raw(&raw) != nil {
+		return publicKey{}, false
+	}
+	allowed := algorithmsOf(raw)
+	if own := entry.Algorithm().String(); own != "" {
+		if !slices.Contains(allowed, jwa.SignatureAlgorithm(own)) {
+			return publicKey{}, false
+		}
+		allowed = []jwa.SignatureAlgorithm{jwa.SignatureAlgorithm(own)}
+	}
+	return publicKey{entry.KeyID(), allowed, raw}, len(allowed) > 0
+}
+
+// algorithmsOf returns the algorithms that a public key is for. Private and
+// symmetric keys are for none.
+func algorithmsOf(raw any) []jwa.SignatureAlgorithm {
+	switch key := raw.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() >= minRSABits {
+			return []jwa.SignatureAlgorithm{jwa.RS256, jwa.RS384, jwa.RS512, jwa.PS256, jwa.PS384, jwa.PS512}
+		}
+	case *ecdsa.PublicKey:
+		switch key.Curve.Params().BitSize {
+		case 256: //nolint:mnd // the curves' names
+			return []jwa.SignatureAlgorithm{jwa.ES256}
+		case 384: //nolint:mnd // the curves' names
+			return []jwa.SignatureAlgorithm{jwa.ES384}
+		case 521: //nolint:mnd // the curves' names
+			return []jwa.SignatureAlgorithm{jwa.ES512}
+		}
+	case ed25519.PublicKey:
+		return []jwa.SignatureAlgorithm{jwa.EdDSA}
+	}
+	return nil
+}
+
+// find returns the one key that the header can mean: of its ID and algorithm, or
+// without an ID the only one of its algorithm.
+func (s keySet) find(h header) (crypto.PublicKey, bool) {
+	var found crypto.PublicKey
+	for _, key := range s {
+		if h.keyID != "" && h.keyID != key.id || !slices.Contains(key.algorithms, h.algorithm) {
+			continue
+		}
+		if found != nil {
+			return nil, false
+		}
+		found = key.key
+	}
+	return found, found != nil
+}

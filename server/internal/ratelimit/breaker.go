@@ -1,0 +1,137 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// state is what is known of the server.
+type state int32
+
+const (
+	starting state = iota // it has neither answered nor been declared down
+	up
+	down
+)
+
+const (
+	// tolerated failures in a row declare a server down.
+	tolerated = 3
+	// Between two probes of a server that is down: doubling from first to last,
+	// less up to half by chance.
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+	// steady is how long a server must hold before the pauses start anew, so
+	// that one that comes and goes is not followed at every turn.
+	steady = 10 * time.Second
+)
+
+// breaker stops asking a server that does not answer, and finds out in the
+// background when it does again.
+type breaker struct {
+	probe  func(context.Context) error
+	jitter func() float64
+	log    *slog.Logger
+	policy Failure // for the log
+
+	state    atomic.Int32
+	failures atomic.Int32 // in a row
+	wentDown chan struct{}
+	changes  [down + 1]atomic.Uint64 // to each state
+}
+
+func newBreaker(probe func(context.Context) error, o *RedisOptions) *breaker {
+	return &breaker{probe: probe, jitter: o.Jitter, log: o.Log, policy: o.Failure, wentDown: make(chan struct{}, 1)}
+}
+
+func (b *breaker) is(s state) bool { return state(b.state.Load()) == s }
+
+// answered counts a call that the server answered.
+func (b *breaker) answered() {
+	if b.failures.Load() != 0 {
+		b.failures.Store(0)
+	}
+	b.change(starting, up)
+}
+
+// failed counts a call that it did not answer.
+func (b *breaker) failed(err error) {
+	if b.failures.Add(1) < tolerated {
+		return
+	}
+	if b.change(up, down, "cause", outage(err)) || b.change(starting, down, "cause", outage(err)) {
+		select {
+		case b.wentDown <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// change moves from one state to another, once, and tells.
+func (b *breaker) change(from, to state, details ...any) bool {
+	if !b.is(from) || !b.state.CompareAndSwap(int32(from), int32(to)) {
+		return false
+	}
+	b.changes[to].Add(1)
+	if to == down {
+		b.log.Warn("redis does not answer: rate limits are no longer shared", append(details, "policy", b.policy.String())...)
+	} else {
+		b.log.Info("redis answers: rate limits are shared")
+	}
+	return true
+}
+
+// ready is nil once it is known whether the server answers.
+func (b *breaker) ready() error {
+	if b.is(starting) {
+		return errors.New("redis has not answered yet")
+	}
+	return nil
+}
+
+// run probes until the server answers, then again whenever it went down, until
+// the context ends.
+func (b *breaker) run(ctx context.Context) {
+	for attempt := 0; ; attempt++ {
+		if b.recovered(ctx) {
+			since := time.Now()
+			select {
+			case <-ctx.Done():
+			case <-b.wentDown:
+			}
+			if time.Since(since) >= steady {
+				attempt = 0
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(b.pause(attempt)):
+		}
+	}
+}
+
+func (b *breaker) recovered(ctx context.Context) bool {
+	if err := b.probe(ctx); err != nil {
+		b.failed(err)
+		return false
+	}
+	select {
+	case <-b.wentDown: // what it told is over
+	default:
+	}
+	b.answered()
+	b.change(down, up)
+	return true
+}
+
+func (b *breaker) pause(attempt int) time.Duration {
+	pause := lastPause
+	if attempt < 6 { // 100 ms << 6 is more than the last
+		pause = firstPause << attempt
+	}
+	return pause - time.Duration(b.jitter()*float64(pause)/2)
+}

@@ -1,0 +1,176 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fakeServer fails while it is down, and notes when it was probed.
+type fakeServer struct {
+	clock  func() time.Duration
+	mu     sync.Mutex
+	down   bool
+	probes []time.Duration
+}
+
+func (s *fakeServer) probe(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probes = append(s.probes, s.clock())
+	if s.down {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+func startBreaker(t *testing.T, server *fakeServer) (*breaker, *strings.Builder) {
+	t.Helper()
+	server.clock = Monotonic()
+	log := &strings.Builder{}
+	b := newBreaker(server.probe, &RedisOptions{Log: slog.New(slog.NewTextHandler(log, nil)), Jitter: func() float64 { return 0 }})
+	go b.run(t.Context())
+	synctest.Wait()
+	return b, log
+}
+
+func TestBreakerDeclaresADeadServerDownAtTheStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{down: true}
+		b, log := startBreaker(t, server)
+		if err := b.ready(); err == nil {
+			t.Error("ready after one failure: nothing is known yet")
+		}
+		time.Sleep(300 * time.Millisecond)
+		synctest.Wait()
+		if err := b.ready(); err != nil || !b.is(down) {
+			t.Errorf("after three failures: ready is %v, state %v", err, b.state.Load())
+		}
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "cause=timeout policy=local") {
+			t.Errorf("%d lines of log:\n%s", n, log)
+		}
+	})
+}
+
+func TestBreakerProbesLessAndLessOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{down: true}
+		startBreaker(t, server)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		want := []int64{0, 100, 300, 700, 1500, 3100, 6300, 11300, 16300}
+		server.mu.Lock()
+		defer server.mu.Unlock()
+		if len(server.probes) != len(want) {
+			t.Fatalf("probes at %v, want %v ms", server.probes, want)
+		}
+		for i := range want {
+			if server.probes[i].Milliseconds() != want[i] {
+				t.Fatalf("probes at %v, want %v ms", server.probes, want)
+			}
+		}
+	})
+}
+
+func TestBreakerComesUpByItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{down: true}
+		b, log := startBreaker(t, server)
+		time.Sleep(20 * time.Second)
+		server.mu.Lock()
+		server.down = false
+		server.mu.Unlock()
+		time.Sleep(lastPause)
+		synctest.Wait()
+		if !b.is(up) || b.changes[up].Load() != 1 || b.changes[down].Load() != 1 {
+			t.Error("it did not come up by itself, once")
+		}
+		if n := strings.Count(log.String(), "\n"); n != 2 {
+			t.Errorf("%d lines of log for two changes:\n%s", n, log)
+		}
+		// After a steady time the next failure is a new one: the first pause is short.
+		time.Sleep(steady)
+		for range tolerated {
+			b.failed(context.DeadlineExceeded)
+		}
+		time.Sleep(firstPause)
+		synctest.Wait()
+		if !b.is(up) {
+			t.Error("the pauses did not start anew after a steady time")
+		}
+	})
+}
+
+func TestBreakerOpensAfterThreeFailuresInARow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{}
+		b, _ := startBreaker(t, server)
+		failure := errors.New("reset")
+		for range 10 { // never three in a row
+			b.failed(failure)
+			b.failed(failure)
+			b.answered()
+		}
+		if !b.is(up) {
+			t.Fatal("declared down while every third call was answered")
+		}
+		for range 10 {
+			b.failed(failure)
+		}
+		if !b.is(down) || b.changes[down].Load() != 1 {
+			t.Fatal("not declared down, once")
+		}
+		// A late answer to a call of before does not bring it back: a probe must.
+		b.answered()
+		if !b.is(down) {
+			t.Error("brought back by a late answer")
+		}
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if !b.is(up) {
+			t.Error("not brought back by a probe")
+		}
+	})
+}
+
+func TestBreakerFollowsAFlappingServerLessAndLessOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{} // probes pass, decisions fail
+		b, _ := startBreaker(t, server)
+		for range 60 * 10 { // a minute
+			for range tolerated {
+				b.failed(errors.New("slow"))
+			}
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+		}
+		if n := b.changes[down].Load(); n > 20 {
+			t.Errorf("went down %d times in a minute", n)
+		}
+	})
+}
+
+func TestBreakerSpreadsProbes(t *testing.T) {
+	t.Parallel()
+	for jitter, want := range map[float64]time.Duration{
+		0: 100 * time.Millisecond, 0.5: 75 * time.Millisecond, 0.999: 50050 * time.Microsecond,
+	} {
+		b := newBreaker(nil, &RedisOptions{Jitter: func() float64 { return jitter }})
+		if got := b.pause(0); got != want {
+			t.Errorf("jitter %v: pause %v, want %v", jitter, got, want)
+		}
+		if longest := b.pause(1 << 30); longest > lastPause {
+			t.Errorf("pause %v after many attempts", longest)
+		}
+	}
+}

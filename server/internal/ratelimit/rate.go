@@ -1,0 +1,109 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxCount keeps the interval at 1 µs or more, so that rounding it up to
+	// whole nanoseconds costs at most 0.1 % of the rate.
+	maxCount = 1_000_000
+	// maxRefill keeps sums of time stamps far from overflow, and within the
+	// integers that a double holds exactly (Redis scripts count in doubles).
+	maxRefill = 30 * 24 * time.Hour
+
+	rateForm = "want N/s|m|h[:BURST] or off"
+)
+
+// Rate is how often something may happen: N per second, minute or hour, and
+// BURST at once from rest. The zero value is "off": no limit.
+type Rate struct {
+	interval time.Duration // between two calls at a steady pace
+	count    int32
+	burst    int32
+	unit     byte // 's', 'm' or 'h'
+}
+
+// ParseRate reads "N/s", "N/m" or "N/h", optionally with ":BURST", or "off".
+// N and BURST are 1 to 1,000,000; BURST is N if it is not given. From empty, the
+// burst must be earned back within 30 days. The time between two calls is
+// rounded up to a whole nanosecond, so that the rate is never exceeded.
+func ParseRate(text string) (Rate, error) {
+	if text == "off" {
+		return Rate{}, nil
+	}
+	rate, err := parseRate(text)
+	if err != nil {
+		return Rate{}, fmt.Errorf("rate %q: %w; %s", text, err, rateForm)
+	}
+	return rate, nil
+}
+
+func parseRate(text string) (Rate, error) {
+	countText, rest, found := strings.Cut(text, "/")
+	if !found {
+		return Rate{}, errors.New("no unit of time")
+	}
+	count, err := parseCount("N", countText)
+	if err != nil {
+		return Rate{}, err
+	}
+	unit, burstText, found := strings.Cut(rest, ":")
+	period, known := periods[unit]
+	if !known {
+		return Rate{}, fmt.Errorf("unit %q is not s, m or h", unit)
+	}
+	burst := count
+	if found {
+		if burst, err = parseCount("BURST", burstText); err != nil {
+			return Rate{}, err
+		}
+	}
+	interval := (period + time.Duration(count) - 1) / time.Duration(count)
+	rate := Rate{interval: interval, count: count, burst: burst, unit: unit[0]}
+	if rate.refill() > maxRefill {
+		return Rate{}, fmt.Errorf("BURST %d takes more than 30 days to earn", burst)
+	}
+	return rate, nil
+}
+
+var periods = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+
+func parseCount(name, text string) (int32, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n < 1 || n > maxCount {
+		return 0, fmt.Errorf("%s is not a number from 1 to %d", name, maxCount)
+	}
+	return int32(n), nil
+}
+
+// IsOff reports whether there is no limit.
+func (r Rate) IsOff() bool { return r.interval == 0 }
+
+// String returns the form that [ParseRate] reads, with the burst spelled out.
+func (r Rate) String() string {
+	if r.IsOff() {
+		return "off"
+	}
+	return fmt.Sprintf("%d/%c:%d", r.count, r.unit, r.burst)
+}
+
+// MarshalText returns [Rate.String].
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what [ParseRate] reads.
+func (r *Rate) UnmarshalText(text []byte) error {
+	rate, err := ParseRate(string(text))
+	if err != nil {
+		return err
+	}
+	*r = rate
+	return nil
+}
+
+// refill is the time in which an empty budget earns its whole burst.
+func (r Rate) refill() time.Duration { return r.interval * time.Duration(r.burst) }

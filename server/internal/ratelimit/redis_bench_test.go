@@ -1,0 +1,48 @@
+package ratelimit
+
+import (
+	"testing"
+)
+
+// A decision that a server on this machine takes part in, for three dimensions.
+func BenchmarkRedis(b *testing.B) {
+	r, call := benchmarkReplica(b)
+	for i := 0; b.Loop(); i++ {
+		call[Customer].Key = customerKey(i)
+		r.Take(b.Context(), call)
+	}
+}
+
+// The same for 64 at a time.
+func BenchmarkRedisParallel(b *testing.B) {
+	r, call := benchmarkReplica(b)
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		call := call
+		for i := 0; pb.Next(); i++ {
+			call[Customer].Key = customerKey(i)
+			r.Take(b.Context(), call)
+		}
+	})
+}
+
+// What a caller over its limit costs.
+func BenchmarkRedisRemembered(b *testing.B) {
+	r, call := benchmarkReplica(b)
+	call[Customer].Rate = mustRate(b, "1/h")
+	for b.Loop() {
+		r.Take(b.Context(), call)
+	}
+}
+
+func benchmarkReplica(b *testing.B) (*Redis, Demands) {
+	b.Helper()
+	r, _ := replica(b, startServer(b), nil)
+	await(b, "the server to answer", func() bool { return r.breaker.is(up) })
+	fast := mustRate(b, "1000000/s:1000000")
+	call := demand(0, fast, fast, fast)
+	call[Caller].Shared = true
+	b.ReportAllocs()
+	b.ResetTimer()
+	return r, call
+}

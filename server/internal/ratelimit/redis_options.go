@@ -1,0 +1,177 @@
+package ratelimit
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+// Failure is what is decided while Redis does not answer.
+type Failure uint8
+
+const (
+	// FailLocal decides by what this process has counted: with n replicas, up to
+	// n budgets are spent.
+	FailLocal Failure = iota
+	// FailClosed refuses with [ErrUnavailable].
+	FailClosed
+)
+
+// String returns "local" or "closed".
+func (f Failure) String() string {
+	if f == FailClosed {
+		return "closed"
+	}
+	return "local"
+}
+
+// UnmarshalText reads "local" or "closed".
+func (f *Failure) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "local":
+		*f = FailLocal
+	case "closed":
+		*f = FailClosed
+	default:
+		return fmt.Errorf("%q is neither local nor closed", text)
+	}
+	return nil
+}
+
+// RedisOptions says which server to ask, and how.
+type RedisOptions struct {
+	// URL is redis://[user@]host[:port][/db], rediss://… for TLS, or
+	// unix://[user@]/path[?db=n]. A password in it is an error.
+	URL string
+	// Password is asked for each new connection, so it may change. Nil: none.
+	Password func() (sensitive.String, error)
+	// TLS is for rediss only; nil is the system's roots. The server's name is
+	// the URL's host unless it is set.
+	TLS *tls.Config
+	// KeySecret, of at least 16 bytes and the same in all replicas, keys the
+	// pseudonyms under which budgets are stored.
+	KeySecret sensitive.String
+	// Prefix begins every key, followed by a colon. Replicas that share a budget
+	// share it.
+	Prefix string
+	// Timeout is the longest that a decision waits. It must be positive.
+	Timeout time.Duration
+	Failure Failure
+	// Log gets one line for each change between up and down.
+	Log *slog.Logger
+	// Jitter returns numbers in [0,1) that spread the replicas' attempts to
+	// reach a dead server: [math/rand/v2.Float64] outside tests.
+	Jitter func() float64
+}
+
+const (
+	minKeySecret = 16
+	// poolSize is the number of connections kept. Each carries one decision at a
+	// time; at a round trip of 1 ms that is 32,000 a second.
+	poolSize = 32
+	// connectTimeout bounds a new connection's dial and TLS. Nobody waits for
+	// it longer than RedisOptions.Timeout: it goes on in the background.
+	connectTimeout = time.Second
+	// maxIdle is shorter than the patience of the usual load balancers, which
+	// drop idle connections without a word.
+	maxIdle = 4 * time.Minute
+)
+
+func (o *RedisOptions) validate() error {
+	switch {
+	case len(o.KeySecret.Reveal()) < minKeySecret:
+		return fmt.Errorf("the key secret is shorter than %d bytes", minKeySecret)
+	case o.Prefix == "" || strings.ContainsAny(o.Prefix, "{}"):
+		return errors.New("the prefix is empty or has a brace in it")
+	case o.Timeout <= 0:
+		return errors.New("the timeout is not positive")
+	case o.Log == nil || o.Jitter == nil:
+		return errors.New("log and jitter are required")
+	}
+	return nil
+}
+
+// client returns the settings for go-redis. Errors never repeat the URL, which
+// may hold what it should not.
+func (o *RedisOptions) client() (*redis.Options, error) {
+	const form = "want redis://[user@]host[:port][/db], rediss://… or unix:///path[?db=n]"
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, errors.New("the URL cannot be read; " + form)
+	}
+	if _, found := u.User.Password(); found {
+		return nil, errors.New("the URL holds a password: put it in a file instead")
+	}
+	for name := range u.Query() {
+		if name != "db" {
+			return nil, fmt.Errorf("the URL has parameter %q; %s", name, form)
+		}
+	}
+	options, err := redis.ParseURL(o.URL)
+	if err != nil {
+		return nil, errors.New("the URL cannot be used; " + form)
+	}
+	if err := o.setTLS(options, u.Scheme); err != nil {
+		return nil, err
+	}
+	o.setCredentials(options)
+	o.setWaiting(options)
+	return options, nil
+}
+
+func (o *RedisOptions) setTLS(options *redis.Options, scheme string) error {
+	if o.TLS == nil {
+		return nil
+	}
+	if scheme != "rediss" {
+		return errors.New("TLS is configured, but the URL is not rediss://")
+	}
+	name := options.TLSConfig.ServerName
+	options.TLSConfig = o.TLS.Clone()
+	if options.TLSConfig.ServerName == "" {
+		options.TLSConfig.ServerName = name
+	}
+	return nil
+}
+
+func (o *RedisOptions) setCredentials(options *redis.Options) {
+	user := options.Username
+	if o.Password == nil {
+		return
+	}
+	options.CredentialsProviderContext = func(context.Context) (string, string, error) {
+		password, err := o.Password()
+		return user, password.Reveal(), err
+	}
+}
+
+// setWaiting leaves go-redis no wait of its own: one try, under the decision's
+// deadline. RESP2 without introductions, because a user whose ACL allows the
+// script's commands alone should do.
+func (o *RedisOptions) setWaiting(options *redis.Options) {
+	options.MaxRetries = -1
+	options.DialerRetries = 1
+	options.DialTimeout = max(o.Timeout, connectTimeout)
+	options.ReadTimeout = o.Timeout
+	options.WriteTimeout = o.Timeout
+	options.PoolTimeout = o.Timeout
+	options.ContextTimeoutEnabled = true
+	options.PoolSize = poolSize
+	options.ConnMaxIdleTime = maxIdle
+	options.PipelinePoolSize = -1
+	options.ReadBufferSize = 4096
+	options.WriteBufferSize = 4096
+	options.Protocol = 2
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}

@@ -1,0 +1,139 @@
+package ratelimit
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+func TestRedisHoldsNoPersonAndForgetsInTime(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r, _ := replica(t, s, nil)
+	call := Demands{
+		Global:   {Rate: mustRate(t, "2/s:10"), Shared: true},
+		Caller:   {Key: Key{Kind: "token", Name: "canary-app"}, Rate: mustRate(t, "2/s:10"), Shared: true},
+		Customer: {Key: Key{Kind: "email", Scope: "canary-org", Name: "canary@example.com"}, Rate: mustRate(t, "2/s:10"), Shared: true},
+	}
+	for range 3 {
+		take(t, r, call)
+	}
+	keys := s.do("KEYS", "*limits*").([]any)
+	if len(keys) < dimensions {
+		t.Fatalf("only %d keys: %v", len(keys), keys)
+	}
+	form := regexp.MustCompile(`^chatidentity:\{limits\}:(global|caller|customer):[A-Za-z0-9_-]{22}$`)
+	for _, key := range keys {
+		if !form.MatchString(key.(string)) || strings.Contains(key.(string), "canary") {
+			t.Errorf("key %v is not a pseudonym", key)
+		}
+		// -2: gone in between. A key without an expiry would say -1.
+		if ms := s.do("PTTL", key).(int64); ms == -1 || ms > 1500 {
+			t.Errorf("key %v stays for %d ms, want 1500 at most", key, ms)
+		}
+	}
+	await(t, "the keys to expire", func() bool { return s.do("DBSIZE").(int64) == 0 })
+}
+
+// Replicas agree on names by the secret, and nobody else can compute them.
+func TestRedisNames(t *testing.T) {
+	t.Parallel()
+	key := Key{Kind: "email", Scope: "default", Name: "a@example.com"}
+	one, same := newStore("p", sensitive.New(keySecret)), newStore("p", sensitive.New(keySecret))
+	other := newStore("p", sensitive.New("another secret of some length"))
+	if one.name(Customer, &key) != same.name(Customer, &key) {
+		t.Error("two replicas name one budget differently")
+	}
+	seen := map[string]string{}
+	for what, name := range map[string]string{
+		"the key":           one.name(Customer, &key),
+		"another secret":    other.name(Customer, &key),
+		"another dimension": one.name(Caller, &key),
+		"parts moved":       one.name(Customer, &Key{Kind: "emaild", Scope: "efault", Name: "a@example.com"}),
+		"another name":      one.name(Customer, &Key{Kind: "email", Scope: "default", Name: "b@example.com"}),
+	} {
+		if before, found := seen[name]; found {
+			t.Errorf("%s has the name of %s", what, before)
+		}
+		seen[name] = what
+	}
+}
+
+func TestRedisScriptFlushed(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r, log := replica(t, s, nil)
+	call := demand(1, Rate{}, Rate{}, mustRate(t, "10/h"))
+	before := admitted(t, r, 4, call)
+	s.do("SCRIPT", "FLUSH")
+	if n := before + admitted(t, r, 20, call); n != 10 {
+		t.Errorf("%d passed, want 10", n)
+	}
+	if strings.Contains(log.String(), "WARN") {
+		t.Errorf("taken for a failure:\n%s", log)
+	}
+}
+
+// A server that lost its memory is not believed over one's own.
+func TestRedisFlushedGrantsNoFreshBurst(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r, _ := replica(t, s, nil)
+	call := demand(1, Rate{}, Rate{}, mustRate(t, "10/h"))
+	before := admitted(t, r, 20, call)
+	s.do("FLUSHALL")
+	if after := admitted(t, r, 20, call); before != 10 || after != 0 {
+		t.Errorf("%d passed before and %d after, want 10 and 0", before, after)
+	}
+}
+
+func TestRedisRateChanges(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r, _ := replica(t, s, nil)
+	fresh, _ := replica(t, s, nil)
+	slow, fast := demand(1, Rate{}, Rate{}, mustRate(t, "1/h")), demand(1, Rate{}, Rate{}, mustRate(t, "10/s:5"))
+	take(t, r, slow)
+	decision := take(t, fresh, fast)
+	if decision.Allowed || decision.RetryAfter > 100*time.Millisecond {
+		t.Fatalf("after the change: %+v, want an empty budget at the new rate", decision)
+	}
+	<-time.After(decision.RetryAfter)
+	if !take(t, fresh, fast).Allowed {
+		t.Error("the new rate does not count")
+	}
+}
+
+// The server's arithmetic is the local one, for any rate, to the nanosecond that
+// its clock allows.
+func TestRedisCountsAsLocalDoes(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r, _ := replica(t, s, nil)
+	client := r.client.Load()
+	for i, text := range []string{"1/h", "1/h:720", "3/s:7", "7/m:9", "999983/h:1000", "1000000/s:3", "1000000/s:1000000"} {
+		rate := mustRate(t, text)
+		call := Demands{Customer: {Key: customerKey(i), Rate: rate, Shared: true}}
+		var spent time.Duration
+		start := time.Now()
+		for n := range 10 {
+			reply, err := r.store.ask(t.Context(), client, &call)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if reply.allowed {
+				spent += rate.interval
+			}
+			elapsed := time.Since(start) + time.Microsecond
+			if debt := reply.debts[Customer]; debt > spent || debt < spent-elapsed {
+				t.Fatalf("%s, call %d: debt is %d ns, want %d less up to %d", text, n, debt, spent, elapsed)
+			}
+			if !reply.allowed && reply.debts[Customer]+rate.interval <= rate.refill() {
+				t.Fatalf("%s, call %d: refused with room for it", text, n)
+			}
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package ratelimit
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// manual is a clock that tests set.
+type manual struct{ now time.Duration }
+
+func (m *manual) clock() time.Duration { return m.now }
+
+func TestReservationGivenBackLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	clock := manual{}
+	local := NewLocal(16, clock.clock)
+	call := demand(1, mustRate(t, "1/s:2"), mustRate(t, "1/s:2"), mustRate(t, "1/s:2"))
+	place, decision := local.reserve(&call)
+	if !decision.Allowed {
+		t.Fatal(decision)
+	}
+	// While it is held, it counts: one more passes, then no other.
+	if !local.takeAt(0, &call).Allowed || local.takeAt(0, &call).Allowed {
+		t.Fatal("the reservation did not count as one call")
+	}
+	clock.now = 500 * time.Millisecond
+	place.settle()
+	// As if it had never been: one spent half a second ago, out of two.
+	if !local.takeAt(clock.now, &call).Allowed {
+		t.Error("what was given back is not there")
+	}
+	if d := local.takeAt(clock.now, &call); d.Allowed || d.RetryAfter != 500*time.Millisecond {
+		t.Errorf("got %+v, want to wait half a second", d)
+	}
+	if len(local.pending) != 0 {
+		t.Errorf("settled reservations remain: %v", local.pending)
+	}
+}
+
+func TestReservationRemembersTheOthersDebt(t *testing.T) {
+	t.Parallel()
+	clock := manual{now: time.Second}
+	local := NewLocal(16, clock.clock)
+	call := demand(1, mustRate(t, "1/m:5"), Rate{}, mustRate(t, "10/m:10"))
+	place, _ := local.reserve(&call)
+	place.debts[Customer] = 58 * time.Second // of 60: the next is earned in 4 s
+	place.settle()
+	if d := local.takeAt(clock.now, &call); d.Allowed || d.Limit != Customer || d.RetryAfter != 4*time.Second {
+		t.Fatalf("got %+v, want the customer's limit for 4 s", d)
+	}
+	clock.now += 4*time.Second - 1
+	if local.takeAt(clock.now, &call).Allowed {
+		t.Error("a nanosecond early")
+	}
+	if !local.takeAt(clock.now+1, &call).Allowed {
+		t.Error("refused at the time that it was told")
+	}
+}
+
+// However many calls are in flight, for however long, and however they end: what
+// is spent stays within the rate.
+func TestReservationsNeverExceedTheRate(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		clock := manual{}
+		local := NewLocal(16, clock.clock)
+		rate := mustRate(t, []string{"10/s:1", "100/s:5", "7/s:30"}[seed%3])
+		call := demand(1, Rate{}, rate, Rate{})
+		var held []*reservation
+		var admitted []time.Duration
+		for range 400 {
+			clock.now += time.Duration(random.Int64N(int64(rate.interval)))
+			switch random.IntN(4) {
+			case 0, 1:
+				if place, decision := local.reserve(&call); decision.Allowed {
+					held = append(held, place)
+				}
+			case 2:
+				if local.takeAt(clock.now, &call).Allowed {
+					admitted = append(admitted, clock.now)
+				}
+			default:
+				if len(held) == 0 {
+					continue
+				}
+				i := random.IntN(len(held))
+				place := held[i]
+				held = append(held[:i], held[i+1:]...)
+				if place.spend = random.IntN(2) == 0; place.spend {
+					admitted = append(admitted, clock.now)
+				}
+				place.settle()
+			}
+		}
+		if len(admitted) < 20 {
+			t.Fatalf("seed %d: only %d were admitted", seed, len(admitted))
+		}
+		assertWithinRate(t, admitted, rate)
+	}
+}
