@@ -1,0 +1,93 @@
+// Package admin serves /livez, /readyz and /metrics over HTTP. Nothing secret
+// is there.
+package admin
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Check is one thing that must be in order for a token to be issued.
+type Check struct {
+	Name string       // begins the check's line on /readyz
+	Err  func() error // nil when in order; it must not block
+}
+
+// Ready returns nil when every check is in order, or an error with one line a
+// failed check.
+func Ready(checks []Check) error {
+	var reasons []string
+	for _, check := range checks {
+		if err := check.Err(); err != nil {
+			reasons = append(reasons, check.Name+": "+strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	if reasons == nil {
+		return nil
+	}
+	return fmt.Errorf("%s", strings.Join(reasons, "\n"))
+}
+
+// Handler serves, to GET and HEAD:
+//
+//	/livez    200 while live returns nil: the listeners accept calls
+//	/readyz   200 while ready returns nil: a token would be issued now; else 503 with one line a reason
+//	/metrics  what is registered, for Prometheus
+func Handler(live, ready func() error, metrics prometheus.Gatherer) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /livez", status(live))
+	mux.Handle("GET /readyz", status(ready))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	return mux
+}
+
+func status(check func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if err := check(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = fmt.Fprintln(w, err)
+			return
+		}
+		_, _ = fmt.Fprintln(w, "ok")
+	})
+}
+
+// Serve answers on the listener until ctx ends. It returns an error only when
+// it fails before.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      15 * time.Second,
+		IdleTimeout:       30 * time.Second,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		MaxHeaderBytes:    16 << 10,
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(listener); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("serve health and metrics on %v: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// NewRegistry returns a registry with the process's and the Go runtime's own
+// metrics, and the given collectors.
+func NewRegistry(own ...[]prometheus.Collector) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(slices.Concat(own...)...)
+	return registry
+}

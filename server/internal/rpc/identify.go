@@ -1,0 +1,122 @@
+package rpc
+
+import (
+	"context"
+	"path"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+)
+
+// Policy is what each caller may do. It does not change: another takes its
+// place. The zero value lets nobody do anything.
+type Policy struct {
+	Grants map[string]*Grant // by caller.Identity.String
+}
+
+// Grant is what one caller may do.
+type Grant struct {
+	caller.Grant
+	Limit *ratelimit.Rate // of the caller; nil: that of everybody
+	Proof Proof           // nil: none is demanded
+}
+
+// identify says who is calling, and refuses whoever may not.
+func (s *Server) identify(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	c := callFrom(ctx)
+	c.caller = connectionOf(ctx).identity
+	who, err := s.authenticate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.caller = who
+	if c.grant, err = s.authorize(ctx, who, c.method.action); err != nil {
+		return nil, err
+	}
+	if name := path.Base(info.FullMethod); c.grant != nil && !c.grant.MayCall(name) {
+		return nil, denied("the policy does not let this caller use " + name)
+	}
+	return handler(ctx, req)
+}
+
+// authenticate returns who is calling. A certificate is looked at anew: the
+// connection may be older than what is trusted now.
+func (s *Server) authenticate(ctx context.Context) (caller.Identity, error) {
+	connection := connectionOf(ctx)
+	who, err := s.options.Callers.Authenticate(connection.identity, metadata.ValueFromIncomingContext(ctx, "authorization"))
+	if err != nil {
+		return caller.Identity{}, unauthenticated(err.Error())
+	}
+	if connection.certificate != nil && !connection.certificate.isGood(s.options.TLS(), s.options.Now()) {
+		return caller.Identity{}, unauthenticated("the client certificate of this connection has expired or its CA is not trusted any more: connect anew")
+	}
+	return who, nil
+}
+
+// authorize returns the caller's grant, nil where there is no policy. The
+// connection must be one that is let in, whatever token the call carries.
+func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*Grant, error) {
+	if !s.options.Callers.May(connectionOf(ctx).identity, action) {
+		return nil, denied("this caller may not use this service: --allow-uid names those who may")
+	}
+	if s.options.Policy == nil {
+		return nil, nil //nolint:nilnil // no policy is no error
+	}
+	grant, found := s.options.Policy().Grants[who.String()]
+	if !found {
+		return nil, denied("the policy does not name this caller")
+	}
+	return grant, nil
+}
+
+func unauthenticated(message string) *refusal {
+	return &refusal{reason: pb.ErrorReason_ERROR_REASON_CALLER_UNAUTHENTICATED, message: message}
+}
+
+func denied(message string) *refusal {
+	return &refusal{reason: pb.ErrorReason_ERROR_REASON_CALLER_DENIED, message: message}
+}
+
+// findOrganization looks up the organization that is asked for, or the default
+// one. A caller learns nothing of organizations that are not its own.
+func (s *Server) findOrganization(c *call, name string) *refusal {
+	if name == "" {
+		name = s.options.DefaultOrganization
+	}
+	if name != "" && c.grant != nil && !c.grant.MayUse(name) {
+		return denied("the policy does not let this caller use this organization")
+	}
+	for i := range s.options.Organizations {
+		if s.options.Organizations[i].Name == name {
+			c.organization = &s.options.Organizations[i]
+			return nil
+		}
+	}
+	return invalidField(pb.ErrorReason_ERROR_REASON_UNKNOWN_ORGANIZATION, "organization",
+		"must be empty or the name of an organization that the sidecar is configured with")
+}
+
+// identifierPolicy is the caller's own, or else the organization's, or else
+// everybody's.
+func (s *Server) identifierPolicy(c *call) customer.Policy {
+	switch {
+	case c.grant != nil && c.grant.Identifiers != nil:
+		return *c.grant.Identifiers
+	case c.organization.Identifiers != nil:
+		return *c.organization.Identifiers
+	default:
+		return s.options.IdentifierPolicy
+	}
+}
+
+func (s *Server) callerLimit(c *call) ratelimit.Rate {
+	if c.grant != nil && c.grant.Limit != nil {
+		return *c.grant.Limit
+	}
+	return s.options.Limits[ratelimit.Caller]
+}

@@ -1,0 +1,124 @@
+package rpc
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+)
+
+// Every RPC that is served has an entry in the table, and the table holds no
+// other.
+func TestEveryMethodHasItsEntry(t *testing.T) {
+	t.Parallel()
+	server := New(Options{Ready: func() error { return nil }})
+	served := map[string]bool{}
+	for service, info := range server.grpc.GetServiceInfo() {
+		for _, m := range info.Methods {
+			fullMethod := "/" + service + "/" + m.Name
+			served[fullMethod] = true
+			if _, known := methods[fullMethod]; !known {
+				t.Errorf("%s has no entry in methods", fullMethod)
+			}
+			if service == pb.ChatIdentityService_ServiceDesc.ServiceName && m.IsServerStream {
+				t.Errorf("%s is a stream, which the chain does not audit", fullMethod)
+			}
+		}
+	}
+	for fullMethod := range methods {
+		if !served[fullMethod] {
+			t.Errorf("%s has an entry and is not served", fullMethod)
+		}
+	}
+}
+
+// Every RPC of the contract is audited under an event of its own, needs a
+// caller's permission to call, and spends the limits of everybody and of its
+// caller.
+func TestEveryRPCOfTheContractIsGuarded(t *testing.T) {
+	t.Parallel()
+	events := map[audit.Event]bool{}
+	for _, desc := range pb.ChatIdentityService_ServiceDesc.Methods {
+		m := methods["/"+pb.ChatIdentityService_ServiceDesc.ServiceName+"/"+desc.MethodName]
+		if m.event == "" || events[m.event] {
+			t.Errorf("%s: event %q", desc.MethodName, m.event)
+		}
+		events[m.event] = true
+		if m.action != caller.Call {
+			t.Errorf("%s: action %d", desc.MethodName, m.action)
+		}
+		if len(m.limits) < 2 || m.limits[0] != ratelimit.Global || m.limits[1] != ratelimit.Caller {
+			t.Errorf("%s: limits %v", desc.MethodName, m.limits)
+		}
+	}
+}
+
+func TestAMethodWithoutEntryFailsClosed(t *testing.T) {
+	t.Parallel()
+	server := New(Options{Ready: func() error { return nil }})
+	err := server.admit(t.Context(), "/chatidentity.v1.ChatIdentityService/SomethingNew")
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("error %v, want UNIMPLEMENTED", err)
+	}
+}
+
+// Every reason of the contract has the code that the contract says.
+func TestEveryReasonHasItsCode(t *testing.T) {
+	t.Parallel()
+	for number, name := range pb.ErrorReason_name {
+		if _, ok := reasonCodes[pb.ErrorReason(number)]; !ok && number != 0 {
+			t.Errorf("%s has no code", name)
+		}
+	}
+}
+
+func TestTraceID(t *testing.T) {
+	t.Parallel()
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for header, want := range map[string]string{
+		"00-" + id + "-00f067aa0ba902b7-01":      id,
+		"01-" + id + "-00f067aa0ba902b7-01-more": id,
+		"":                                       "",
+		id:                                       "",
+		"00-" + id:                               "",
+		"00-" + id + "-":                         "",
+		"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01": "",
+		"00-00000000000000000000000000000000-00f067aa0ba902b7-01": "",
+		"00-" + id[1:] + "\n-00f067aa0ba902b7-01":                 "",
+		"00-" + id + "x-00f067aa0ba902b7-01":                      "",
+	} {
+		if got := traceID(header); got != want {
+			t.Errorf("trace ID of %q is %q, want %q", header, got, want)
+		}
+	}
+}
+
+func FuzzTraceID(f *testing.F) {
+	f.Add("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	f.Fuzz(func(t *testing.T, header string) {
+		if id := traceID(header); id != "" && len(id) != 32 {
+			t.Errorf("trace ID %q of %q", id, header)
+		}
+	})
+}
+
+// A panic's own text may hold a value of the request; the log gets the place.
+func TestPanicSiteNamesThePlaceAndNoValue(t *testing.T) {
+	t.Parallel()
+	var refused *refusal
+	func() {
+		server := New(Options{Ready: func() error { return nil }})
+		defer func() { refused = asRefusal(server.recovered(t.Context(), recover())) }()
+		panic("canary@example.com")
+	}()
+	text := refused.Error()
+	if want := "methods_internal_test.go"; !strings.Contains(text, want) || strings.Contains(text, "canary") {
+		t.Errorf("logged %q, want the file %s and no value", text, want)
+	}
+}

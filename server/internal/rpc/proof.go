@@ -1,0 +1,73 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/metadata"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/idtoken"
+)
+
+// userTokenHeader carries the user's own OpenID Connect ID token.
+const userTokenHeader = "x-user-id-token" //nolint:gosec // the name of a header
+
+// Proof verifies a user's own ID token.
+type Proof interface {
+	// Verify returns the identifiers that the token proves. The error wraps
+	// idtoken.ErrUnproven or idtoken.ErrUnavailable.
+	Verify(ctx context.Context, token string) (customer.Customer, error)
+}
+
+// demandProof checks that the user's own ID token, where the policy demands one,
+// is the customer's. Every identifier that is to be signed must be proven, and
+// exactly: another spelling may be another person.
+func (s *Server) demandProof(ctx context.Context, c *call, signed customer.Customer) *refusal {
+	if c.grant == nil || c.grant.Proof == nil {
+		return nil
+	}
+	tokens := metadata.ValueFromIncomingContext(ctx, userTokenHeader)
+	if len(tokens) != 1 {
+		return unproven(fmt.Sprintf("send the user's ID token in %s, once", userTokenHeader))
+	}
+	proven, err := c.grant.Proof.Verify(ctx, tokens[0])
+	if err != nil {
+		return proofRefused(err)
+	}
+	for _, identifier := range []struct{ field, signed, proven string }{
+		{customer.FieldExternalID, signed.ExternalID, proven.ExternalID},
+		{customer.FieldEmail, signed.Email, proven.Email},
+	} {
+		switch {
+		case identifier.signed == "":
+		case identifier.proven == "":
+			return unproven("the user's ID token does not prove " + identifier.field)
+		case identifier.signed != identifier.proven:
+			return &refusal{
+				reason:  pb.ErrorReason_ERROR_REASON_USER_MISMATCH,
+				message: "the user's ID token is somebody else's: it has another " + identifier.field,
+			}
+		}
+	}
+	return nil
+}
+
+func unproven(message string) *refusal {
+	return &refusal{reason: pb.ErrorReason_ERROR_REASON_USER_UNPROVEN, message: message}
+}
+
+// proofRefused tells the client what is wrong with the token: the texts of
+// idtoken.ErrUnproven hold no value of it.
+func proofRefused(err error) *refusal {
+	switch {
+	case errors.Is(err, idtoken.ErrUnproven):
+		return unproven(err.Error())
+	case errors.Is(err, idtoken.ErrUnavailable):
+		return unavailable(pb.ErrorReason_ERROR_REASON_PROOF_UNAVAILABLE, "the keys of the user's ID token cannot be had", err)
+	default:
+		return internal(err)
+	}
+}

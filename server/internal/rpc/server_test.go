@@ -1,0 +1,506 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/rpc"
+)
+
+// metric returns the sum of a metric's values whose labels hold the text.
+func (f *fixture) metric(t *testing.T, name, label string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(f.server.Collectors()...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == name && strings.Contains(m.String(), label) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// Errors of the transport come from grpc-go: they carry no ErrorInfo, leave no
+// record, and are counted.
+func TestTransportErrorsAreCounted(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	for _, test := range []struct {
+		kind, method string
+		message      any
+		code         codes.Code
+	}{
+		{"unknown_method", "/chatidentity.v1.ChatIdentityService/NoSuchMethod", issueFor("x", ""), codes.Unimplemented},
+		{"unknown_method", "/no.such.Service/Method", issueFor("x", ""), codes.Unimplemented},
+		{"decode", pb.ChatIdentityService_IssueToken_FullMethodName, wrapperspb.Bytes([]byte{0xff, 0xff}), codes.Internal},
+		{"decode", pb.ChatIdentityService_IssueToken_FullMethodName, issueFor(strings.Repeat("x", 17<<10), ""), codes.ResourceExhausted},
+	} {
+		before := f.metric(t, "chatidentity_transport_errors_total", test.kind)
+		err := f.conn.Invoke(t.Context(), test.method, test.message, &pb.IssueTokenResponse{})
+		if status.Code(err) != test.code || len(status.Convert(err).Details()) != 0 {
+			t.Errorf("%s: %v, want a bare %v", test.kind, err, test.code)
+		}
+		if after := f.metric(t, "chatidentity_transport_errors_total", test.kind); after != before+1 {
+			t.Errorf("%s: counted %v, then %v", test.kind, before, after)
+		}
+	}
+	if f.metric(t, "grpc_server_started_total", "NoSuchMethod") != 0 {
+		t.Error("a method that somebody made up became a label")
+	}
+}
+
+func TestHealthTellsWhetherATokenWouldBeIssued(t *testing.T) {
+	t.Parallel()
+	var unready atomic.Bool
+	f := serve(t, func(o *rpc.Options) {
+		o.Ready = func() error {
+			if unready.Load() {
+				return errors.New("not now")
+			}
+			return nil
+		}
+	})
+	health := healthpb.NewHealthClient(f.conn)
+	watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, now := range []bool{false, true, false} {
+		unready.Store(now)
+		want := healthpb.HealthCheckResponse_SERVING
+		if now {
+			want = healthpb.HealthCheckResponse_NOT_SERVING
+		}
+		for _, service := range []string{"", "chatidentity.v1.ChatIdentityService"} {
+			reply, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+			if err != nil || reply.GetStatus() != want {
+				t.Errorf("%q is %v, error %v; want %v", service, reply.GetStatus(), err, want)
+			}
+		}
+		if told, err := watch.Recv(); err != nil || told.GetStatus() != want {
+			t.Errorf("watch tells %v, error %v; want %v", told.GetStatus(), err, want)
+		}
+	}
+	if text, err := os.ReadFile(f.auditFile); err != nil || strings.Count(string(text), "\n") != 1 { // the chain's start
+		t.Errorf("health checks must leave no record: %s, error %v", text, err)
+	}
+}
+
+// Clients that watch health or hold reflection open for ever do not hold up a
+// stop, and a call that is running is answered.
+func TestStopAnswersCallsAndEndsStreams(t *testing.T) {
+	t.Parallel()
+	log := held{entered: make(chan struct{}), release: make(chan error)}
+	f := serve(t, func(o *rpc.Options) {
+		log.AuditLog = o.Audit
+		o.Audit = log
+	})
+	watch, err := healthpb.NewHealthClient(f.conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	reflecting, err := reflectionpb.NewServerReflectionClient(f.conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}
+	if err := reflecting.Send(list); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := reflecting.Recv(); err != nil || !strings.Contains(reply.String(), "chatidentity.v1.ChatIdentityService") {
+		t.Fatalf("reflection lists %v, error %v", reply, err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		_, err := f.IssueToken(t.Context(), issueFor("user_id", ""))
+		answered <- err
+	}()
+	<-log.entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- f.server.Stop(t.Context()) }()
+	if _, err := watch.Recv(); err == nil {
+		t.Error("the watch goes on")
+	}
+	if _, err := reflecting.Recv(); err == nil {
+		t.Error("reflection goes on")
+	}
+	log.release <- nil
+	if err := <-answered; err != nil {
+		t.Errorf("the running call: %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func TestStopBreaksOffWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	log := held{entered: make(chan struct{}), release: make(chan error)}
+	f := serve(t, func(o *rpc.Options) {
+		log.AuditLog = o.Audit
+		o.Audit = log
+	})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := f.IssueToken(t.Context(), issueFor("user_id", ""))
+		answered <- err
+	}()
+	<-log.entered
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- f.server.Stop(ctx) }()
+	if err := <-answered; err == nil {
+		t.Error("the call was answered without its record")
+	}
+	log.release <- nil
+	if err := <-stopped; err == nil {
+		t.Error("a stop that broke off a call says that it was clean")
+	}
+}
+
+// A client may ping as often as it likes: grpc-go's own default would send it
+// away with too_many_pings.
+func TestEagerKeepaliveIsNoOffence(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	raw, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	const (
+		pings                       = 500
+		preface                     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+		settings, ping, goAway, ack = 4, 6, 7, 1
+		emptySettings               = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+		aPing                       = "\x00\x00\x08\x06\x00\x00\x00\x00\x00" + "12345678"
+	)
+	if _, err := io.WriteString(raw, preface+emptySettings); err != nil {
+		t.Fatal(err)
+	}
+	// One after the other: a burst would be cut off as a flood of controls.
+	header := make([]byte, 9)
+	for answered := range pings {
+		if _, err := io.WriteString(raw, aPing); err != nil {
+			t.Fatal(err)
+		}
+		for kind := byte(settings); kind != ping || header[4] != ack; kind = header[3] {
+			if _, err := io.ReadFull(raw, header); err != nil {
+				t.Fatalf("after %d pings: %v", answered, err)
+			}
+			if header[3] == goAway {
+				t.Fatalf("sent away after %d pings", answered)
+			}
+			if _, err := io.CopyN(io.Discard, raw, int64(header[1])<<8|int64(header[2])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// One connection too many is closed at once; its client is told within its
+// deadline, and the others go on.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	if _, err := f.IssueToken(t.Context(), issueFor("first", "")); err != nil {
+		t.Fatal(err)
+	}
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	for range 1023 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.listener)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	eventually(t, "full house", func() bool { return f.metric(t, "chatidentity_connections", "") == 1024 })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	late := pb.NewChatIdentityServiceClient(dial(t, f.listener))
+	if _, err := late.IssueToken(ctx, issueFor("late", "")); status.Code(err) != codes.Unavailable {
+		t.Errorf("one too many: %v, want UNAVAILABLE", err)
+	}
+	if _, err := f.IssueToken(t.Context(), issueFor("second", "")); err != nil {
+		t.Errorf("the others: %v", err)
+	}
+	if f.metric(t, "chatidentity_transport_errors_total", "connection_limit") == 0 {
+		t.Error("not counted")
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	own := uint32(os.Getuid())
+	for name, test := range map[string]struct {
+		callers caller.Policy
+		call    codes.Code
+		health  codes.Code
+	}{
+		"allowed":               {caller.Policy{AllowedUIDs: []uint32{own}, OwnUID: own, OverflowUID: 65534}, codes.OK, codes.OK},
+		"the sidecar's own uid": {caller.Policy{OwnUID: own, OverflowUID: 65534}, codes.PermissionDenied, codes.OK},
+		"another uid":           {caller.Policy{AllowedUIDs: []uint32{own + 1}, OwnUID: own + 1, OverflowUID: 65534}, codes.PermissionDenied, codes.PermissionDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := serve(t, func(o *rpc.Options) { o.Callers = test.callers })
+			path := filepath.Join(t.TempDir(), "s")
+			f.listen(t, "unix", path)
+			conn, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_, err = pb.NewChatIdentityServiceClient(conn).IssueToken(t.Context(), issueFor("user_id", ""))
+			if status.Code(err) != test.call {
+				t.Errorf("issue: %v, want %v", err, test.call)
+			}
+			if err != nil {
+				refused := detailsOf(t, err)
+				if record := f.record(t, refused.auditID); refused.reason != "CALLER_DENIED" || record["caller"] != "uid:"+strconv.Itoa(os.Getuid()) {
+					t.Errorf("refusal %+v, record %v", refused, record)
+				}
+			}
+			if _, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{}); status.Code(err) != test.health {
+				t.Errorf("health: %v, want %v", err, test.health)
+			}
+		})
+	}
+}
+
+func TestSocketHasItsModeWhateverTheUmask(t *testing.T) { //nolint:paralleltest // the umask is the process's
+	before := syscall.Umask(0o777)
+	defer syscall.Umask(before)
+	directory := t.TempDir()
+	if err := os.Chmod(directory, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []fs.FileMode{0o660, 0o600, 0o666} {
+		path := filepath.Join(directory, fmt.Sprintf("%o", mode))
+		listener, err := rpc.Listen(t.Context(), "unix", path, mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("mode %v, error %v; want %v", info.Mode(), err, mode)
+		}
+		if err := listener.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the socket stays after the end: %v", err)
+		}
+	}
+	if left, err := os.ReadDir(directory); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, error %v", left, err)
+	}
+}
+
+func TestSocketPathThatIsTaken(t *testing.T) {
+	t.Parallel()
+	t.Run("a stale socket is replaced", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "s")
+		stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stale.SetUnlinkOnClose(false)
+		stale.Close()
+		listener, err := rpc.Listen(t.Context(), "unix", path, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", path); err != nil {
+			t.Error(err)
+		} else {
+			conn.Close()
+		}
+	})
+	t.Run("a socket that answers stays", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "s")
+		first, err := rpc.Listen(t.Context(), "unix", path, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close()
+		if _, err := rpc.Listen(t.Context(), "unix", path, 0o600); err == nil || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("error %v, want one that says that it is in use", err)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a file stays", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "s")
+		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rpc.Listen(t.Context(), "unix", path, 0o600); err == nil || !strings.Contains(err.Error(), "not a socket") {
+			t.Errorf("error %v, want one that says that it is not a socket", err)
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+			t.Errorf("%q, error %v", text, err)
+		}
+	})
+	t.Run("a socket whose queue is full does not hold up the start", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "s")
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(fd)
+		if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
+			t.Fatal(err)
+		}
+		first, err := net.Dial("unix", path) // takes the only place, and is never accepted
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer first.Close()
+		if err := rpc.CheckSocketPath(t.Context(), path); err == nil {
+			t.Error("it may be replaced")
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("somebody else's new socket is not removed", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "s")
+		first, err := rpc.Listen(t.Context(), "unix", path, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		second, err := rpc.Listen(t.Context(), "unix", path, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer second.Close()
+		if err := first.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("the first one removed the second's socket: %v", err)
+		}
+	})
+}
+
+// Health is open to callers that may do nothing else, so what it costs is
+// bounded.
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	health := healthpb.NewHealthClient(f.conn)
+	for range 64 {
+		watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := watch.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("one watch too many: %v, want RESOURCE_EXHAUSTED", err)
+	}
+	if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
+		t.Errorf("a check: %v", err)
+	}
+	if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "no.such.Service"}); status.Code(err) != codes.NotFound {
+		t.Errorf("an unknown service: %v, want NOT_FOUND", err)
+	}
+}
+
+// One remote host takes a part of the connections, and leaves it when it goes.
+func TestBoundSharesTheConnections(t *testing.T) {
+	t.Parallel()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := rpc.Bound(inner, 3, 2)
+	defer listener.Close()
+	accepted := make(chan net.Conn, 10)
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dialTo := func() net.Conn {
+		c, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	dialTo()
+	dialTo()
+	first, second := <-accepted, <-accepted
+	defer second.Close()
+	if _, err := dialTo().Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the third of one host: %v, want it closed", err)
+	}
+	first.Close()
+	first.Close() // twice gives back one place
+	dialTo()
+	defer (<-accepted).Close()
+	if _, err := dialTo().Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a place was given back twice: %v", err)
+	}
+}

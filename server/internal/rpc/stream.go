@@ -1,0 +1,43 @@
+package rpc
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// endAtStop bounds streams, and ends them when the server stops. Health watches
+// and reflection last as long as their client likes, and a graceful stop waits
+// for them.
+func (s *Server) endAtStop(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		return status.Error(codes.ResourceExhausted, "too many streams of health and reflection are open")
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(s.stopping, cancel)()
+	return handler(srv, &endingStream{stream, ctx})
+}
+
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // a stream hands out its context
+}
+
+func (s *endingStream) Context() context.Context { return s.ctx }
+
+func (s *endingStream) RecvMsg(message any) error {
+	received := make(chan error, 1)
+	go func() { received <- s.ServerStream.RecvMsg(message) }()
+	select {
+	case err := <-received:
+		return err
+	case <-s.ctx.Done():
+		return status.Error(codes.Unavailable, "the stream has ended")
+	}
+}
