@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The trail of a running sidecar is verified and searched by its commands.
+func TestAuditCommands(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	file, key := filepath.Join(directory, "audit.jsonl"), filepath.Join(directory, "key")
+	if err := os.WriteFile(key, []byte("2026:"+base64.StdEncoding.EncodeToString(make([]byte, 32))+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	otherKey := filepath.Join(directory, "other-key")
+	if err := os.WriteFile(otherKey, []byte(strings.Repeat("B", 42)+"A=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, withSecret("--audit-file", file, "--audit-key-file", key))
+	first, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", "ada@example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.client(t).IssueToken(t.Context(), issueFor("other", "")); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.stop(t); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := filepath.Join(directory, "edited.jsonl")
+	if err := os.WriteFile(edited, []byte(strings.Replace(string(text), `"caller":"loopback"`, `"caller":"loopbacc"`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		stdin  string
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		"verify":               {"", []string{"verify", "--audit-key-file", key, file}, 0, `"ok":true,"records":3`, ""},
+		"verify in words":      {"", []string{"verify", "--output", "text", "--audit-key-file", key, file}, 0, "3 records whole", ""},
+		"verify standard in":   {string(text), []string{"verify", "--audit-key-file", key, "-"}, 0, `"records":3`, ""},
+		"verify, edited":       {"", []string{"verify", "--audit-key-file", key, edited}, 1, `"fault":"edited"`, ""},
+		"verify without key":   {"", []string{"verify", file}, 2, "", "--audit-key-file"},
+		"verify, other key":    {"", []string{"verify", "--audit-key-file", otherKey, file}, 1, `"fault":"not verifiable"`, ""},
+		"verify, empty head":   {"", []string{"verify", "--audit-key-file", key, "--head", "", file}, 2, "", "--head"},
+		"verify, empty from":   {"", []string{"verify", "--audit-key-file", key, "--from-head", "", file}, 2, "", "--from-head"},
+		"find, empty email":    {"", []string{"find", "--audit-key-file", key, "--email", "", "--caller", "loopback", file}, 2, "", "--email is empty"},
+		"find, no such file":   {"", []string{"find", "--caller", "loopback", "/no/such/file"}, 2, "", "/no/such/file"},
+		"verify, no such head": {"", []string{"verify", "--audit-key-file", key, "--head", "9:" + strings.Repeat("0", 64), file}, 1, `"fault":"tail cut"`, ""},
+		"verify, bad head":     {"", []string{"verify", "--audit-key-file", key, "--head", "9", file}, 2, "", "--head"},
+		"verify, no such file": {"", []string{"verify", "--audit-key-file", key, "/no/such/file"}, 2, "", "/no/such/file"},
+		"find email":           {"", []string{"find", "--audit-key-file", key, "--email", "Ada@example.com", file}, 0, first.GetAuditId(), "1 of 3 records match"},
+		"find external id":     {"", []string{"find", "--audit-key-file", key, "--external-id", "user_id", file}, 0, first.GetAuditId(), "1 of 3"},
+		"find nobody":          {"", []string{"find", "--audit-key-file", key, "--external-id", "nobody", file}, 0, "", "0 of 3"},
+		"find token":           {first.GetToken(), []string{"find", "--token", "-", file}, 0, first.GetAuditId(), "1 of 3"},
+		"find call":            {"", []string{"find", "--audit-id", first.GetAuditId(), file}, 0, `"outcome":"OK"`, "1 of 3"},
+		"find caller":          {"", []string{"find", "--caller", "loopback", file}, 0, first.GetAuditId(), "2 of 3"},
+		"find since":           {"", []string{"find", "--since", "2999-01-01T00:00:00Z", file}, 0, "", "0 of 3"},
+		"find as a table":      {"", []string{"find", "--output", "table", "--caller", "loopback", file}, 0, "token.issue", ""},
+		"find what?":           {"", []string{"find", file}, 2, "", "--email, --external-id, --token"},
+		"find without key":     {"", []string{"find", "--email", "ada@example.com", file}, 2, "", "--audit-key-file"},
+		"a token in a flag":    {"", []string{"find", "--token", first.GetToken(), file}, 2, "", "--token takes - alone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, nil, test.stdin, append([]string{"audit"}, test.args...)...)
+			if code != test.code || !strings.Contains(stdout, test.stdout) || !strings.Contains(stderr, test.stderr) {
+				t.Errorf("code %d, output %q, error %q; want %d, %q, %q", code, stdout, stderr, test.code, test.stdout, test.stderr)
+			}
+			if strings.Contains(stderr, "eyJ") {
+				t.Error("the token is repeated")
+			}
+		})
+	}
+}

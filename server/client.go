@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+)
+
+// clientFlags are those of every command that calls a running sidecar.
+type clientFlags struct {
+	Address         config.Address `default:"127.0.0.1:50451" placeholder:"ADDRESS" help:"The sidecar's address: host:port or unix:/path."`
+	Timeout         time.Duration  `default:"5s" placeholder:"DURATION" help:"How long to wait for the answer."`
+	CallerTokenFile string         `placeholder:"PATH" help:"File with the caller token that the sidecar wants, if it wants one."`
+	outputFlag
+}
+
+// call runs do with a connection to the sidecar. Nothing listens is an answer
+// at once, not a wait for the timeout.
+func (f *clientFlags) call(ctx context.Context, do func(context.Context, grpc.ClientConnInterface) error) error {
+	if f.Timeout <= 0 {
+		return config.Usage("--timeout %v must be positive", f.Timeout)
+	}
+	target := "passthrough:///" + f.Address.String()
+	if f.Address.IsUnix() {
+		target = f.Address.String()
+	}
+	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return config.Usage("--address %v: %v", f.Address, err)
+	}
+	defer connection.Close() //nolint:errcheck // nothing is pending
+	if ctx, err = f.withToken(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
+	defer cancel()
+	if err := do(ctx, connection); err != nil {
+		return fmt.Errorf("%v: %w", f.Address, readable(err))
+	}
+	return nil
+}
+
+// withToken adds the caller token to what is sent.
+func (f *clientFlags) withToken(ctx context.Context) (context.Context, error) {
+	if f.CallerTokenFile == "" {
+		return ctx, nil
+	}
+	token, err := secret.KeyFile(f.CallerTokenFile)()
+	if err != nil {
+		return ctx, config.Usage("--caller-token-file: %v", err)
+	}
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token.Reveal()), nil
+}
+
+// readable puts what a gRPC error says, details included, into one line.
+func readable(err error) error {
+	said, isStatus := status.FromError(err)
+	if !isStatus {
+		return err
+	}
+	text := []string{code.Code(said.Code()).String()} //nolint:gosec // codes are 0 to 16
+	var after []string
+	for _, detail := range said.Details() {
+		switch detail := detail.(type) {
+		case *errdetails.ErrorInfo:
+			text = append(text, detail.GetReason())
+			after = append(after, "audit_id "+detail.GetMetadata()["audit_id"])
+		case *errdetails.RetryInfo:
+			after = append(after, "retry in "+detail.GetRetryDelay().AsDuration().Round(time.Millisecond).String())
+		}
+	}
+	line := strings.Join(text, " ") + ": " + said.Message()
+	if said.Code() == codes.Unavailable && len(said.Details()) == 0 {
+		after = append(after, "is the sidecar running there?")
+	}
+	if after != nil {
+		line += " (" + strings.Join(after, ", ") + ")"
+	}
+	return errors.New(line)
+}
+
+// outputAuto is words on a terminal, and machine output elsewhere.
+const outputAuto = "auto"
+
+// outputFlag chooses between words for people and JSON for programs.
+type outputFlag struct {
+	Output string `default:"auto" enum:"auto,text,json" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal and machine output elsewhere."`
+}
+
+// print writes the answer as JSON, or as text on a terminal.
+func (f *outputFlag) print(console *console, answer any, text string) error {
+	if f.wantsText(console) {
+		_, err := fmt.Fprintln(console.out, text)
+		return err
+	}
+	encoder := json.NewEncoder(console.out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(answer)
+}
+
+func (f *outputFlag) wantsText(console *console) bool {
+	return f.Output == "text" || f.Output == outputAuto && console.terminal
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+var errLinuxAlone = errors.New("only Linux tells")
+
+func clockSynchronized() (bool, error) { return false, errLinuxAlone }
+
+func mountPoints() ([]string, error) { return nil, errLinuxAlone }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestPolicyCheck(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	text := `organizations:
+  acme: {secret_env: ACME, identifiers: email}
+issuers:
+  login: {issuer: "https://login.example.com", audience: backend, jwks_url: "https://login.example.com/jwks", external_id: sub}
+callers:
+  loopback: {organizations: all, methods: [VerifyToken]}
+  token:checkout: {organizations: [acme, other], limits: {caller: 5/s}, proof: login}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bad := file + ".bad"
+	if err := os.WriteFile(bad, []byte(strings.Replace(text, "proof: login", "proof: logon", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"all":                     {[]string{file, "--output", "text"}, 0, []string{"loopback is allowed: line 6", "token:checkout is allowed: line 7", "organization other"}},
+		"a caller":                {[]string{file, "--caller", "token:checkout"}, 0, []string{`"limit":"5/s:5"`, `"max_age":"10m0s"`, `"organizations":["acme","other"]`}},
+		"an organization":         {[]string{file, "--caller", "token:checkout", "--organization", "acme"}, 0, []string{`"identifiers":"email"`}},
+		"methods":                 {[]string{file, "--caller", "loopback", "--output", "text"}, 0, []string{"methods        VerifyToken\n", "proof          none"}},
+		"another organization":    {[]string{file, "--caller", "token:checkout", "--organization", "default"}, 1, []string{`"allowed":false`, "line 7", "default"}},
+		"a caller not in it":      {[]string{file, "--caller", "uid:1000", "--output", "text"}, 1, []string{"uid:1000 is refused", "does not name it"}},
+		"a caller that cannot be": {[]string{file, "--caller", "uid:root"}, 2, []string{"--caller", "uid:root"}},
+		"a wrong file":            {[]string{bad}, 2, []string{bad, "line 7, column", "logon"}},
+		"no file":                 {[]string{"/no/such"}, 2, []string{"/no/such"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, nil, "", append([]string{"policy", "check"}, test.args...)...)
+			if code != test.code {
+				t.Errorf("exit code %d, want %d: %s", code, test.code, stderr)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(stdout+stderr, part) {
+					t.Errorf("%q does not say %s", stdout+stderr, part)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+)
+
+// program is the path of the real binary, which TestMain builds.
+var program string
+
+var buildFlags []string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		directory, err := os.MkdirTemp("", "chatidentity-test-*")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(directory)
+		if err := os.Chmod(directory, 0o755); err != nil { // other users run it too
+			panic(err)
+		}
+		program = filepath.Join(directory, "chatidentity")
+		if output, err := exec.Command("go", slices.Concat([]string{"build"}, buildFlags, []string{"-o", program, "."})...).CombinedOutput(); err != nil {
+			panic(string(output))
+		}
+		return m.Run()
+	}())
+}
+
+const testSecret = "test-secret-0123456789-0123456789"
+
+// process is a running sidecar.
+type process struct {
+	*exec.Cmd
+	address, admin string
+	stdout, stderr *output
+	waited         func() error
+}
+
+// output collects what a process writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// setup is how a sidecar is started. Its addresses are free ports unless args
+// name others.
+type setup struct {
+	wrap   []string // a command that runs the program
+	args   []string
+	env    []string
+	stdout *os.File // nil: collected
+}
+
+func withSecret(args ...string) setup {
+	return setup{args: args, env: []string{"KUSTOMER_SECRET_KEY=" + testSecret}}
+}
+
+// start runs `serve` and waits until it accepts calls. It is killed at the end
+// of the test if it still runs.
+func start(t *testing.T, s setup) *process {
+	t.Helper()
+	args := slices.Concat(s.wrap, []string{program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, s.args)
+	p := &process{Cmd: exec.Command(args[0], args[1:]...), stdout: &output{}, stderr: &output{}}
+	p.Env = append(os.Environ(), s.env...)
+	p.Stdout = p.stdout
+	if s.stdout != nil {
+		p.Stdout = s.stdout
+	}
+	pipe, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	serving := make(chan struct{})
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		p.follow(pipe, serving)
+	}()
+	p.waited = sync.OnceValue(func() error {
+		<-read
+		return p.Wait()
+	})
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		_ = p.waited()
+	})
+	select {
+	case <-serving:
+	case <-read:
+		t.Fatalf("serve ended: %v\n%s", p.waited(), p.stderr)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("serve does not serve after 30 s:\n%s", p.stderr)
+	}
+	return p
+}
+
+// follow collects the log, and finds the addresses in it.
+func (p *process) follow(pipe io.Reader, serving chan struct{}) {
+	lines := bufio.NewScanner(pipe)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		_, _ = p.stderr.Write(append(lines.Bytes(), '\n'))
+		var line struct {
+			Message string   `json:"msg"`
+			Listen  []string `json:"listen"`
+			Admin   string   `json:"admin"`
+		}
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "serving" {
+			p.address, p.admin = strings.TrimPrefix(line.Listen[0], "tcp "), line.Admin
+			close(serving)
+		}
+	}
+}
+
+// client returns a client with a connection of its own.
+func (p *process) client(t testing.TB) pb.ChatIdentityServiceClient {
+	t.Helper()
+	connection, err := grpc.NewClient("passthrough:///"+p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return pb.NewChatIdentityServiceClient(connection)
+}
+
+// stop sends SIGTERM and returns the exit code.
+func (p *process) stop(t *testing.T) int {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.waited() }()
+	select {
+	case <-ended:
+		return p.ProcessState.ExitCode()
+	case <-time.After(30 * time.Second):
+		t.Fatalf("still running 30 s after SIGTERM:\n%s", p.stderr)
+		return -1
+	}
+}
+
+// get returns the status and body of a page of the admin listener.
+func (p *process) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// command runs the program to its end.
+func command(t *testing.T, env []string, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, program, args...)
+	c.Env = append(os.Environ(), env...)
+	c.Stdin = strings.NewReader(stdin)
+	var out, err bytes.Buffer
+	c.Stdout, c.Stderr = &out, &err
+	runErr := c.Run()
+	var exit *exec.ExitError
+	if runErr != nil && !errors.As(runErr, &exit) {
+		t.Fatal(runErr)
+	}
+	return c.ProcessState.ExitCode(), out.String(), err.String()
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	timeout := time.After(30 * time.Second)
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-timeout:
+			t.Fatalf("no %s after 30 s", what)
+		}
+	}
+}
+
+// needs skips a test that cannot run here; in CI nothing may be missing.
+func needs(t *testing.T, what string, have bool) {
+	t.Helper()
+	switch {
+	case have:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("%s is missing", what)
+	default:
+		t.Skipf("%s is missing", what)
+	}
+}
+
+// rounds is how often a test repeats something: a few times by default, more in
+// CI, most in `make proof`.
+func rounds(usual, ci, proof int) int {
+	switch {
+	case os.Getenv("CHATIDENTITY_PROOF") != "":
+		return proof
+	case os.Getenv("CI") == "true":
+		return ci
+	default:
+		return usual
+	}
+}
+
+func issueFor(externalID, email string) *pb.IssueTokenRequest {
+	return &pb.IssueTokenRequest{Customer: &pb.Customer{ExternalId: externalID, Email: email}}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+type secretCommands struct {
+	Fetch secretFetchCommand `cmd:"" help:"Read the signing secret once from Kustomer's API, so that the API key stays out of pods."`
+}
+
+type secretFetchCommand struct {
+	Organization string        `placeholder:"NAME" help:"Your organization, as in https://NAME.kustomerapp.com. Required when --api-url holds {organization}."`
+	APIURL       string        `name:"api-url" default:"https://{organization}.api.kustomerapp.com" placeholder:"URL" help:"Base URL of Kustomer's API."`
+	APIKeyFile   string        `name:"api-key-file" placeholder:"PATH" help:"File with an API key of the roles org.admin and org.user; or the variable KUSTOMER_API_KEY."`
+	File         string        `placeholder:"PATH" help:"Write the secret to this file, with mode 0600, replacing it at once. Default: standard output."`
+	Manifest     string        `placeholder:"NAME" help:"Write a Kubernetes Secret of this name instead of the bare secret, with the key \"secret\"."`
+	Namespace    string        `placeholder:"NAME" help:"Namespace of the manifest (default: none, kubectl's own)."`
+	Timeout      time.Duration `default:"30s" placeholder:"DURATION" help:"How long to try in all."`
+}
+
+func (secretFetchCommand) Help() string {
+	return "On a terminal the secret is not printed: give --file, or send the output somewhere.\n\n" +
+		"Examples:\n  chatidentity secret fetch --organization acme --api-key-file key --file secret\n" +
+		"  chatidentity secret fetch --organization acme --api-key-file key --manifest kustomer-chat | kubectl apply -f -"
+}
+
+const fetchAttempts = 5
+
+// Run fetches and writes the secret.
+func (c *secretFetchCommand) Run(ctx context.Context, console *console) error {
+	client, err := c.client(config.TakeSecrets())
+	if err != nil {
+		return err
+	}
+	if c.File == "" && console.terminal {
+		return config.Usage("secret fetch: a terminal is no place for a secret: give --file PATH, or send the output to a file or command")
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	settings, err := kustomer.Retry(ctx, fetchAttempts, client.Settings)
+	if err != nil {
+		return fmt.Errorf("fetch the signing secret: %w", err)
+	}
+	fetched, err := secret.New(settings.Secret)
+	if err != nil {
+		return fmt.Errorf("the signing secret that was fetched: %w", err)
+	}
+	if err := c.write(console.out, fetched.Value); err != nil {
+		return err
+	}
+	for _, doubt := range secret.Doubts(fetched.Value) {
+		_, _ = fmt.Fprintf(console.err, "chatidentity: warning: the secret is doubtful: %s\n", doubt)
+	}
+	_, err = fmt.Fprintf(console.err, "fetched the signing secret with the secret_id %s\n", fetched.ID)
+	return err
+}
+
+func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, error) {
+	switch {
+	case c.APIKeyFile == "" && secrets.APIKey.IsEmpty():
+		return nil, config.Usage("secret fetch: with which API key? give --api-key-file, or set KUSTOMER_API_KEY")
+	case c.Organization == "" && kustomer.NeedsOrganization(c.APIURL):
+		return nil, config.Usage("--organization is required: it stands for {organization} in --api-url %s", c.APIURL)
+	case c.Manifest != "" && !kubernetesName.MatchString(c.Manifest):
+		return nil, config.Usage("--manifest %q is no name for a Kubernetes Secret: use lower-case letters, digits, - and .", c.Manifest)
+	case c.Namespace != "" && !kubernetesName.MatchString(c.Namespace):
+		return nil, config.Usage("--namespace %q is no name for a namespace: use lower-case letters, digits and -", c.Namespace)
+	case c.Timeout <= 0:
+		return nil, config.Usage("--timeout %v must be positive", c.Timeout)
+	}
+	source := config.Source{Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile}
+	return source.Client(secrets)
+}
+
+// kubernetesName is a DNS subdomain name, RFC 1123.
+var kubernetesName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+
+func (c *secretFetchCommand) write(stdout io.Writer, value sensitive.String) error {
+	text := value.Reveal() + "\n"
+	if c.Manifest != "" {
+		text = manifest(c.Manifest, c.Namespace, value)
+	}
+	if c.File == "" {
+		_, err := io.WriteString(stdout, text)
+		return err
+	}
+	return writeAtomically(c.File, text)
+}
+
+// manifest returns a Secret for kubectl apply.
+func manifest(name, namespace string, value sensitive.String) string {
+	text := "apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata:\n  name: " + name + "\n"
+	if namespace != "" {
+		text += "  namespace: " + namespace + "\n"
+	}
+	return text + "data:\n  secret: " + base64.StdEncoding.EncodeToString([]byte(value.Reveal())) + "\n"
+}
+
+// writeAtomically makes the file of mode 0600 beside its place and moves it
+// there: whoever reads the path finds the old secret or the new, never a part.
+func writeAtomically(path, text string) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // of mode 0600
+	if err != nil {
+		return fmt.Errorf("--file %s: %w", path, err)
+	}
+	defer os.Remove(file.Name()) //nolint:errcheck // gone already when all went well
+	_, err = file.WriteString(text)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("--file %s: %w", path, err)
+	}
+	return nil
+}

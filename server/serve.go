@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/config"
+)
+
+type serveCommand struct {
+	config.Serve
+}
+
+func (serveCommand) Help() string {
+	return "It serves until SIGTERM or SIGINT. SIGHUP loads the secret anew and rotates the audit file.\n\n" +
+		"Examples:\n  chatidentity serve --secret-file /etc/kustomer/secret\n" +
+		"  KUSTOMER_SECRET_KEY=... chatidentity serve --identifier-policy external-id"
+}
+
+// Run serves until a signal.
+func (c *serveCommand) Run(ctx context.Context, console *console) error {
+	secrets := config.TakeSecrets()
+	if err := c.Validate(secrets); err != nil {
+		return err
+	}
+	log := c.NewLogger(console.err)
+	if err := harden(); err != nil {
+		log.Warn("not hardened", "error", err.Error())
+	}
+	sidecar, err := openSidecar(ctx, &c.Serve, secrets, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx, sidecar)
+	defer stop()
+	return sidecar.run(ctx)
+}
+
+func callers(c *config.Serve) caller.Policy {
+	return caller.Policy{
+		AllowRemote: c.AllowRemote,
+		AllowedUIDs: c.AllowUID,
+		OwnUID:      uint32(os.Getuid()), //nolint:gosec // a user ID has 32 bits
+		OverflowUID: caller.OverflowUID(),
+	}
+}
+
+// untilSignal returns a context that ends at SIGTERM or SIGINT; a second one
+// kills. Until then SIGHUP is handed to the sidecar.
+func untilSignal(ctx context.Context, sidecar *sidecar) (context.Context, context.CancelFunc) {
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to die
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-hangups:
+				sidecar.hangup(ctx)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, stop
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/config"
+)
+
+type verifyCommand struct {
+	Token        string `arg:"" help:"The token; - reads it from standard input, which keeps it out of the shell's history."`
+	Organization string `placeholder:"NAME" help:"Organization (default: the sidecar's default one)."`
+	clientFlags  `group:"Calling:"`
+}
+
+func (verifyCommand) Help() string {
+	return "Exit code 0 when Kustomer would accept the token, else 1.\n\n" +
+		"Example:\n  chatidentity issue --external-id user_id | chatidentity verify -"
+}
+
+type verifyAnswer struct {
+	Verdict         string     `json:"verdict"`
+	ExternalID      string     `json:"external_id,omitempty"`
+	Email           string     `json:"email,omitempty"`
+	LoginIdentifier string     `json:"login_identifier,omitempty"`
+	IssueTime       *time.Time `json:"issue_time,omitempty"`
+	ExpireTime      *time.Time `json:"expire_time,omitempty"`
+}
+
+// maxTokenInput is more than the sidecar takes, so that a token which is too
+// long is told so and not cut.
+const maxTokenInput = 8192
+
+// Run prints a verdict.
+func (c *verifyCommand) Run(ctx context.Context, console *console) error {
+	if c.Token == "-" {
+		text, err := io.ReadAll(io.LimitReader(console.in, maxTokenInput))
+		if err != nil {
+			return fmt.Errorf("read the token from standard input: %w", err)
+		}
+		c.Token = strings.TrimSpace(string(text))
+	}
+	if c.Token == "" {
+		return config.Usage("verify: the token is empty")
+	}
+	answer, err := c.verify(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.print(console, answer, answer.text()); err != nil {
+		return err
+	}
+	if answer.Verdict != "accepted" {
+		return errSaid
+	}
+	return nil
+}
+
+func (c *verifyCommand) verify(ctx context.Context) (verifyAnswer, error) {
+	var answer verifyAnswer
+	err := c.call(ctx, func(ctx context.Context, connection grpc.ClientConnInterface) error {
+		reply, err := pb.NewChatIdentityServiceClient(connection).VerifyToken(ctx, &pb.VerifyTokenRequest{Token: c.Token, Organization: c.Organization})
+		answer.Verdict = shortName("VERDICT_", reply.GetVerdict())
+		if reply.GetCustomer() != nil {
+			issued, expires := reply.GetIssueTime().AsTime(), reply.GetExpireTime().AsTime()
+			answer.ExternalID, answer.Email = reply.GetCustomer().GetExternalId(), reply.GetCustomer().GetEmail()
+			answer.LoginIdentifier = shortName("IDENTIFIER_", reply.GetLoginIdentifier())
+			answer.IssueTime, answer.ExpireTime = &issued, &expires
+		}
+		return err
+	})
+	return answer, err
+}
+
+func (a verifyAnswer) text() string {
+	lines := []string{"Verdict      " + a.Verdict}
+	for _, line := range []struct{ label, value string }{
+		{"External ID  ", a.ExternalID}, {"Email        ", a.Email}, {"Log in by    ", a.LoginIdentifier},
+	} {
+		if line.value != "" {
+			lines = append(lines, line.label+line.value)
+		}
+	}
+	if a.IssueTime != nil {
+		lines = append(lines, "Issued       "+a.IssueTime.Format(time.RFC3339), "Good until   "+a.ExpireTime.Format(time.RFC3339))
+	}
+	return strings.Join(lines, "\n")
+}
