@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Generates gen/python (with .pyi) and gen/typescript from proto/, with plugins
+# pinned beside this script. gen/go is buf's: see buf.gen.yaml.
+set -euo pipefail
+cd "$(dirname "$0")"
+here=$PWD root=$(cd ../.. && pwd)
+
+if ! cmp -s requirements.txt .venv/installed.txt; then
+  python3 -m venv --clear .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+  cp requirements.txt .venv/installed.txt
+fi
+if ! cmp -s package-lock.json node_modules/installed.json; then
+  npm ci --silent --ignore-scripts
+  cp package-lock.json node_modules/installed.json
+fi
+
+cd "$root"
+rm -rf gen/python gen/typescript
+mkdir -p gen/python gen/typescript
+protoc() { PATH=$here/.venv/bin:$PATH python -m grpc_tools.protoc "$@"; }
+contract=proto/chatidentity/v1/chat_identity_service.proto
+protoc --proto_path=proto \
+  --python_out=gen/python --mypy_out=gen/python \
+  --grpc_python_out=gen/python --mypy_grpc_out=gen/python \
+  "$contract"
+typescript() {
+  protoc --proto_path=proto --plugin="$here/node_modules/.bin/protoc-gen-ts_proto" --ts_proto_out=gen/typescript \
+    --ts_proto_opt=emitImportedFiles=false,outputServices=grpc-js,esModuleInterop=true,importSuffix=.js,outputJsonMethods=false,"$@"
+}
+typescript comments=true "$contract"
+typescript comments=false google/protobuf/timestamp.proto # what the contract imports
