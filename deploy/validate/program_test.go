@@ -1,0 +1,213 @@
+package validate
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// patience is how long the program may take to do what it must.
+const patience = 30 * time.Second
+
+// build builds the program as it is in this tree.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "chatidentity")
+	command := exec.Command("go", "build", "-o", program, "./server")
+	command.Dir = "../.."
+	if said, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	return program
+}
+
+var (
+	flagInHelp     = regexp.MustCompile(`(?m)^\s+(?:-\w, )?(--[a-z-]+)`)
+	variableInHelp = regexp.MustCompile(`\$(CHATIDENTITY_[A-Z_]+)`)
+)
+
+// help returns the flags and variables that a command has.
+func help(t *testing.T, program string, command ...string) map[string]bool {
+	t.Helper()
+	text, err := exec.Command(program, append(command, "--help")...).Output()
+	if err != nil {
+		t.Fatalf("chatidentity %s --help: %v", strings.Join(command, " "), err)
+	}
+	known := map[string]bool{}
+	for _, pattern := range []*regexp.Regexp{flagInHelp, variableInHelp} {
+		for _, match := range pattern.FindAllSubmatch(text, -1) {
+			known[string(match[1])] = true
+		}
+	}
+	return known
+}
+
+// named splits a container's arguments into the command and the names of its
+// flags and CHATIDENTITY_ variables.
+func named(container corev1.Container) (command, names []string) {
+	for _, argument := range container.Args {
+		if strings.HasPrefix(argument, "--") {
+			name, _, _ := strings.Cut(argument, "=")
+			names = append(names, name)
+		} else {
+			command = append(command, argument)
+		}
+	}
+	for _, variable := range container.Env {
+		if strings.HasPrefix(variable.Name, "CHATIDENTITY_") {
+			names = append(names, variable.Name)
+		}
+	}
+	return command, names
+}
+
+func TestFlagsAndVariablesExist(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	if known := help(t, program, "serve"); !known["--secret-file"] || !known["CHATIDENTITY_SECRET_FILE"] || known["--nothing"] {
+		t.Fatalf("the help was misread: %v", known)
+	}
+	eachOverlay(t, func(t *testing.T, _ string, documents []document) {
+		ours := 0
+		for _, container := range containersOf(t, documents) {
+			if !strings.Contains(container.Image, "chatidentity") {
+				continue
+			}
+			ours++
+			command, names := named(container)
+			known := help(t, program, command...)
+			for _, name := range names {
+				if !known[name] {
+					t.Errorf("chatidentity %s has no %s", strings.Join(command, " "), name)
+				}
+			}
+		}
+		if ours < 2 {
+			t.Errorf("looked at %d containers", ours)
+		}
+	})
+}
+
+func containersOf(t *testing.T, documents []document) []corev1.Container {
+	t.Helper()
+	var all []corev1.Container
+	for _, d := range documents {
+		if pod := podOf(t, d); pod != nil {
+			all = append(append(all, pod.Spec.InitContainers...), pod.Spec.Containers...)
+		}
+	}
+	return all
+}
+
+// TestTheProgramStartsAsTheManifestsSay gives the real program the very values
+// of every overlay's sidecar. Only places that are not on this machine are moved.
+func TestTheProgramStartsAsTheManifestsSay(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	eachOverlay(t, func(t *testing.T, _ string, documents []document) {
+		sidecar := sidecarsOf(t, documents)[0]
+		place := newPlace(t)
+		command := exec.Command(program)
+		for _, argument := range sidecar.Args {
+			command.Args = append(command.Args, place.moved(argument))
+		}
+		command.Env = []string{"CHATIDENTITY_LISTEN=127.0.0.1:0"}
+		for _, variable := range sidecar.Env {
+			if variable.ValueFrom == nil {
+				command.Env = append(command.Env, variable.Name+"="+place.moved(variable.Value))
+			}
+		}
+		startAndStop(t, command)
+	})
+}
+
+// place is a directory that stands for the pod's mounts.
+type place struct{ *strings.Replacer }
+
+func newPlace(t *testing.T) place {
+	t.Helper()
+	directory, err := os.MkdirTemp("", "ci") // short, since a socket's path is bounded
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(directory) })
+	for name, content := range map[string]string{
+		"secret":   "a-secret-of-the-test-of-32-bytes-or-more",
+		"password": "redis-password",
+		"key":      "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+	} {
+		if err := os.WriteFile(filepath.Join(directory, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return place{strings.NewReplacer(
+		"/etc/kustomer-api", directory, "/etc/kustomer", directory, "/etc/chatidentity-redis", directory, "/etc/chatidentity-audit", directory,
+		"/work", directory,
+		"/run/chatidentity", directory, "/var/log/chatidentity", directory,
+		"=:50452", "=127.0.0.1:0", "redis.example.com:6379", "127.0.0.1:1",
+	)}
+}
+
+func (p place) moved(value string) string { return p.Replace(value) }
+
+// startAndStop runs the program until it says that it serves, and stops it in order.
+func startAndStop(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	log, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := time.AfterFunc(patience, func() { command.Process.Kill() })
+	defer kill.Stop()
+	served := false
+	var said []string
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		said = append(said, lines.Text())
+		if strings.Contains(lines.Text(), `"msg":"serving"`) {
+			served = true
+			command.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	if err := command.Wait(); err != nil || !served {
+		t.Errorf("%v served: %t, error: %v\n%s", command.Args, served, err, strings.Join(said, "\n"))
+	}
+}
+
+// TestTheJobFetchesAsTheManifestSays gives the real program the values of the
+// job's container and an address where nothing listens: that it asks there is
+// what an exit code of 1 tells; 2 would be a wrong flag or value.
+func TestTheJobFetchesAsTheManifestSays(t *testing.T) {
+	t.Parallel()
+	program := build(t)
+	found := 0
+	for _, container := range containersOf(t, render(t, "secret-refresh")) {
+		if container.Name != "fetch" {
+			continue
+		}
+		found++
+		place := newPlace(t)
+		command := exec.Command(program, container.Args...)
+		for i, argument := range command.Args {
+			command.Args[i] = place.moved(argument)
+		}
+		command.Args = append(command.Args, "--api-url=http://127.0.0.1:1", "--timeout=1s")
+		said, err := command.CombinedOutput()
+		if command.ProcessState.ExitCode() != 1 || !strings.Contains(string(said), "connection refused") {
+			t.Errorf("%v: %v: %s", command.Args, err, said)
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d containers fetch, want 1", found)
+	}
+}

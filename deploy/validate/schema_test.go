@@ -1,0 +1,81 @@
+package validate
+
+import (
+	"strings"
+	"testing"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"sigs.k8s.io/kubectl-validate/pkg/openapiclient"
+	"sigs.k8s.io/kubectl-validate/pkg/validator"
+	"sigs.k8s.io/yaml"
+)
+
+// kubernetesVersion is the newest whose schemas kubectl-validate brings along.
+const kubernetesVersion = "1.30"
+
+func newValidator(t *testing.T) *validator.Validator {
+	t.Helper()
+	schemas, err := validator.New(openapiclient.NewOverlay(
+		openapiclient.HardcodedPatchLoader(kubernetesVersion), openapiclient.NewHardcodedBuiltins(kubernetesVersion)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schemas
+}
+
+// checkSchema validates as the API server would. A PodMonitor's schema is not
+// among Kubernetes' own: it is held against the types of its operator.
+func checkSchema(schemas *validator.Validator, d document) error {
+	if d.Kind == "PodMonitor" {
+		return yaml.UnmarshalStrict(d.yaml, &monitoringv1.PodMonitor{})
+	}
+	_, parsed, err := schemas.Parse(d.yaml)
+	if err != nil {
+		return err
+	}
+	return schemas.Validate(parsed)
+}
+
+func TestEveryObjectPassesTheServersSchema(t *testing.T) {
+	t.Parallel()
+	schemas := newValidator(t)
+	eachOverlay(t, func(t *testing.T, _ string, documents []document) {
+		if len(documents) < 4 {
+			t.Fatalf("rendered %d objects", len(documents))
+		}
+		for _, d := range documents {
+			if err := checkSchema(schemas, d); err != nil {
+				t.Errorf("%v: %v", d, err)
+			}
+		}
+	})
+}
+
+func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	schemas := newValidator(t)
+	for name, test := range map[string]struct{ kind, old, with string }{
+		"a misspelt field":   {"Deployment", "livenessProbe:", "livenesProbe:"},
+		"a port of text":     {"Deployment", "containerPort: 50452", "containerPort: many"},
+		"a missing selector": {"NetworkPolicy", "podSelector:", "podSelectors:"},
+		"a monitor's field":  {"PodMonitor", "podMetricsEndpoints:", "endpoints:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, d := range render(t, "plain") {
+				if d.Kind != test.kind {
+					continue
+				}
+				if !strings.Contains(string(d.yaml), test.old) {
+					t.Fatalf("%v has no %q", d, test.old)
+				}
+				d.yaml = []byte(strings.Replace(string(d.yaml), test.old, test.with, 1))
+				if err := checkSchema(schemas, d); err == nil {
+					t.Errorf("%v passes with %q", d, test.with)
+				}
+				return
+			}
+			t.Fatalf("no %s", test.kind)
+		})
+	}
+}

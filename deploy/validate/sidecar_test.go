@@ -1,0 +1,77 @@
+package validate
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/yaml"
+)
+
+func TestTheSnippetIsWhatTheComponentAdds(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(manifests, "sidecar.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var snippet corev1.PodSpec
+	if err := yaml.UnmarshalStrict(text, &snippet); err != nil {
+		t.Fatal(err)
+	}
+	pods := 0
+	for _, d := range render(t, "plain") {
+		pod := podOf(t, d)
+		if pod == nil {
+			continue
+		}
+		pods++
+		added := corev1.PodSpec{InitContainers: pod.Spec.InitContainers, Volumes: pod.Spec.Volumes}
+		added.InitContainers[0].Image = snippet.InitContainers[0].Image // the overlay names a registry
+		if !apiequality.Semantic.DeepEqual(added, snippet) {
+			t.Errorf("%v: the component adds %+v, the snippet says %+v", d, added, snippet)
+		}
+	}
+	if pods != 2 {
+		t.Errorf("looked at %d pods, want a Deployment's and a Job's", pods)
+	}
+}
+
+func TestChatDoesNotDecideWhetherTheAppRuns(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, overlay string, documents []document) {
+		sidecars := sidecarsOf(t, documents)
+		if len(sidecars) != 2 {
+			t.Fatalf("%d sidecars, want the Deployment's and the Job's", len(sidecars))
+		}
+		for _, sidecar := range sidecars {
+			if sidecar.RestartPolicy == nil || *sidecar.RestartPolicy != corev1.ContainerRestartPolicyAlways {
+				t.Error("not a native sidecar")
+			}
+			for name, probe := range map[string]*corev1.Probe{"startup": sidecar.StartupProbe, "liveness": sidecar.LivenessProbe} {
+				if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != "/livez" {
+					t.Errorf("the %s probe is not /livez", name)
+				}
+			}
+			if gated := sidecar.ReadinessProbe != nil; gated != (overlay == "ready-gated") {
+				t.Errorf("has a readiness probe: %t", gated)
+			}
+		}
+	})
+}
+
+func TestTheSidecarIsFirst(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, _ string, documents []document) {
+		for _, d := range documents {
+			pod := podOf(t, d)
+			if pod == nil || d.Kind == "CronJob" {
+				continue
+			}
+			if first := pod.Spec.InitContainers[0].Name; first != "chatidentity" {
+				t.Errorf("%v: %s starts before the sidecar", d, first)
+			}
+		}
+	})
+}
