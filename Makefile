@@ -1,0 +1,84 @@
+# Every tool is pinned in a module of its own under tools/ and is built by Go.
+BUF      = go tool -modfile=tools/buf/go.mod buf
+LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
+GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
+VECTORS  = server/internal/token/testdata/vectors
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: ## Run the sidecar on a stand-in Kustomer
+	go run ./server dev
+
+.PHONY: test
+test: ## Run the tests
+	go test ./...
+
+.PHONY: ci
+ci: ## Run all that CI runs (installs what it needs; Debian)
+	.ci/run
+
+.PHONY: proof
+proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten million records (an hour or two)
+	CHATIDENTITY_PROOF=1 CHATIDENTITY_SECRET_CHANGES=1000 AUDIT_KILLS=200 AUDIT_LONG=1 go test -count=1 -timeout 180m ./...
+	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 30m ./...
+
+.PHONY: conformance
+conformance: ## Drive the example backends in six languages (examples/install.sh installs what they need)
+	cd examples/conformance && go test -v -count=1 -timeout 40m .
+
+.PHONY: image
+image: ## Build the real image without an engine, run it, and one pod's worth of containers (Debian, root)
+	deploy/image-test.sh
+	deploy/pod-test.sh
+
+.PHONY: manifests
+manifests: ## Render and validate every Kubernetes overlay
+	cd deploy/validate && go test -count=1 -timeout 10m ./...
+
+.PHONY: bench
+bench: ## Measure throughput and footprint (a quiet machine)
+	go run ./bench/throughput
+	go run ./bench/footprint
+
+.PHONY: generate
+generate: ## Generate gen/ from proto/
+	$(BUF) generate
+	bash examples/generate/generate.sh
+
+.PHONY: check-generated
+check-generated: generate ## Show that gen/ is what proto/ makes
+	git diff --exit-code -- gen
+	test -z "$$(git status --porcelain -- gen)"
+
+.PHONY: lint
+lint: ## Lint the contract and the code
+	$(BUF) lint
+	$(BUF) format --diff --exit-code
+	$(LINT) run ./...
+
+.PHONY: tidy
+tidy: ## Show that go.mod is tidy
+	go mod tidy -diff
+
+.PHONY: cross
+cross: ## Build for what we do not run on
+	GOOS=linux GOARCH=arm64 go build -o /dev/null ./server
+	GOOS=darwin GOARCH=arm64 go vet ./server/...
+
+.PHONY: vectors
+vectors: ## Check the vectors, and the token of dev, with the vendor's own library
+	cd $(VECTORS) && npm ci --no-audit --no-fund --silent && npm run --silent check
+	go run ./server dev --exit --output json | (cd $(VECTORS) && npm run --silent verify)
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for a few seconds each (FUZZTIME=10s)
+	.ci/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: grpcurl
+grpcurl: ## Call a running sidecar by reflection (needs `make dev` in another shell)
+	$(GRPCURL) -plaintext -d '{"customer":{"external_id":"user_id"}}' 127.0.0.1:50451 chatidentity.v1.ChatIdentityService/IssueToken
