@@ -26,6 +26,7 @@ ci: ## Run all that CI runs (installs what it needs; Debian)
 proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten million records (an hour or two)
 	CHATIDENTITY_PROOF=1 CHATIDENTITY_SECRET_CHANGES=1000 AUDIT_KILLS=200 AUDIT_LONG=1 go test -count=1 -timeout 180m ./...
 	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 30m ./...
+	.ci/fuzz 2m
 
 .PHONY: conformance
 conformance: ## Drive the example backends in six languages (examples/install.sh installs what they need)
@@ -76,8 +77,8 @@ vectors: ## Check the vectors, and the token of dev, with the vendor's own libra
 	go run ./server dev --exit --output json | (cd $(VECTORS) && npm run --silent verify)
 
 .PHONY: fuzz
-fuzz: ## Fuzz every parser for a few seconds each (FUZZTIME=10s)
-	.ci/fuzz $(or $(FUZZTIME),10s)
+fuzz: ## Search every parser for inputs that break it (FUZZTIME=1m each)
+	.ci/fuzz $(or $(FUZZTIME),1m)
 
 .PHONY: grpcurl
 grpcurl: ## Call a running sidecar by reflection (needs `make dev` in another shell)
