@@ -88,7 +88,9 @@ func (c *devCommand) Run(ctx context.Context, console *console) error {
 	if err := c.Validate(secrets); err != nil {
 		return err
 	}
-	sidecar, err := openSidecar(ctx, &c.Serve, secrets, c.logger(console))
+	log := c.openLog(console)
+	defer log.close()
+	sidecar, err := openSidecar(ctx, &c.Serve, secrets, log)
 	if err != nil {
 		return err
 	}
@@ -125,13 +127,13 @@ func (c *devCommand) prepare(scratch, baseURL string) error {
 	return nil
 }
 
-// logger keeps the log out of the way of what dev shows, unless a level is
+// openLog keeps the log out of the way of what dev shows, unless a level is
 // asked for.
-func (c *devCommand) logger(console *console) *slog.Logger {
+func (c *devCommand) openLog(console *console) *programLog {
 	if c.LogLevel == slog.LevelInfo {
 		c.LogLevel, c.LogFormat = slog.LevelWarn, config.LogText
 	}
-	return c.NewLogger(console.err)
+	return openLog(&c.Log, console.err)
 }
 
 func (c *devCommand) show(ctx context.Context, console *console, sidecar *sidecar, vendor devVendor) error {

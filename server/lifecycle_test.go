@@ -370,6 +370,45 @@ func assertAuditUnavailable(t *testing.T, p *process) {
 	}
 }
 
+// A log that nobody reads holds up neither a call nor the stop; what did not
+// fit is counted, and told when somebody reads again.
+func TestALogThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	for name, readAgain := range map[string]bool{"never": false, "later": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			read := make(chan struct{})
+			goOn := sync.OnceFunc(func() { close(read) })
+			p := start(t, setup{args: append(unlimited, "--log-level", "debug", "--secret-file", "/nowhere"), readLog: read})
+			t.Cleanup(goOn)
+			client := p.client(t)
+			eventually(t, "dropped line", func() bool { // each call that fails is a line
+				for range 100 {
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+					_, err := client.IssueToken(ctx, issueFor("user_id", ""))
+					cancel()
+					if !strings.Contains(fmt.Sprint(status.Convert(err).Details()), "SECRET_UNAVAILABLE") {
+						t.Fatalf("error %v", err)
+					}
+				}
+				_, metrics := p.get(t, "/metrics")
+				return !strings.Contains(metrics, "chatidentity_log_lines_dropped_total 0\n")
+			})
+			if readAgain {
+				goOn()
+				eventually(t, "word of it", func() bool { return strings.Contains(p.stderr.String(), "log lines were dropped") })
+			}
+			if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			state, err := p.Process.Wait()
+			if err != nil || state.ExitCode() != 0 {
+				t.Errorf("ended with %v, error %v", state, err)
+			}
+		})
+	}
+}
+
 // The secret is not in the environment that other processes of the same user
 // could read, and the process leaves no core file.
 func TestHardening(t *testing.T) {

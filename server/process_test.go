@@ -82,6 +82,8 @@ type setup struct {
 	args   []string
 	env    []string
 	stdout *os.File // nil: collected
+
+	readLog <-chan struct{} // if given, the log is not read after the start until it is closed
 }
 
 func withSecret(args ...string) setup {
@@ -110,7 +112,7 @@ func start(t *testing.T, s setup) *process {
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		p.follow(pipe, serving)
+		p.follow(pipe, serving, s.readLog)
 	}()
 	p.waited = sync.OnceValue(func() error {
 		<-read
@@ -131,7 +133,7 @@ func start(t *testing.T, s setup) *process {
 }
 
 // follow collects the log, and finds the addresses in it.
-func (p *process) follow(pipe io.Reader, serving chan struct{}) {
+func (p *process) follow(pipe io.Reader, serving chan struct{}, goOn <-chan struct{}) {
 	lines := bufio.NewScanner(pipe)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -144,6 +146,9 @@ func (p *process) follow(pipe io.Reader, serving chan struct{}) {
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "serving" {
 			p.address, p.admin = strings.TrimPrefix(line.Listen[0], "tcp "), line.Admin
 			close(serving)
+			if goOn != nil {
+				<-goOn
+			}
 		}
 	}
 }

@@ -26,7 +26,8 @@ func (c *serveCommand) Run(ctx context.Context, console *console) error {
 	if err := c.Validate(secrets); err != nil {
 		return err
 	}
-	log := c.NewLogger(console.err)
+	log := openLog(&c.Log, console.err)
+	defer log.close()
 	if err := harden(); err != nil {
 		log.Warn("not hardened", "error", err.Error())
 	}

@@ -62,8 +62,8 @@ var errDraining = errors.New("the sidecar is stopping")
 // openSidecar opens everything that can be wrong, so that a bad configuration
 // is told before the first call: the audit, the secret, and the listeners. An
 // error names the flag.
-func openSidecar(ctx context.Context, c *config.Serve, secrets config.Secrets, log *slog.Logger) (*sidecar, error) {
-	s := &sidecar{config: c, log: log}
+func openSidecar(ctx context.Context, c *config.Serve, secrets config.Secrets, log *programLog) (*sidecar, error) {
+	s := &sidecar{config: c, log: log.Logger}
 	s.require("stopping", func() error {
 		if s.draining.Load() {
 			return errDraining
@@ -94,12 +94,12 @@ func openSidecar(ctx context.Context, c *config.Serve, secrets config.Secrets, l
 		Ready:               s.ready,
 		Now:                 time.Now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
-		Logger:              log,
+		Logger:              s.log,
 	}
 	s.access.apply(&options)
 	s.server = rpc.New(options)
 	s.metrics = admin.NewRegistry(s.server.Collectors(), s.access.collectors,
-		[]prometheus.Collector{s.audit, s.limiter, secret.NewCollector(s.stores...)})
+		[]prometheus.Collector{log, s.audit, s.limiter, secret.NewCollector(s.stores...)})
 	return s, nil
 }
 
