@@ -121,8 +121,10 @@ func TestNobodyListens(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	if code, stdout, _ := command(t, nil, "", "version", "--output", "text"); code != 0 || !strings.HasPrefix(stdout, "chatidentity ") {
-		t.Errorf("code %d, output %q", code, stdout)
+	for _, name := range []string{"version", "--version"} {
+		if code, stdout, _ := command(t, nil, "", name, "--output", "text"); code != 0 || !strings.HasPrefix(stdout, "chatidentity ") {
+			t.Errorf("%s: code %d, output %q", name, code, stdout)
+		}
 	}
 }
 
@@ -207,7 +209,12 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 			t.Errorf("%s --help: code %d\n%s", name, code, stdout)
 		}
 	}
-	if code, stdout, _ := command(t, nil, ""); code != 0 || !strings.Contains(stdout, "Commands:") {
-		t.Errorf("without arguments: code %d\n%s", code, stdout)
+	for _, args := range [][]string{nil, {"help"}, {"--help"}} {
+		if code, stdout, _ := command(t, nil, "", args...); code != 0 || !strings.Contains(stdout, "Commands:") {
+			t.Errorf("%v: code %d\n%s", args, code, stdout)
+		}
+	}
+	if code, stdout, _ := command(t, nil, "", "help", "audit", "find"); code != 0 || !strings.Contains(stdout, "chatidentity audit find") {
+		t.Errorf("help audit find: code %d\n%s", code, stdout)
 	}
 }

@@ -71,9 +71,7 @@ func run(ctx context.Context, args []string, console *console) int {
 	if err != nil {
 		panic(err) // a fault in the tags of commands
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	args = habits(args)
 	for i, arg := range args { // the parser would repair it: another string is another person
 		if !utf8.ValidString(arg) {
 			return report(console, config.Usage("argument %d is not valid UTF-8: give it in UTF-8", i+1))
@@ -87,6 +85,20 @@ func run(ctx context.Context, args []string, console *console) int {
 		return report(console, config.Usage("%v", err))
 	}
 	return report(console, command.Run())
+}
+
+// habits makes what people type by habit the command line that they mean.
+func habits(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(args[1:], "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	default:
+		return args
+	}
 }
 
 // helpText is a flag's help with its default and its environment variable.
