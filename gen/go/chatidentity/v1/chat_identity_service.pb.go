@@ -686,7 +686,8 @@ const file_chatidentity_v1_chat_identity_service_proto_rawDesc = "" +
 	"\x13ChatIdentityService\x12U\n" +
 	"\n" +
 	"IssueToken\x12\".chatidentity.v1.IssueTokenRequest\x1a#.chatidentity.v1.IssueTokenResponse\x12X\n" +
-	"\vVerifyToken\x12#.chatidentity.v1.VerifyTokenRequest\x1a$.chatidentity.v1.VerifyTokenResponseBLZJgithub.com/chatidentity/chatidentity/gen/go/chatidentity/v1;chatidentityv1b\x06proto3"
+	"\vVerifyToken\x12#.chatidentity.v1.VerifyTokenRequest\x1a$.chatidentity.v1.VerifyTokenResponseBc\n" +
+	"\x13com.chatidentity.v1P\x01ZJgithub.com/chatidentity/chatidentity/gen/go/chatidentity/v1;chatidentityv1b\x06proto3"
 
 var (
 	file_chatidentity_v1_chat_identity_service_proto_rawDescOnce sync.Once

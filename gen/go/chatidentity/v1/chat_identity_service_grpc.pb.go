@@ -62,9 +62,10 @@ type ChatIdentityServiceClient interface {
 	// VerifyToken says what Kustomer would say of a token now.
 	//
 	// It is meant for support and for tests; an app does not need it to log its
-	// user in. A bad token is an answer with a verdict and not an error. The call
-	// changes nothing and is safe to retry as IssueToken is. It counts against
-	// the limits of the process and of the caller, not of the customer.
+	// user in. A bad token is an answer with a verdict and not an error; claims
+	// other than the customer's and `iat` are not judged. The call changes
+	// nothing and is safe to retry as IssueToken is. It counts against the limits
+	// of the process and of the caller, not of the customer.
 	VerifyToken(ctx context.Context, in *VerifyTokenRequest, opts ...grpc.CallOption) (*VerifyTokenResponse, error)
 }
 
@@ -133,9 +134,10 @@ type ChatIdentityServiceServer interface {
 	// VerifyToken says what Kustomer would say of a token now.
 	//
 	// It is meant for support and for tests; an app does not need it to log its
-	// user in. A bad token is an answer with a verdict and not an error. The call
-	// changes nothing and is safe to retry as IssueToken is. It counts against
-	// the limits of the process and of the caller, not of the customer.
+	// user in. A bad token is an answer with a verdict and not an error; claims
+	// other than the customer's and `iat` are not judged. The call changes
+	// nothing and is safe to retry as IssueToken is. It counts against the limits
+	// of the process and of the caller, not of the customer.
 	VerifyToken(context.Context, *VerifyTokenRequest) (*VerifyTokenResponse, error)
 	mustEmbedUnimplementedChatIdentityServiceServer()
 }

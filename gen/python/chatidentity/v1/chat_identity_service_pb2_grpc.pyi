@@ -67,9 +67,10 @@ class ChatIdentityServiceStub:
     """VerifyToken says what Kustomer would say of a token now.
 
     It is meant for support and for tests; an app does not need it to log its
-    user in. A bad token is an answer with a verdict and not an error. The call
-    changes nothing and is safe to retry as IssueToken is. It counts against
-    the limits of the process and of the caller, not of the customer.
+    user in. A bad token is an answer with a verdict and not an error; claims
+    other than the customer's and `iat` are not judged. The call changes
+    nothing and is safe to retry as IssueToken is. It counts against the limits
+    of the process and of the caller, not of the customer.
     """
 
 @_typing.type_check_only
@@ -111,9 +112,10 @@ class ChatIdentityServiceAsyncStub(ChatIdentityServiceStub):
     """VerifyToken says what Kustomer would say of a token now.
 
     It is meant for support and for tests; an app does not need it to log its
-    user in. A bad token is an answer with a verdict and not an error. The call
-    changes nothing and is safe to retry as IssueToken is. It counts against
-    the limits of the process and of the caller, not of the customer.
+    user in. A bad token is an answer with a verdict and not an error; claims
+    other than the customer's and `iat` are not judged. The call changes
+    nothing and is safe to retry as IssueToken is. It counts against the limits
+    of the process and of the caller, not of the customer.
     """
 
 class ChatIdentityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -164,9 +166,10 @@ class ChatIdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """VerifyToken says what Kustomer would say of a token now.
 
         It is meant for support and for tests; an app does not need it to log its
-        user in. A bad token is an answer with a verdict and not an error. The call
-        changes nothing and is safe to retry as IssueToken is. It counts against
-        the limits of the process and of the caller, not of the customer.
+        user in. A bad token is an answer with a verdict and not an error; claims
+        other than the customer's and `iat` are not judged. The call changes
+        nothing and is safe to retry as IssueToken is. It counts against the limits
+        of the process and of the caller, not of the customer.
         """
 
 def add_ChatIdentityServiceServicer_to_server(servicer: ChatIdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

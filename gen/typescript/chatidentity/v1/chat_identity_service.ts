@@ -713,9 +713,10 @@ export const ChatIdentityServiceService = {
    * VerifyToken says what Kustomer would say of a token now.
    *
    * It is meant for support and for tests; an app does not need it to log its
-   * user in. A bad token is an answer with a verdict and not an error. The call
-   * changes nothing and is safe to retry as IssueToken is. It counts against
-   * the limits of the process and of the caller, not of the customer.
+   * user in. A bad token is an answer with a verdict and not an error; claims
+   * other than the customer's and `iat` are not judged. The call changes
+   * nothing and is safe to retry as IssueToken is. It counts against the limits
+   * of the process and of the caller, not of the customer.
    */
   verifyToken: {
     path: "/chatidentity.v1.ChatIdentityService/VerifyToken" as const,
@@ -748,9 +749,10 @@ export interface ChatIdentityServiceServer extends UntypedServiceImplementation 
    * VerifyToken says what Kustomer would say of a token now.
    *
    * It is meant for support and for tests; an app does not need it to log its
-   * user in. A bad token is an answer with a verdict and not an error. The call
-   * changes nothing and is safe to retry as IssueToken is. It counts against
-   * the limits of the process and of the caller, not of the customer.
+   * user in. A bad token is an answer with a verdict and not an error; claims
+   * other than the customer's and `iat` are not judged. The call changes
+   * nothing and is safe to retry as IssueToken is. It counts against the limits
+   * of the process and of the caller, not of the customer.
    */
   verifyToken: handleUnaryCall<VerifyTokenRequest, VerifyTokenResponse>;
 }
@@ -789,9 +791,10 @@ export interface ChatIdentityServiceClient extends Client {
    * VerifyToken says what Kustomer would say of a token now.
    *
    * It is meant for support and for tests; an app does not need it to log its
-   * user in. A bad token is an answer with a verdict and not an error. The call
-   * changes nothing and is safe to retry as IssueToken is. It counts against
-   * the limits of the process and of the caller, not of the customer.
+   * user in. A bad token is an answer with a verdict and not an error; claims
+   * other than the customer's and `iat` are not judged. The call changes
+   * nothing and is safe to retry as IssueToken is. It counts against the limits
+   * of the process and of the caller, not of the customer.
    */
   verifyToken(
     request: VerifyTokenRequest,

@@ -1,10 +1,10 @@
 package example;
 
-import chatidentity.v1.ChatIdentityServiceGrpc.ChatIdentityServiceBlockingStub;
-import chatidentity.v1.ChatIdentityServiceGrpc;
-import chatidentity.v1.ChatIdentityServiceOuterClass.Customer;
-import chatidentity.v1.ChatIdentityServiceOuterClass.Identifier;
-import chatidentity.v1.ChatIdentityServiceOuterClass.IssueTokenRequest;
+import com.chatidentity.v1.ChatIdentityServiceGrpc;
+import com.chatidentity.v1.ChatIdentityServiceGrpc.ChatIdentityServiceBlockingStub;
+import com.chatidentity.v1.Customer;
+import com.chatidentity.v1.Identifier;
+import com.chatidentity.v1.IssueTokenRequest;
 import com.google.protobuf.Any;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
