@@ -89,6 +89,18 @@ func TestHolderOfTheKeyIsCaughtByAHead(t *testing.T) {
 	}
 }
 
+func TestWarnsOfADeviceThatKeepsNothing(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	log := new(buffer)
+	o.Logger = slog.New(slog.NewJSONHandler(log, nil))
+	o.File = os.DevNull
+	mustWrite(t, mustOpen(t, o), "gone")
+	if got := logged(t, log, "the audit file is a device: no record of any token is kept"); len(got) != 1 || got[0]["path"] != os.DevNull {
+		t.Errorf("logged %v", got)
+	}
+}
+
 func TestWarnsWithoutAKeyAndWhenTheDiskIsLow(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)

@@ -21,7 +21,7 @@ func openFile(o Options, m *metrics) (sink, position, error) {
 	info, err := os.Stat(o.File)
 	switch {
 	case err == nil && info.Mode()&fs.ModeCharDevice != 0:
-		return openDevice(o.File)
+		return openDevice(o)
 	case err == nil && !info.Mode().IsRegular():
 		return nil, position{}, fmt.Errorf("--audit-file %s: not a regular file; standard output is -", o.File)
 	}
@@ -42,11 +42,12 @@ func openFile(o Options, m *metrics) (sink, position, error) {
 }
 
 // openDevice is for /dev/null and its like, which keep nothing.
-func openDevice(path string) (sink, position, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // the operator's path
+func openDevice(o Options) (sink, position, error) {
+	f, err := os.OpenFile(o.File, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, position{}, fmt.Errorf("--audit-file %w", err)
 	}
+	o.Logger.Warn("the audit file is a device: no record of any token is kept", "path", o.File)
 	return &stream{w: f}, position{}, nil
 }
 
