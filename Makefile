@@ -2,6 +2,7 @@
 BUF      = go tool -modfile=tools/buf/go.mod buf
 LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
+MODULES  = bench/limits deploy/test deploy/validate examples/conformance examples/go
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -61,6 +62,7 @@ lint: ## Lint the contract and the code
 	$(BUF) lint
 	$(BUF) format --diff --exit-code
 	$(LINT) run ./...
+	for module in $(MODULES); do (cd $$module && go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint run ./...) || exit 1; done
 
 .PHONY: tidy
 tidy: ## Show that go.mod is tidy

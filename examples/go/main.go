@@ -65,7 +65,7 @@ func main() {
 
 func (a *app) page(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprintf(w, `<p>User: %s</p><form method=post action=/login><input name=user_id><button>Log in</button></form>`,
+	_, _ = fmt.Fprintf(w, `<p>User: %s</p><form method=post action=/login><input name=user_id><button>Log in</button></form>`,
 		html.EscapeString(a.user(r)))
 }
 
