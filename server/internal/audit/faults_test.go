@@ -113,6 +113,21 @@ func mustRefuse(t *testing.T, l *Log, digest string) error {
 	return err
 }
 
+// inBubble runs a test, on the clock of a bubble, with a log in which "before"
+// has been written, and closes it.
+func inBubble(t *testing.T, o Options, test func(*testing.T, *Log)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, l, "before")
+		test(t, l)
+		mustClose(t, l)
+	})
+}
+
 // TestFailuresRefuseAndRecover breaks the file in each way, checks that calls
 // are refused, mends it and checks that the log comes back by itself with a
 // whole chain in which no record stands twice.
@@ -132,12 +147,7 @@ func TestFailuresRefuseAndRecover(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			o, ctl := withFaults(testOptions(t))
-			synctest.Test(t, func(t *testing.T) {
-				l, err := Open(o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				mustWrite(t, l, "before")
+			inBubble(t, o, func(t *testing.T, l *Log) {
 				ctl.set(c.fault)
 				begin := time.Now()
 				mustRefuse(t, l, "during-1")
@@ -156,7 +166,6 @@ func TestFailuresRefuseAndRecover(t *testing.T) {
 					t.Fatalf("a second after it was mended: %v", err)
 				}
 				mustWrite(t, l, "after")
-				mustClose(t, l)
 			})
 			r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...)
 			if r.Fault != nil {
@@ -173,12 +182,7 @@ func TestFailuresRefuseAndRecover(t *testing.T) {
 func TestHangingSyncIsBounded(t *testing.T) {
 	t.Parallel()
 	o, ctl := withFaults(testOptions(t))
-	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustWrite(t, l, "before")
+	inBubble(t, o, func(t *testing.T, l *Log) {
 		hang := make(chan struct{})
 		ctl.set(func(f *faults) { f.hang = hang })
 		begin := time.Now()
@@ -207,7 +211,6 @@ func TestHangingSyncIsBounded(t *testing.T) {
 			t.Fatalf("after the sync returned: %v", err)
 		}
 		mustWrite(t, l, "after")
-		mustClose(t, l)
 	})
 	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil {
 		t.Fatal(r.Fault)
@@ -220,17 +223,12 @@ func TestHangingSyncIsBounded(t *testing.T) {
 func TestCallMayEndBeforeTheTimeout(t *testing.T) {
 	t.Parallel()
 	o, ctl := withFaults(testOptions(t))
-	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustWrite(t, l, "before")
+	inBubble(t, o, func(t *testing.T, l *Log) {
 		hang := make(chan struct{})
 		ctl.set(func(f *faults) { f.hang = hang })
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		err = l.Write(ctx, issued("during"))
+		err := l.Write(ctx, issued("during"))
 		if !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("Write = %v", err)
 		}
@@ -238,19 +236,13 @@ func TestCallMayEndBeforeTheTimeout(t *testing.T) {
 			t.Fatalf("one impatient call made the log unavailable: %v", err)
 		}
 		close(hang)
-		mustClose(t, l)
 	})
 }
 
 func TestCloseGivesUpOnAHangingSink(t *testing.T) {
 	t.Parallel()
 	o, ctl := withFaults(testOptions(t))
-	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustWrite(t, l, "before")
+	inBubble(t, o, func(t *testing.T, l *Log) {
 		hang := make(chan struct{})
 		ctl.set(func(f *faults) { f.hang = hang })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -260,7 +252,6 @@ func TestCloseGivesUpOnAHangingSink(t *testing.T) {
 			t.Fatalf("Close = %v", err)
 		}
 		close(hang)
-		mustClose(t, l)
 	})
 }
 
@@ -269,12 +260,7 @@ func TestCloseGivesUpOnAHangingSink(t *testing.T) {
 func TestFailureRefusesThoseWhoJoinedMeanwhile(t *testing.T) {
 	t.Parallel()
 	o, ctl := withFaults(testOptions(t))
-	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustWrite(t, l, "before")
+	inBubble(t, o, func(t *testing.T, l *Log) {
 		hang := make(chan struct{})
 		ctl.set(func(f *faults) { f.hang, f.syncErr = hang, syscall.EIO })
 		begin := time.Now()
@@ -293,6 +279,5 @@ func TestFailureRefusesThoseWhoJoinedMeanwhile(t *testing.T) {
 		ctl.set(func(f *faults) { f.syncErr = nil })
 		time.Sleep(time.Second)
 		mustWrite(t, l, "after")
-		mustClose(t, l)
 	})
 }

@@ -115,12 +115,7 @@ func TestNoRefusalIsLost(t *testing.T) {
 func TestRefusalsWhileTheSinkIsAway(t *testing.T) {
 	t.Parallel()
 	o, ctl := withFaults(testOptions(t))
-	synctest.Test(t, func(t *testing.T) {
-		l, err := Open(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustWrite(t, l, "before")
+	inBubble(t, o, func(t *testing.T, l *Log) {
 		ctl.set(func(f *faults) { f.writeErr = syscall.ENOSPC })
 		mustRefuse(t, l, "during")
 		for range 600 { // ten minutes
@@ -136,7 +131,6 @@ func TestRefusalsWhileTheSinkIsAway(t *testing.T) {
 		l.mu.Unlock()
 		ctl.set(func(f *faults) { f.writeErr = nil })
 		time.Sleep(3 * time.Second)
-		mustClose(t, l)
 	})
 	records, calls := count(readLines(t, o.File), EventRefused)
 	if records != 1 || calls != 6000 {
