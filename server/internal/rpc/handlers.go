@@ -50,8 +50,13 @@ func (h handlers) VerifyToken(ctx context.Context, req *pb.VerifyTokenRequest) (
 	if err != nil {
 		return nil, err
 	}
-	c.verdict = strings.TrimPrefix(reply.GetVerdict().String(), "VERDICT_")
+	c.verdict = verdictName(reply.GetVerdict())
 	return reply, nil
+}
+
+// verdictName returns a verdict as audit records hold it.
+func verdictName(verdict pb.Verdict) string {
+	return strings.TrimPrefix(verdict.String(), "VERDICT_")
 }
 
 func (h handlers) verify(c *call, text string) (*pb.VerifyTokenResponse, error) {

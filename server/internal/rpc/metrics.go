@@ -8,6 +8,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // metrics counts calls. No label holds anything that a request can choose.
@@ -40,6 +44,32 @@ func newMetrics() *metrics {
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "chatidentity_connections", Help: "Open connections of callers.",
 		}),
+	}
+}
+
+// startAtZero makes the counters whose labels are known before the first call,
+// so that an alert sees that call too.
+func (m *metrics) startAtZero(organizations []Organization) {
+	for n := range pb.ErrorReason_name {
+		if reason := pb.ErrorReason(n); reason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
+			m.refusals.WithLabelValues((&refusal{reason: reason}).reasonName())
+		}
+	}
+	for n := range pb.Verdict_name {
+		if verdict := pb.Verdict(n); verdict != pb.Verdict_VERDICT_UNSPECIFIED {
+			m.verdicts.WithLabelValues(verdictName(verdict))
+		}
+	}
+	for _, limit := range []ratelimit.Dimension{ratelimit.Global, ratelimit.Caller, ratelimit.Customer} {
+		m.limited.WithLabelValues(limit.String())
+	}
+	for _, kind := range []string{"decode", "unknown_method", "connection_limit", "caller_unknown", "tls"} {
+		m.transportErrors.WithLabelValues(kind)
+	}
+	for _, organization := range organizations {
+		for _, identifier := range []customer.Identifier{customer.ExternalID, customer.Email} {
+			m.tokens.WithLabelValues(organization.Name, identifier.String())
+		}
 	}
 }
 

@@ -106,6 +106,7 @@ type Server struct {
 // New returns a server that listens nowhere yet.
 func New(options Options) *Server {
 	s := &Server{options: options, streams: make(chan struct{}, maxStreams), metrics: newMetrics()}
+	s.metrics.startAtZero(options.Organizations)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
 		grpc.Creds(connCredentials{options.TLS, s.metrics}),

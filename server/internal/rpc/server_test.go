@@ -33,21 +33,51 @@ import (
 // metric returns the sum of a metric's values whose labels hold the text.
 func (f *fixture) metric(t *testing.T, name, label string) float64 {
 	t.Helper()
+	sum := 0.0
+	for labels, value := range f.series(t, name) {
+		if strings.Contains(labels, label) {
+			sum += value
+		}
+	}
+	return sum
+}
+
+// series returns a metric's values by their labels.
+func (f *fixture) series(t *testing.T, name string) map[string]float64 {
+	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(f.server.Collectors()...)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := 0.0
+	series := map[string]float64{}
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
-			if family.GetName() == name && strings.Contains(m.String(), label) {
-				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			if family.GetName() == name {
+				series[fmt.Sprint(m.GetLabel())] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}
-	return sum
+	return series
+}
+
+// An alert on a counter that first appears with its first count would miss that
+// count.
+func TestCountersStandAtZeroBeforeTheFirstCall(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	for name, want := range map[string]int{
+		"chatidentity_tokens_issued_total":    2,
+		"chatidentity_refusals_total":         len(pb.ErrorReason_name) - 1,
+		"chatidentity_verdicts_total":         len(pb.Verdict_name) - 1,
+		"chatidentity_limited_total":          3,
+		"chatidentity_transport_errors_total": 5,
+	} {
+		if series := f.series(t, name); len(series) != want {
+			t.Errorf("%s has %d series, want %d: %v", name, len(series), want, series)
+		}
+	}
 }
 
 // Errors of the transport come from grpc-go: they carry no ErrorInfo, leave no
