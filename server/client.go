@@ -12,7 +12,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -25,6 +24,7 @@ type clientFlags struct {
 	Address         config.Address `default:"127.0.0.1:50451" placeholder:"ADDRESS" help:"The sidecar's address: host:port or unix:/path."`
 	Timeout         time.Duration  `default:"5s" placeholder:"DURATION" help:"How long to wait for the answer."`
 	CallerTokenFile string         `placeholder:"PATH" help:"File with the caller token that the sidecar wants, if it wants one."`
+	clientTLSFlags
 	outputFlag
 }
 
@@ -38,7 +38,11 @@ func (f *clientFlags) call(ctx context.Context, do func(context.Context, grpc.Cl
 	if f.Address.IsUnix() {
 		target = f.Address.String()
 	}
-	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	security, err := f.credentials()
+	if err != nil {
+		return err
+	}
+	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(security))
 	if err != nil {
 		return config.Usage("--address %v: %v", f.Address, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 )
 
 func TestDevShowsATokenThatVerifies(t *testing.T) {
@@ -119,6 +121,47 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
+// The client commands call a listener outside loopback with a certificate.
+func TestClientCommandsOverTLS(t *testing.T) {
+	t.Parallel()
+	ca := callertest.NewCA(t)
+	server, client := ca.Server(t), ca.Client(t, spiffeID)
+	v := &volume{directory: t.TempDir()}
+	v.swap(t, map[string][]byte{
+		"ca.crt": ca.PEM, "tls.crt": server.Certificate, "tls.key": server.Key, "client.crt": client.Certificate, "client.key": client.Key,
+		"other.crt": callertest.NewCA(t).PEM, "empty": {},
+	})
+	p := start(t, withSecret("--listen", "0.0.0.0:0",
+		"--tls-cert", v.path("tls.crt"), "--tls-key", v.path("tls.key"), "--tls-client-ca", v.path("ca.crt")))
+	with := func(ca, certificate string) []string {
+		return []string{"--server-ca", v.path(ca), "--client-cert", v.path(certificate), "--client-key", v.path("client.key")}
+	}
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"all of it":            {with("ca.crt", "client.crt"), 0, "SERVING"},
+		"none of it":           {nil, 1, "UNAVAILABLE"},
+		"without the key":      {with("ca.crt", "client.crt")[:4], 2, "--server-ca, --client-cert and --client-key"},
+		"the name alone":       {[]string{"--server-name", "localhost"}, 2, "--server-ca, --client-cert and --client-key"},
+		"another CA":           {with("other.crt", "client.crt"), 1, "certificate signed by unknown authority"},
+		"another name":         {append(with("ca.crt", "client.crt"), "--server-name", "elsewhere"), 1, "elsewhere"},
+		"a CA without one":     {with("empty", "client.crt"), 2, "--server-ca"},
+		"no CA file":           {with("nowhere", "client.crt"), 2, "--server-ca"},
+		"a key of another":     {with("ca.crt", "tls.crt"), 2, "--client-cert and --client-key"},
+		"no certificate there": {with("ca.crt", "nowhere"), 2, "--client-cert and --client-key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, nil, "", append([]string{"health", "--address", p.outside(t)}, test.args...)...)
+			if code != test.code || !strings.Contains(stdout+stderr, test.says) || strings.Count(stdout+stderr, "\n") != 1 {
+				t.Errorf("code %d, want %d; says %q, want %q", code, test.code, stdout+stderr, test.says)
+			}
+		})
+	}
+}
+
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"version", "--version"} {
@@ -208,6 +251,9 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 		if code != 0 || !strings.Contains(stdout, "Example") || !strings.Contains(stdout, "chatidentity "+name) {
 			t.Errorf("%s --help: code %d\n%s", name, code, stdout)
 		}
+	}
+	if _, stdout, _ := command(t, nil, "", "issue", "--help"); !strings.Contains(strings.Join(strings.Fields(stdout), " "), "(default 127.0.0.1:50451, $CHATIDENTITY_ADDRESS)") {
+		t.Errorf("help tells neither the default nor the variable:\n%s", stdout)
 	}
 	for _, args := range [][]string{nil, {"help"}, {"--help"}} {
 		if code, stdout, _ := command(t, nil, "", args...); code != 0 || !strings.Contains(stdout, "Commands:") {

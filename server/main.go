@@ -62,7 +62,8 @@ func run(ctx context.Context, args []string, console *console) int {
 		kong.Description("A gRPC identity sidecar that logs your users in to Kustomer chat.\n\n"+
 			"Every flag has an environment variable: CHATIDENTITY_ and its name in capitals with underscores. A flag beats its variable."),
 		kong.DefaultEnvars("CHATIDENTITY"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, ValueFormatter: helpText}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(helpText),
 		kong.Writers(console.out, console.err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
+)
+
+// clientTLSFlags are for a listener with TLS; loopback and unix sockets have none.
+type clientTLSFlags struct {
+	ServerCA   string `name:"server-ca" placeholder:"PATH" help:"CA of a sidecar that listens with TLS, in PEM."`
+	ServerName string `placeholder:"NAME" help:"Name that its certificate must hold, if that is not the address's host."`
+	ClientCert string `placeholder:"PATH" help:"Certificate to call it with, in PEM."`
+	ClientKey  string `placeholder:"PATH" help:"Private key of --client-cert."`
+}
+
+// credentials returns what a connection is secured with: nothing, unless all of
+// TLS is given.
+func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error) {
+	switch {
+	case *f == clientTLSFlags{}:
+		return insecure.NewCredentials(), nil
+	case f.ServerCA == "" || f.ClientCert == "" || f.ClientKey == "":
+		return nil, config.Usage("--server-ca, --client-cert and --client-key are needed together: give all three, or none for a listener without TLS")
+	}
+	authorities, err := os.ReadFile(f.ServerCA)
+	if err != nil {
+		return nil, config.Usage("--server-ca: %v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(authorities) {
+		return nil, config.Usage("--server-ca %s: it holds no certificate in PEM", f.ServerCA)
+	}
+	certificate, err := tls.LoadX509KeyPair(f.ClientCert, f.ClientKey)
+	if err != nil {
+		return nil, config.Usage("--client-cert and --client-key: %v", err)
+	}
+	return credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{certificate}, ServerName: f.ServerName,
+	}), nil
+}
