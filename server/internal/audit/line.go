@@ -13,6 +13,7 @@ const maxFields = 32
 
 var (
 	errNotRecord = errors.New("not an audit record")
+	errRewritten = errors.New("not an audit record as it was written: whatever rewrites its JSON, as some log collectors do, breaks the chain")
 	errTooLong   = errors.New("a line longer than any audit record")
 )
 
@@ -41,15 +42,22 @@ func (l *line) parse(raw []byte) error {
 	}
 	tail := len(raw) - len(macKey) - macChars - len(macTail) + 1
 	if tail < 0 || !bytes.HasPrefix(raw, []byte(recordStart)) {
-		return errNotRecord
+		return whyNot(raw)
 	}
 	sum, ok := bytes.CutPrefix(raw[tail:], []byte(macKey))
 	if !ok || string(sum[macChars:]) != `"}` || !isLowerHex(sum[:macChars]) {
-		return errNotRecord
+		return whyNot(raw)
 	}
 	_, _ = hex.Decode(l.mac[:], sum[:macChars]) // isLowerHex has seen it
 	l.raw, l.covered = raw, raw[:tail]
 	return l.parseFields(l.covered[len(`{"v":1`):])
+}
+
+func whyNot(raw []byte) error {
+	if json.Valid(raw) {
+		return errRewritten
+	}
+	return errNotRecord
 }
 
 func (l *line) parseFields(b []byte) error {

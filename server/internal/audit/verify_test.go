@@ -219,6 +219,23 @@ func TestFaultIsNamed(t *testing.T) {
 	}
 }
 
+// Who meets this has a log collector to set up, and no forger to look for.
+func TestVerifyNamesRewrittenJSON(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	whole := string(wholeFile(t, o, 1))
+	for name, file := range map[string]string{
+		"other spacing":  strings.ReplaceAll(whole, `":`, `": `),
+		"an added field": strings.ReplaceAll(whole, "\"}\n", "\",\"cluster\":\"a\"}\n"),
+		"wrapped":        `{"stream":"stdout","record":` + strings.TrimSuffix(whole[:strings.Index(whole, "\n")+1], "\n") + "}\n",
+	} {
+		r := mustVerify(t, VerifyOptions{Keys: o.Keys}, inMemory("f", []byte(file)))
+		if r.Fault == nil || r.Fault.Kind != FaultEdited || !strings.Contains(r.Fault.Detail, "rewrites its JSON") {
+			t.Errorf("%s: %v", name, r)
+		}
+	}
+}
+
 func TestVerifyWithoutTheKey(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)
