@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"os"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -28,7 +27,7 @@ func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error)
 	case f.ServerCA == "" || f.ClientCert == "" || f.ClientKey == "":
 		return nil, config.Usage("--server-ca, --client-cert and --client-key are needed together: give all three, or none for a listener without TLS")
 	}
-	authorities, err := os.ReadFile(f.ServerCA)
+	authorities, err := config.ReadFile(f.ServerCA)
 	if err != nil {
 		return nil, config.Usage("--server-ca: %v", err)
 	}
@@ -36,11 +35,23 @@ func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error)
 	if !pool.AppendCertsFromPEM(authorities) {
 		return nil, config.Usage("--server-ca %s: it holds no certificate in PEM", f.ServerCA)
 	}
-	certificate, err := tls.LoadX509KeyPair(f.ClientCert, f.ClientKey)
+	certificate, err := f.certificate()
 	if err != nil {
 		return nil, config.Usage("--client-cert and --client-key: %v", err)
 	}
 	return credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: pool, Certificates: []tls.Certificate{certificate}, ServerName: f.ServerName,
 	}), nil
+}
+
+func (f *clientTLSFlags) certificate() (tls.Certificate, error) {
+	chain, err := config.ReadFile(f.ClientCert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := config.ReadFile(f.ClientKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(chain, key)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +31,7 @@ func (x *examination) readPolicy() error {
 	if x.config.PolicyFile == "" {
 		return nil
 	}
-	text, err := os.ReadFile(x.config.PolicyFile)
+	text, err := config.ReadFile(x.config.PolicyFile)
 	if err != nil {
 		return config.Usage("--policy-file: %v", err)
 	}

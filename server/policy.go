@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -62,7 +61,7 @@ func (c *policyCheckCommand) Run(console *console) error {
 			return config.Usage("--caller %v", err)
 		}
 	}
-	text, err := os.ReadFile(c.File)
+	text, err := config.ReadFile(c.File)
 	if err != nil {
 		return config.Usage("policy check: %v", err)
 	}

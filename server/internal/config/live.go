@@ -119,7 +119,7 @@ func (r *reading) equal(other *reading) bool {
 func read(paths []string) reading {
 	var r reading
 	for _, path := range paths {
-		content, err := readFile(path)
+		content, err := ReadFile(path)
 		if err != nil {
 			return reading{failure: err.Error()}
 		}
@@ -128,9 +128,9 @@ func read(paths []string) reading {
 	return r
 }
 
-// readFile reads a regular file that is not empty: a file that is being written
-// in place is empty for a moment.
-func readFile(path string) ([]byte, error) {
+// ReadFile reads a regular file of 1 byte to 1 MiB; anything else is an error that
+// names the path. A file that is being written in place is empty for a moment.
+func ReadFile(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, err

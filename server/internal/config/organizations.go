@@ -20,7 +20,7 @@ func (s *Serve) validateOrganizations(secrets Secrets) error {
 	if s.PolicyFile == "" {
 		return s.Source.validate(secrets)
 	}
-	text, err := readFile(s.PolicyFile)
+	text, err := ReadFile(s.PolicyFile)
 	if err != nil {
 		return Usage("--policy-file: %v", err)
 	}
