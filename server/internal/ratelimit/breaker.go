@@ -33,18 +33,20 @@ const (
 // background when it does again.
 type breaker struct {
 	probe  func(context.Context) error
+	clock  func() time.Duration
 	jitter func() float64
 	log    *slog.Logger
 	policy Failure // for the log
 
 	state    atomic.Int32
 	failures atomic.Int32 // in a row
+	lastFail atomic.Int64 // when the last of them was counted, on clock
 	wentDown chan struct{}
 	changes  [down + 1]atomic.Uint64 // to each state
 }
 
-func newBreaker(probe func(context.Context) error, o *RedisOptions) *breaker {
-	return &breaker{probe: probe, jitter: o.Jitter, log: o.Log, policy: o.Failure, wentDown: make(chan struct{}, 1)}
+func newBreaker(probe func(context.Context) error, clock func() time.Duration, o *RedisOptions) *breaker {
+	return &breaker{probe: probe, clock: clock, jitter: o.Jitter, log: o.Log, policy: o.Failure, wentDown: make(chan struct{}, 1)}
 }
 
 func (b *breaker) is(s state) bool { return state(b.state.Load()) == s }
@@ -57,8 +59,13 @@ func (b *breaker) answered() {
 	b.change(starting, up)
 }
 
-// failed counts a call that it did not answer.
-func (b *breaker) failed(err error) {
+// failed counts a call, begun at that time, that it did not answer. Calls that
+// waited side by side met one failure, not several in a row.
+func (b *breaker) failed(began time.Duration, err error) {
+	last := b.lastFail.Load()
+	if int64(began) < last || !b.lastFail.CompareAndSwap(last, int64(b.clock())) {
+		return
+	}
 	if b.failures.Add(1) < tolerated {
 		return
 	}
@@ -115,8 +122,9 @@ func (b *breaker) run(ctx context.Context) {
 }
 
 func (b *breaker) recovered(ctx context.Context) bool {
+	began := b.clock()
 	if err := b.probe(ctx); err != nil {
-		b.failed(err)
+		b.failed(began, err)
 		return false
 	}
 	select {

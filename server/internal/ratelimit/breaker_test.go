@@ -33,7 +33,7 @@ func startBreaker(t *testing.T, server *fakeServer) (*breaker, *strings.Builder)
 	t.Helper()
 	server.clock = Monotonic()
 	log := &strings.Builder{}
-	b := newBreaker(server.probe, &RedisOptions{Log: slog.New(slog.NewTextHandler(log, nil)), Jitter: func() float64 { return 0 }})
+	b := newBreaker(server.probe, server.clock, &RedisOptions{Log: slog.New(slog.NewTextHandler(log, nil)), Jitter: func() float64 { return 0 }})
 	go b.run(t.Context())
 	synctest.Wait()
 	return b, log
@@ -99,7 +99,7 @@ func TestBreakerComesUpByItself(t *testing.T) {
 		// After a steady time the next failure is a new one: the first pause is short.
 		time.Sleep(steady)
 		for range tolerated {
-			b.failed(context.DeadlineExceeded)
+			b.failed(server.clock(), context.DeadlineExceeded)
 		}
 		time.Sleep(firstPause)
 		synctest.Wait()
@@ -116,15 +116,15 @@ func TestBreakerOpensAfterThreeFailuresInARow(t *testing.T) {
 		b, _ := startBreaker(t, server)
 		failure := errors.New("reset")
 		for range 10 { // never three in a row
-			b.failed(failure)
-			b.failed(failure)
+			b.failed(server.clock(), failure)
+			b.failed(server.clock(), failure)
 			b.answered()
 		}
 		if !b.is(up) {
 			t.Fatal("declared down while every third call was answered")
 		}
 		for range 10 {
-			b.failed(failure)
+			b.failed(server.clock(), failure)
 		}
 		if !b.is(down) || b.changes[down].Load() != 1 {
 			t.Fatal("not declared down, once")
@@ -142,6 +142,28 @@ func TestBreakerOpensAfterThreeFailuresInARow(t *testing.T) {
 	})
 }
 
+// One stall fails all the calls that wait at that moment.
+func TestBreakerCountsCallsSideBySideOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := &fakeServer{}
+		b, _ := startBreaker(t, server)
+		for stall := range tolerated {
+			if !b.is(up) {
+				t.Fatalf("declared down after %d stalls", stall)
+			}
+			began := server.clock()
+			time.Sleep(50 * time.Millisecond)
+			for range 100 {
+				b.failed(began, context.DeadlineExceeded)
+			}
+		}
+		if !b.is(down) {
+			t.Error("not declared down after stalls in a row")
+		}
+	})
+}
+
 func TestBreakerFollowsAFlappingServerLessAndLessOften(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -149,7 +171,7 @@ func TestBreakerFollowsAFlappingServerLessAndLessOften(t *testing.T) {
 		b, _ := startBreaker(t, server)
 		for range 60 * 10 { // a minute
 			for range tolerated {
-				b.failed(errors.New("slow"))
+				b.failed(server.clock(), errors.New("slow"))
 			}
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
@@ -165,7 +187,7 @@ func TestBreakerSpreadsProbes(t *testing.T) {
 	for jitter, want := range map[float64]time.Duration{
 		0: 100 * time.Millisecond, 0.5: 75 * time.Millisecond, 0.999: 50050 * time.Microsecond,
 	} {
-		b := newBreaker(nil, &RedisOptions{Jitter: func() float64 { return jitter }})
+		b := newBreaker(nil, Monotonic(), &RedisOptions{Jitter: func() float64 { return jitter }})
 		if got := b.pause(0); got != want {
 			t.Errorf("jitter %v: pause %v, want %v", jitter, got, want)
 		}

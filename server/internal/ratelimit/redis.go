@@ -33,8 +33,9 @@ var ErrUnavailable = errors.New("rate limits cannot be counted: redis does not a
 // clock is set forward, has forgotten what was spent. A call whose answer came too
 // late may have been spent there all the same.
 //
-// After three failures in a row the server is not asked any more, until a probe
-// in the background finds that it answers in time.
+// After three failures in a row, calls side by side counting once, the server is
+// not asked any more, until a probe in the background finds that it answers in
+// time.
 type Redis struct {
 	local   *Local
 	options RedisOptions
@@ -58,7 +59,7 @@ func NewRedis(local *Local, options RedisOptions) (*Redis, error) {
 	// The library would print on standard error what the breaker logs once.
 	logging.Disable()
 	r := &Redis{local: local, options: options, dial: dial, store: newStore(options.Prefix, options.KeySecret), metrics: newRedisMetrics()}
-	r.breaker = newBreaker(r.probe, &options)
+	r.breaker = newBreaker(r.probe, local.clock, &options)
 	r.client.Store(redis.NewClient(dial))
 	return r, nil
 }
@@ -127,7 +128,7 @@ func (r *Redis) ask(ctx context.Context, demands *Demands) (answer, error) {
 	waited := (r.local.clock() - start).Seconds()
 	if err != nil {
 		r.metrics.failed.Observe(waited)
-		r.breaker.failed(err)
+		r.breaker.failed(start, err)
 		return reply, err
 	}
 	r.metrics.answered.Observe(waited)
