@@ -2,6 +2,7 @@ package validate
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
@@ -13,38 +14,46 @@ import (
 // kubernetesVersion is the newest whose schemas kubectl-validate brings along.
 const kubernetesVersion = "1.30"
 
-func newValidator(t *testing.T) *validator.Validator {
+// schema validates as the API server would.
+type schema struct {
+	mu        sync.Mutex // a Validator keeps what it has looked up in a plain map
+	validator *validator.Validator
+}
+
+func newSchema(t *testing.T) *schema {
 	t.Helper()
 	schemas, err := validator.New(openapiclient.NewOverlay(
 		openapiclient.HardcodedPatchLoader(kubernetesVersion), openapiclient.NewHardcodedBuiltins(kubernetesVersion)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return schemas
+	return &schema{validator: schemas}
 }
 
-// checkSchema validates as the API server would. A PodMonitor's schema is not
-// among Kubernetes' own: it is held against the types of its operator.
-func checkSchema(schemas *validator.Validator, d document) error {
+// check refuses what the API server would. A PodMonitor's schema is not among
+// Kubernetes' own: it is held against the types of its operator.
+func (s *schema) check(d document) error {
 	if d.Kind == "PodMonitor" {
 		return yaml.UnmarshalStrict(d.yaml, &monitoringv1.PodMonitor{})
 	}
-	_, parsed, err := schemas.Parse(d.yaml)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, parsed, err := s.validator.Parse(d.yaml)
 	if err != nil {
 		return err
 	}
-	return schemas.Validate(parsed)
+	return s.validator.Validate(parsed)
 }
 
 func TestEveryObjectPassesTheServersSchema(t *testing.T) {
 	t.Parallel()
-	schemas := newValidator(t)
+	server := newSchema(t)
 	eachOverlay(t, func(t *testing.T, _ string, documents []document) {
 		if len(documents) < 4 {
 			t.Fatalf("rendered %d objects", len(documents))
 		}
 		for _, d := range documents {
-			if err := checkSchema(schemas, d); err != nil {
+			if err := server.check(d); err != nil {
 				t.Errorf("%v: %v", d, err)
 			}
 		}
@@ -53,7 +62,7 @@ func TestEveryObjectPassesTheServersSchema(t *testing.T) {
 
 func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	schemas := newValidator(t)
+	server := newSchema(t)
 	for name, test := range map[string]struct{ kind, old, with string }{
 		"a misspelt field":   {"Deployment", "livenessProbe:", "livenesProbe:"},
 		"a port of text":     {"Deployment", "containerPort: 50452", "containerPort: many"},
@@ -70,7 +79,7 @@ func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 					t.Fatalf("%v has no %q", d, test.old)
 				}
 				d.yaml = []byte(strings.Replace(string(d.yaml), test.old, test.with, 1))
-				if err := checkSchema(schemas, d); err == nil {
+				if err := server.check(d); err == nil {
 					t.Errorf("%v passes with %q", d, test.with)
 				}
 				return
