@@ -2,11 +2,16 @@ package ratelimit
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -169,17 +174,47 @@ func (r *Redis) try(ctx context.Context, client *redis.Client, timeout time.Dura
 	return err
 }
 
-// outage says why the server did not answer, in words that name no user, key or
-// value: of an error that it sent, the code alone.
+// outage says why the server did not answer, in words of our own: what a server
+// says may repeat the password. Of an error that it sent, the code alone.
 func outage(err error) string {
-	var reply redis.Error
+	var (
+		reply       redis.Error
+		password    *passwordError
+		dns         *net.DNSError
+		certificate *tls.CertificateVerificationError
+		alert       tls.AlertError
+		errno       syscall.Errno
+	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout"
+	case errors.As(err, &password):
+		return password.Error()
 	case errors.As(err, &reply):
-		code, _, _ := strings.Cut(reply.Error(), " ")
-		return "error " + code
+		return "error " + errorCode(reply)
+	case errors.As(err, &dns):
+		return "the host name cannot be resolved"
+	case errors.As(err, &certificate):
+		return "its TLS certificate is not trusted: " + strconv.QuoteToASCII(certificate.Err.Error())
+	case errors.As(err, &alert):
+		return "the TLS handshake failed: " + alert.Error()
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return "the connection was closed"
 	default:
-		return err.Error()
+		return errNotRedis.Error()
 	}
 }
+
+// errorCode is the first word of an error reply, if it is one of a server's codes.
+func errorCode(reply redis.Error) string {
+	code, _, _ := strings.Cut(reply.Error(), " ")
+	if code == "" || len(code) > maxCode || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return "without a code"
+	}
+	return code
+}
+
+// maxCode is longer than any of a server's error codes.
+const maxCode = 16

@@ -151,15 +151,25 @@ func (o *RedisOptions) setCredentials(options *redis.Options) {
 	}
 	options.CredentialsProviderContext = func(context.Context) (string, string, error) {
 		password, err := o.Password()
+		if err != nil {
+			err = &passwordError{err}
+		}
 		return user, password.Reveal(), err
 	}
 }
+
+// passwordError is of our own making: it holds nothing that a server said.
+type passwordError struct{ cause error }
+
+func (e *passwordError) Error() string { return "the password cannot be read: " + e.cause.Error() }
+func (e *passwordError) Unwrap() error { return e.cause }
 
 // setWaiting leaves go-redis no wait of its own: one try, under the decision's
 // deadline. RESP2 without introductions, because a user whose ACL allows the
 // script's commands alone should do.
 func (o *RedisOptions) setWaiting(options *redis.Options) {
 	options.MaxRetries = -1
+	options.Dialer = guardedDialer(options)
 	options.DialerRetries = 1
 	options.DialTimeout = max(o.Timeout, connectTimeout)
 	options.ReadTimeout = o.Timeout

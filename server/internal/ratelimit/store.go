@@ -61,9 +61,12 @@ func (s *store) ask(ctx context.Context, client *redis.Client, demands *Demands)
 	debts := reply[1:]
 	for d := range demands {
 		if demands[d].isShared() {
-			a.debts[d] = time.Duration(debts[0])
+			a.debts[d] = min(max(0, time.Duration(debts[0])), demands[d].Rate.refill()) // whatever a server says
 			debts = debts[1:]
 		}
+	}
+	if decision := a.decision(demands); !a.allowed && decision.RetryAfter == 0 {
+		return answer{}, errors.New("the script refused for no reason")
 	}
 	return a, nil
 }
