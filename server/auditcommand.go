@@ -53,7 +53,7 @@ type auditVerifyCommand struct {
 
 func (auditVerifyCommand) Help() string {
 	return "Exit code 0 when all is whole, 1 when not: the first place that is wrong is named. What this proves, and what not: docs/audit.md.\n\n" +
-		"Example:\n  chatidentity audit verify --audit-key-file audit.key audit-*.jsonl audit.jsonl"
+		"Example:\n  chatidentity audit verify --audit-key-file audit.key audit*.jsonl"
 }
 
 // verifyReport is what audit verify prints for programs.

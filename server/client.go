@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
@@ -67,6 +69,10 @@ func (f *clientFlags) withToken(ctx context.Context) (context.Context, error) {
 	if err != nil {
 		return ctx, config.Usage("--caller-token-file: %v", err)
 	}
+	if !caller.IsToken(token) {
+		return ctx, config.Usage("--caller-token-file %s: it must hold the token alone, as `chatidentity caller-token NAME` shows it; "+
+			"the line with its digest is for the sidecar", f.CallerTokenFile)
+	}
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token.Reveal()), nil
 }
 
@@ -89,12 +95,23 @@ func readable(err error) error {
 	}
 	line := strings.Join(text, " ") + ": " + said.Message()
 	if said.Code() == codes.Unavailable && len(said.Details()) == 0 {
-		after = append(after, "is the sidecar running there?")
+		after = append(after, "is the sidecar running there, and is it one that wants --server-ca, --client-cert and --client-key?")
 	}
 	if after != nil {
 		line += " (" + strings.Join(after, ", ") + ")"
 	}
-	return errors.New(line)
+	return errors.New(printable(line))
+}
+
+// printable keeps what somebody else has said from steering a terminal, and to
+// one line.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // outputAuto is words on a terminal, and machine output elsewhere.

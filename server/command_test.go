@@ -265,3 +265,25 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 		t.Errorf("help audit find: code %d\n%s", code, stdout)
 	}
 }
+
+// What a server says does not steer the terminal.
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	if got := printable("a\x1b]0;b\x07\nc\u0085é\u202e"); got != "a\ufffd]0;b\ufffd\ufffdc\ufffdé\ufffd" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestACallerTokenFileHoldsTheTokenAlone(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{"token":"x","line":"shop sha256:00"}`, "shop sha256:00"} {
+		path := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, _, stderr := command(t, nil, "", "health", "--caller-token-file", path)
+		if code != 2 || !strings.Contains(stderr, "--caller-token-file "+path+": it must hold the token alone") {
+			t.Errorf("%s: code %d, error %q", text, code, stderr)
+		}
+	}
+}

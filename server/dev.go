@@ -15,6 +15,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -27,7 +28,8 @@ type devCommand struct {
 
 func (devCommand) Help() string {
 	return "A stand-in Kustomer runs inside the process, with a secret made for this run. Everything else is as in serve, " +
-		"and takes the same flags; the secret's own (KUSTOMER_*, --secret-file, --api-*) have no use here. " +
+		"and takes the same flags but for those of the secret (KUSTOMER_*, --secret-file, --api-key-file, --api-url), --tls-*, --policy-file and " +
+		"--caller-tokens-file. The audit goes to a temporary file with a key of its own, unless --audit-file and --audit-key-file name others. " +
 		"It may listen anywhere, since its secret is worth nothing.\n\n" +
 		"Examples:\n  chatidentity dev\n  chatidentity dev --exit --output json"
 }
@@ -58,16 +60,19 @@ type devLogin struct {
 	Value string `json:"value"`
 }
 
-// defaultAddress is where serve listens unless told otherwise.
-const defaultAddress = "127.0.0.1:50451"
+// Where serve listens unless told otherwise.
+const (
+	defaultAddress      = "127.0.0.1:50451"
+	defaultAdminAddress = "127.0.0.1:50452"
+)
 
 const devTimeout = 10 * time.Second
 
 // Run shows one token's way and then serves until a signal.
 func (c *devCommand) Run(ctx context.Context, console *console) error {
 	config.TakeSecrets() // real ones have no business here
-	if c.SecretFile != "" || c.APIKeyFile != "" {
-		return config.Usage("--secret-file and --api-key-file have no use in dev, which makes its own secret: leave them out, or use serve")
+	if c.SecretFile != "" || c.APIKeyFile != "" || c.APIURL != kustomer.DefaultBaseURL {
+		return config.Usage("--secret-file, --api-key-file and --api-url have no use in dev, which makes its own secret: leave them out, or use serve")
 	}
 	scratch, err := os.MkdirTemp("", "chatidentity-dev-*")
 	if err != nil {
@@ -111,9 +116,8 @@ func (c *devCommand) prepare(scratch, baseURL string) error {
 	c.APIURL = baseURL
 	c.AllowRemote = true
 	c.AllowUID = append(c.AllowUID, uint32(os.Getuid())) //nolint:gosec // a user ID has 32 bits
-	if c.Exit && len(c.Listen) == 1 && c.Listen[0].String() == defaultAddress {
-		free := config.Address{Network: "tcp", Address: "127.0.0.1:0"}
-		c.Listen, c.AdminListen = []config.Address{free}, free
+	if c.Exit {
+		c.useFreePorts()
 	}
 	if c.AuditFile == "-" {
 		c.AuditFile = filepath.Join(scratch, "audit.jsonl")
@@ -125,6 +129,20 @@ func (c *devCommand) prepare(scratch, baseURL string) error {
 		}
 	}
 	return nil
+}
+
+// useFreePorts replaces the default addresses, so that a sidecar which runs there
+// is not in the way.
+func (c *devCommand) useFreePorts() {
+	free := config.Address{Network: "tcp", Address: "127.0.0.1:0"}
+	for i, address := range c.Listen {
+		if address.String() == defaultAddress {
+			c.Listen[i] = free
+		}
+	}
+	if c.AdminListen.String() == defaultAdminAddress {
+		c.AdminListen = free
+	}
 }
 
 // openLog keeps the log out of the way of what dev shows, unless a level is
@@ -198,7 +216,7 @@ func (r *devReport) text(exiting bool) string {
 		_, _ = fmt.Fprintf(&b, "%s\n  %s\n\n", title, strings.Join(lines, "\n  "))
 	}
 	part("Signing secret, fetched from a stand-in Kustomer as from the real one. It is worthless:", r.Secret)
-	part("Token for the external ID user_id, issued over gRPC on "+r.Address+":", r.Token)
+	part(fmt.Sprintf("Token for %s, issued over gRPC on %s:", r.Login.Value, r.Address), r.Token)
 	part("Its header and claims:", string(r.Header), string(r.Claims))
 	part("The stand-in logs its customer in:", fmt.Sprintf("by %s %q", r.Login.By, r.Login.Value))
 	part("The audit record, written before the token left:", string(r.AuditRecord))
@@ -206,13 +224,21 @@ func (r *devReport) text(exiting bool) string {
 		return strings.TrimSuffix(b.String(), "\n\n")
 	}
 	part("Call it from another shell:",
-		"go run ./server issue --address "+r.Address+" --external-id user_id",
+		invocation()+" issue --address "+r.Address+" --external-id user_id",
 		"grpcurl -plaintext -d '{\"customer\":{\"external_id\":\"user_id\"}}' "+grpcurlTarget(r.Address)+
 			" chatidentity.v1.ChatIdentityService/IssueToken")
 	part("Look at it:", "curl http://"+r.AdminAddress+"/metrics", "tail -f "+r.AuditFile,
-		"go run ./server audit verify --audit-key-file "+r.AuditKeyFile+" "+r.AuditFile)
+		invocation()+" audit verify --audit-key-file "+r.AuditKeyFile+" "+r.AuditFile)
 	b.WriteString("Serving until Ctrl-C.")
 	return b.String()
+}
+
+// invocation is how this program was started, for commands to paste.
+func invocation() string {
+	if strings.Contains(os.Args[0], "go-build") { // where go run puts it
+		return "go run ./server"
+	}
+	return os.Args[0]
 }
 
 func grpcurlTarget(address string) string {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
@@ -51,15 +53,16 @@ type examination struct {
 	config  *config.Serve
 	secrets config.Secrets
 	policy  *config.Policy // nil: there is no policy file
+	known   *kong.Node     // the command line, with the variables of its flags
 }
 
 // Run prints what each check found.
-func (c *doctorCommand) Run(ctx context.Context, console *console) error {
+func (c *doctorCommand) Run(ctx context.Context, app *kong.Kong, console *console) error {
 	secrets := config.TakeSecrets()
 	if err := c.Validate(secrets); err != nil {
 		return err
 	}
-	x := &examination{config: &c.Serve, secrets: secrets}
+	x := &examination{config: &c.Serve, secrets: secrets, known: app.Model.Node}
 	if err := x.readPolicy(); err != nil {
 		return err
 	}
@@ -67,6 +70,7 @@ func (c *doctorCommand) Run(ctx context.Context, console *console) error {
 		x.warnf("process", "its memory can be read by others of its user: %v", err)
 	}
 	for _, check := range []func(context.Context){
+		x.environment,
 		x.sources,
 		x.access,
 		x.addresses,

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
@@ -33,17 +32,12 @@ func (x *examination) addresses(ctx context.Context) {
 // because nothing else listens there.
 func (x *examination) port(ctx context.Context, check string, address config.Address) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, address.Network, address.Address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		x.failf(check, "in use (by a running sidecar?): stop what listens there, or choose another address")
-	case errors.Is(err, syscall.EACCES):
-		x.failf(check, "not permitted: ports below 1024 are root's; choose another")
-	case err != nil:
-		x.failf(check, "%v: choose an address of this machine", err)
-	default:
-		_ = listener.Close()
-		x.okf(check, "free; reachable from %s", reach(address))
+	if err != nil {
+		x.failf(check, "%v", listenFailure(err))
+		return
 	}
+	_ = listener.Close()
+	x.okf(check, "free; reachable from %s", reach(address))
 }
 
 func reach(address config.Address) string {
@@ -60,6 +54,10 @@ func (x *examination) socket(ctx context.Context, check, path string) {
 		return
 	}
 	directory := filepath.Dir(path)
+	if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
+		x.failf(check, "its directory %s is not there: make it, writable for user %d", directory, os.Getuid())
+		return
+	}
 	if err := trySocket(ctx, directory, fs.FileMode(x.config.SocketMode)); err != nil {
 		x.failf(check, "no socket can be made in its directory: %v: make %s writable for user %d", err, directory, os.Getuid())
 		return

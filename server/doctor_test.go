@@ -62,6 +62,11 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		"a clock a minute late": {func(_ *testing.T, p *patient) { p.vendor.Now = kustomersClock(time.Minute) }, want{checkClock: {resultWarning, "behind Kustomer's"}}},
 		"emails as they come":   {func(_ *testing.T, p *patient) { p.flags["identifier-policy"] = "as-given" }, want{checkIdentifiers: {resultWarning, "not verified"}}},
 		"no socket directory":   {func(_ *testing.T, p *patient) { p.flags["listen"] = "unix:/no/such/s" }, want{"listen unix:/no/such/s": {resultFailed, "directory"}}},
+		"a misspelt variable": {func(_ *testing.T, p *patient) {
+			p.env = append(p.env, "CHATIDENTITY_IDENTIFIER_POLIC=x", "CHATIDENTITY_SERVICE_PORT=x", "CHATIDENTITY_PORT_1_TCP=x")
+		}, want{
+			checkEnvironment: {resultWarning, "CHATIDENTITY_IDENTIFIER_POLIC"},
+		}},
 		"not a socket": {func(t *testing.T, p *patient) { p.flags["listen"] = "unix:" + p.write(t, "f", "") }, want{
 			"listen unix:DIR/f": {resultFailed, "remove it"},
 		}},

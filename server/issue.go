@@ -46,7 +46,7 @@ func (c *issueCommand) Run(ctx context.Context, console *console) error {
 	}
 	return c.print(console, answer, fmt.Sprintf(
 		"Token       %s\nLog in by   %s\nIssued      %s\nGood until  %s\nAudit ID    %s",
-		answer.Token, answer.LoginIdentifier, answer.IssueTime.Format(time.RFC3339), answer.ExpireTime.Format(time.RFC3339), answer.AuditID))
+		printable(answer.Token), answer.LoginIdentifier, answer.IssueTime.Format(time.RFC3339), answer.ExpireTime.Format(time.RFC3339), printable(answer.AuditID)))
 }
 
 func (c *issueCommand) issue(ctx context.Context) (issueAnswer, error) {

@@ -500,3 +500,19 @@ func assertWaitsForItsSecret(t *testing.T, p *process) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// logrotate does not ask whether the sidecar is stopping.
+func TestSIGHUPWhileDraining(t *testing.T) {
+	t.Parallel()
+	p := start(t, withSecret("--drain-delay", "300ms"))
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the drain", func() bool { return strings.Contains(p.stderr.String(), "stopping") })
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.waited(); err != nil {
+		t.Errorf("%v\n%s", err, p.stderr)
+	}
+}

@@ -58,14 +58,8 @@ func untilSignal(ctx context.Context, sidecar *sidecar) (context.Context, contex
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
-		defer signal.Stop(hangups)
-		for {
-			select {
-			case <-hangups:
-				sidecar.hangup(ctx)
-			case <-ctx.Done():
-				return
-			}
+		for range hangups { // to the end of the process: unheard, it would kill one that drains
+			sidecar.hangup(ctx)
 		}
 	}()
 	return ctx, stop

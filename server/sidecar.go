@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -187,16 +189,30 @@ func (s *sidecar) listen(ctx context.Context) error {
 	for _, address := range s.config.Listen {
 		listener, err := rpc.Listen(ctx, address.Network, address.Address, fs.FileMode(s.config.SocketMode))
 		if err != nil {
-			return config.Usage("--listen %v: %v", address, err)
+			return config.Usage("--listen %v: %v", address, listenFailure(err))
 		}
 		s.listeners = append(s.listeners, listener)
 	}
 	listener, err := rpc.Listen(ctx, s.config.AdminListen.Network, s.config.AdminListen.Address, 0)
 	if err != nil {
-		return config.Usage("--admin-listen %v: %v", s.config.AdminListen, err)
+		return config.Usage("--admin-listen %v: %v", s.config.AdminListen, listenFailure(err))
 	}
 	s.admin = rpc.Bound(listener, maxAdminConnections, maxAdminConnectionsEach)
 	return nil
+}
+
+// listenFailure says what to do about an address that cannot be had.
+func listenFailure(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return errors.New("in use (by a running sidecar?): stop what listens there, or choose another address")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return errors.New("not an address of this machine: choose one that is")
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("not permitted: %w: choose an address that user %d may use; ports below 1024 are root's", err, os.Getuid())
+	default:
+		return err
+	}
 }
 
 // abandon releases what was opened before the start failed.
@@ -288,7 +304,7 @@ func (s *sidecar) hangup(ctx context.Context) {
 	for _, store := range s.stores {
 		store.Refresh()
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.config.AuditTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.AuditTimeout) // also while it drains
 	defer cancel()
 	if err := s.audit.Rotate(ctx); err != nil {
 		s.log.Error("audit file not rotated", "error", err.Error())

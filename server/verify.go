@@ -33,6 +33,9 @@ type verifyAnswer struct {
 	ExpireTime      *time.Time `json:"expire_time,omitempty"`
 }
 
+// verdictAccepted is the one verdict that lets a customer in.
+const verdictAccepted = "accepted"
+
 // maxTokenInput is more than the sidecar takes, so that a token which is too
 // long is told so and not cut.
 const maxTokenInput = 8192
@@ -56,7 +59,7 @@ func (c *verifyCommand) Run(ctx context.Context, console *console) error {
 	if err := c.print(console, answer, answer.text()); err != nil {
 		return err
 	}
-	if answer.Verdict != "accepted" {
+	if answer.Verdict != verdictAccepted {
 		return errSaid
 	}
 	return nil
@@ -84,11 +87,15 @@ func (a verifyAnswer) text() string {
 		{"External ID  ", a.ExternalID}, {"Email        ", a.Email}, {"Log in by    ", a.LoginIdentifier},
 	} {
 		if line.value != "" {
-			lines = append(lines, line.label+line.value)
+			lines = append(lines, line.label+printable(line.value))
 		}
 	}
 	if a.IssueTime != nil {
-		lines = append(lines, "Issued       "+a.IssueTime.Format(time.RFC3339), "Good until   "+a.ExpireTime.Format(time.RFC3339))
+		ends := "Expires      "
+		if a.Verdict == verdictAccepted {
+			ends = "Good until   "
+		}
+		lines = append(lines, "Issued       "+a.IssueTime.Format(time.RFC3339), ends+a.ExpireTime.Format(time.RFC3339))
 	}
 	return strings.Join(lines, "\n")
 }

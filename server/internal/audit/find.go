@@ -149,14 +149,14 @@ func printer(o Output, w io.Writer) (func(*line) error, error) {
 			return err
 		}, nil
 	case OutputTable:
-		const row = "%-30s  %-13s  %-18s  %-22s  %-16s  %-11s  %-20s  %6s  %s\n"
-		_, err := fmt.Fprintf(w, row, "TIME", "EVENT", "OUTCOME", "REASON", "ORGANIZATION", "IDENTIFIER", "CALLER", "COUNT", "AUDIT ID")
+		const row = "%-30s  %-13s  %-18s  %-22s  %-15s  %-16s  %-11s  %-20s  %6s  %s\n"
+		_, err := fmt.Fprintf(w, row, "TIME", "EVENT", "OUTCOME", "REASON", "LIMIT", "ORGANIZATION", "IDENTIFIER", "CALLER", "COUNT", "AUDIT ID")
 		return func(l *line) error {
 			reason := l.get("reason")
 			if reason == nil {
 				reason = l.get("verdict")
 			}
-			_, err := fmt.Fprintf(w, row, l.get("time"), l.get("event"), l.get("outcome"), reason, l.get("organization"),
+			_, err := fmt.Fprintf(w, row, l.get("time"), l.get("event"), l.get("outcome"), reason, l.get("limit"), l.get("organization"),
 				l.get("identifier"), l.get("caller"), l.get("count"), l.get("audit_id"))
 			return err
 		}, err

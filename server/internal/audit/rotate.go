@@ -71,7 +71,7 @@ func lastRotated(path string) (string, error) {
 		if _, err := time.Parse(stampFormat, stamp); !ok || err != nil || !strings.HasSuffix(name, ext) {
 			continue
 		}
-		if info, err := entry.Info(); err == nil && info.Size() > 0 {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
 			return filepath.Join(filepath.Dir(path), name), nil
 		}
 	}

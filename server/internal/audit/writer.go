@@ -74,6 +74,7 @@ func (l *Log) gather() {
 func (w *writer) flush() {
 	if w.pending == nil {
 		if w.sink.full() {
+			w.logHead("audit head at rotation")
 			_ = w.sink.rotate(w.chain.head) // it logs why not, and goes on in the old file or has commit fail
 		}
 		if w.pending = w.take(w.spare); w.pending == nil {
@@ -146,6 +147,7 @@ func (w *writer) rotate() error {
 	if w.pending != nil {
 		return w.failure.Load().err
 	}
+	w.logHead("audit head at rotation")
 	return w.sink.rotate(w.chain.head)
 }
 

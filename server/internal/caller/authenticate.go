@@ -3,6 +3,8 @@ package caller
 import (
 	"errors"
 	"strings"
+
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 // Why a call is nobody's. The texts are for the client.
@@ -47,10 +49,17 @@ func bearer(authorization []string) (string, bool) {
 		return "", false
 	}
 	scheme, token, _ := strings.Cut(authorization[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxTokenSize || strings.ContainsFunc(token, outsideToken) {
+	if !strings.EqualFold(scheme, "Bearer") || !isToken(token) {
 		return "", false
 	}
 	return token, true
+}
+
+// IsToken reports whether a value can be sent as a bearer token at all.
+func IsToken(value sensitive.String) bool { return isToken(value.Reveal()) }
+
+func isToken(text string) bool {
+	return text != "" && len(text) <= maxTokenSize && !strings.ContainsFunc(text, outsideToken)
 }
 
 func outsideToken(r rune) bool {

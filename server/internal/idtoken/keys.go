@@ -85,6 +85,9 @@ func algorithmsOf(raw any) []jwa.SignatureAlgorithm {
 			return []jwa.SignatureAlgorithm{jwa.RS256, jwa.RS384, jwa.RS512, jwa.PS256, jwa.PS384, jwa.PS512}
 		}
 	case *ecdsa.PublicKey:
+		if _, err := key.ECDH(); err != nil { // not a point of its curve
+			return nil
+		}
 		switch key.Curve.Params().BitSize {
 		case 256: //nolint:mnd // the curves' names
 			return []jwa.SignatureAlgorithm{jwa.ES256}
@@ -94,7 +97,9 @@ func algorithmsOf(raw any) []jwa.SignatureAlgorithm {
 			return []jwa.SignatureAlgorithm{jwa.ES512}
 		}
 	case ed25519.PublicKey:
-		return []jwa.SignatureAlgorithm{jwa.EdDSA}
+		if len(key) == ed25519.PublicKeySize {
+			return []jwa.SignatureAlgorithm{jwa.EdDSA}
+		}
 	}
 	return nil
 }

@@ -160,6 +160,7 @@ func TestKeysFromAFile(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"empty": "", "not JSON": "x", "no keys": `{"keys":[]}`, "a symmetric key alone": published(t, map[string]any{"s": hmacSecret}),
+		"a short Ed25519 key": `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AA"}]}`, "a point off its curve": `{"keys":[{"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"}]}`,
 		"a private key alone": published(t, map[string]any{"p": rsaKey()}), "too large": `{"keys":[` + strings.Repeat(" ", 1<<20) + `]}`,
 	} {
 		write(text)

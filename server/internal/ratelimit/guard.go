@@ -92,7 +92,18 @@ func (g *guard) next(c byte) bool {
 			g.payload = g.length + len("\r\n")
 		}
 		g.kind = 0
-	case !isString(g.kind) && !isAggregate(g.kind), c == '\r':
+	case isString(g.kind):
+		return g.digit(c, maxAnswer)
+	case isAggregate(g.kind):
+		return g.digit(c, maxElements)
+	}
+	return true
+}
+
+// digit takes one byte of a length.
+func (g *guard) digit(c byte, most int) bool {
+	switch {
+	case c == '\r':
 	case c == '-' && g.length == 0:
 		g.length = -1 // there is none: "$-1"
 	case c < '0' || c > '9':
@@ -102,7 +113,7 @@ func (g *guard) next(c byte) bool {
 	default:
 		g.length = 10*g.length + int(c-'0')
 	}
-	return g.length <= maxAnswer && (!isAggregate(g.kind) || g.length <= maxElements)
+	return g.length <= most
 }
 
 func isString(kind byte) bool { return kind == '$' || kind == '!' || kind == '=' }

@@ -276,3 +276,24 @@ func await(t *testing.T, condition func() bool) {
 		}
 	}
 }
+
+// What else is written beside the secret, such as an audit file, reads nothing.
+func TestOtherFilesOfTheDirectoryAreNoChange(t *testing.T) {
+	t.Parallel()
+	path := write(t, t.TempDir(), firstSecret)
+	store, err := secret.NewFile(secret.Options{}, path, never)
+	check(t, err)
+	store.WithoutPauses()
+	run(t, store)
+	awaitSecret(t, store, firstSecret)
+	before := metric(t, "chatidentity_secret_refresh_total", "result=ok", store)
+	for range 50 {
+		check(t, os.WriteFile(path+".jsonl", []byte("record"), 0o600))
+	}
+	// The watch tells events in order: once this one is seen, the others were.
+	check(t, os.WriteFile(path, []byte(secondSecret), 0o600))
+	awaitSecret(t, store, secondSecret)
+	if after := metric(t, "chatidentity_secret_refresh_total", "result=ok", store); after-before > 10 {
+		t.Errorf("read %v times for one change", after-before)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -44,7 +45,7 @@ func watchDirectories(ctx context.Context, logger *slog.Logger, stores []*Store,
 		case <-ctx.Done():
 			return
 		case event := <-watcher.Events:
-			watched.refresh(filepath.Dir(event.Name))
+			watched.changed(event.Name)
 		case err := <-watcher.Errors:
 			logger.Warn("changes of secrets' directories may have been missed; all are read again", "error", err.Error())
 			for directory := range watched.stores {
@@ -52,6 +53,17 @@ func watchDirectories(ctx context.Context, logger *slog.Logger, stores []*Store,
 			}
 		case <-again.C:
 			watched.add(watcher)
+		}
+	}
+}
+
+// changed refreshes the stores that a change of name concerns: those of that very
+// file, or all of its directory when Kubernetes exchanges ..data there.
+func (d directories) changed(name string) {
+	directory, base := filepath.Split(name)
+	for _, store := range d.stores[filepath.Clean(directory)] {
+		if base == filepath.Base(store.source.String()) || strings.HasPrefix(base, "..") {
+			store.Refresh()
 		}
 	}
 }
