@@ -75,3 +75,24 @@ func TestTheSidecarIsFirst(t *testing.T) {
 		}
 	})
 }
+
+// Without OnRootMismatch the kubelet changes the group of every file of the pod's
+// volumes at each start, the app's own volumes included.
+func TestFSGroupDoesNotWalkTheVolumes(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, overlay string, documents []document) {
+		for _, d := range documents {
+			pod := podOf(t, d)
+			if pod == nil {
+				continue
+			}
+			context := pod.Spec.SecurityContext
+			if grouped := context.FSGroup != nil; grouped != (overlay == "unix-socket" || overlay == "audit-volume") {
+				t.Errorf("%v has an fsGroup: %t", d, grouped)
+			}
+			if policy := context.FSGroupChangePolicy; context.FSGroup != nil && (policy == nil || *policy != corev1.FSGroupChangeOnRootMismatch) {
+				t.Errorf("%v has an fsGroup without OnRootMismatch", d)
+			}
+		}
+	})
+}
