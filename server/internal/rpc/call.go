@@ -20,6 +20,7 @@ type call struct {
 	began   time.Time
 	auditID string
 	refusal *refusal // nil once answered
+	givenUp bool     // by the caller, before the record was durable
 
 	caller       caller.Identity
 	grant        *Grant // what the policy lets the caller do, of one moment; nil without a policy

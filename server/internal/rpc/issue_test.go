@@ -390,3 +390,27 @@ func TestNoTokenLeavesBeforeItsRecordIsWritten(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// patientLog waits for as long as its caller does.
+type patientLog struct{ rpc.AuditLog }
+
+func (patientLog) Write(ctx context.Context, _ *audit.Record) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A caller who does not wait for the record is no fault of the audit, on whose
+// failures operators are woken.
+func TestACallerWhoGivesUpIsNoAuditFailure(t *testing.T) {
+	t.Parallel()
+	f := serve(t, func(o *rpc.Options) { o.Audit = patientLog{o.Audit} })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := f.IssueToken(ctx, issueFor("user_id", "")); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("error %v", err)
+	}
+	eventually(t, "count", func() bool { return f.metric(t, "chatidentity_calls_given_up_total", "") == 1 })
+	if n := f.metric(t, "chatidentity_refusals_total", "AUDIT_UNAVAILABLE"); n != 0 {
+		t.Errorf("%v calls are counted as the audit's failures", n)
+	}
+}

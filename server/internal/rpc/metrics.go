@@ -22,6 +22,7 @@ type metrics struct {
 	verdicts        *prometheus.CounterVec
 	limited         *prometheus.CounterVec
 	transportErrors *prometheus.CounterVec
+	givenUp         prometheus.Counter
 	panics          prometheus.Counter
 	connections     prometheus.Gauge
 }
@@ -38,6 +39,10 @@ func newMetrics() *metrics {
 		limited:  vec("limited_total", "Calls over a rate limit, by limit; with the prefix \"shadow:\" those that passed all the same.", "limit"),
 		transportErrors: vec("transport_errors_total",
 			"Calls and connections that ended before they reached the service: decode, unknown_method, connection_limit, caller_unknown, tls.", "kind"),
+		givenUp: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chatidentity_calls_given_up_total",
+			Help: "Calls whose caller gave up, or whose deadline passed, while the record was written: no token left.",
+		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chatidentity_panics_total", Help: "Panics that were recovered from.",
 		}),
@@ -76,7 +81,7 @@ func (m *metrics) startAtZero(organizations []Organization) {
 // Collectors returns what to register for /metrics.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.metrics
-	return []prometheus.Collector{m.grpc, m.tokens, m.refusals, m.verdicts, m.limited, m.transportErrors, m.panics, m.connections}
+	return []prometheus.Collector{m.grpc, m.tokens, m.refusals, m.verdicts, m.limited, m.transportErrors, m.givenUp, m.panics, m.connections}
 }
 
 func (m *metrics) count(c *call) {
@@ -84,6 +89,8 @@ func (m *metrics) count(c *call) {
 		m.limited.WithLabelValues(c.limit).Inc()
 	}
 	switch {
+	case c.givenUp:
+		m.givenUp.Inc()
 	case c.refusal != nil:
 		m.refusals.WithLabelValues(c.refusal.reasonName()).Inc()
 	case c.carriesToken():

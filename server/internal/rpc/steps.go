@@ -26,7 +26,7 @@ func (s *Server) audit(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	reply, err := handler(withCall(ctx, c), req)
 	c.refusal = asRefusal(err)
 	if err := s.options.Audit.Write(ctx, s.record(ctx, c)); err != nil && c.carriesToken() {
-		c.refusal = auditUnavailable(err)
+		c.refusal, c.givenUp = auditUnavailable(err), ctx.Err() != nil
 	}
 	s.metrics.count(c)
 	if c.refusal == nil {
