@@ -16,6 +16,8 @@ type language struct {
 	// refusesShortKeys: its JWT library takes no HS256 key under 32 bytes, as
 	// RFC 7518 wants. Kustomer's own secrets are not known to be as long.
 	refusesShortKeys bool
+	// keepsDeadline: its deadline is not sent along; the call is cancelled.
+	keepsDeadline bool
 }
 
 var languages = []language{
@@ -24,7 +26,7 @@ var languages = []language{
 	{name: "node", tools: []string{"node", "npm"}},
 	{name: "ruby", tools: []string{"ruby", "puma", "grpc_tools_ruby_protoc"}},
 	{name: "java", tools: []string{"java", "mvn"}, refusesShortKeys: true},
-	{name: "rust", tools: []string{"cargo"}},
+	{name: "rust", tools: []string{"cargo"}, keepsDeadline: true},
 }
 
 // requireTools skips by name where a tool is absent; under CI it fails.

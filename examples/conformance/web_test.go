@@ -27,7 +27,7 @@ func TestWeb(t *testing.T) {
 	test := exec.CommandContext(t.Context(), "bash", "-ec", blocks[1][1])
 	test.Dir = root
 	output, err := test.CombinedOutput()
-	if err != nil || !strings.Contains(string(output), "# pass 3\n# fail 0\n") || !strings.Contains(string(output), "# skipped 0") {
+	if err != nil || !strings.Contains(string(output), "# pass 5\n# fail 0\n") || !strings.Contains(string(output), "# skipped 0") {
 		t.Fatalf("the test in the browser: %v\n%s", err, output)
 	}
 }

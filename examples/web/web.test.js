@@ -51,6 +51,7 @@ async function settles(text) {
 }
 
 const chat = () => page.textContent('#chat');
+const logOuts = () => page.evaluate(() => Number(localStorage.getItem('stub_kustomer_logouts')));
 
 test('the first log-in issues one token, a reload none, another person a second', { skip: absent }, async () => {
   const before = await world.sidecar.issued();
@@ -60,6 +61,7 @@ test('the first log-in issues one token, a reload none, another person a second'
   await settles('Chat knows you.');
   assert.equal(await chat(), 'Chat of ada (externalId)');
   assert.equal(await world.sidecar.issued() - before, 1);
+  assert.equal(await logOuts(), 0); // what the guest has written is kept
   if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
 
   await page.reload();
@@ -71,6 +73,28 @@ test('the first log-in issues one token, a reload none, another person a second'
   await settles('Chat knows you.');
   assert.equal(await chat(), 'Chat of bob (externalId)');
   assert.equal(await world.sidecar.issued() - before, 2);
+  assert.equal(await logOuts(), 1);
+  assert.deepEqual(failures, []);
+});
+
+test('when the app\'s session has ended the chat is a guest\'s', { skip: absent }, async () => {
+  await logIn('ada');
+  await settles('Chat knows you.');
+  await page.context().clearCookies();
+  await page.reload();
+  await page.waitForSelector('#chat:text("Chat of a guest")');
+  assert.equal(await page.textContent('#user'), 'You are not logged in.');
+  await page.reload();
+  await page.waitForSelector('#chat');
+  assert.equal(await logOuts(), 1);
+  assert.deepEqual(failures, []);
+});
+
+test('a user without what the last log-in used gets a token of their own', { skip: absent }, async () => {
+  await page.evaluate(() => localStorage.setItem('chat_login_identifier', 'email'));
+  await logIn('zoe');
+  await settles('Chat knows you.');
+  assert.equal(await chat(), 'Chat of zoe (externalId)');
   assert.deepEqual(failures, []);
 });
 
@@ -92,6 +116,9 @@ test('with the sidecar dead the page works, nobody sees another\'s chat, and cha
   await logIn('mallory');
   await settles('Chat log-in is not available now');
   assert.equal(await chat(), 'Chat of a guest');
+  await page.reload();
+  await settles('Chat log-in is not available now');
+  assert.equal(await logOuts(), 1); // grace's, and none of a guest
   assert.match(await page.textContent('main'), /Teapot/);
 
   await world.sidecar.start();

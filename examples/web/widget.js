@@ -4,6 +4,7 @@
 (() => {
   const origin = new URL(document.currentScript.src).origin;
   const key = 'stub_kustomer_customer';
+  const logouts = 'stub_kustomer_logouts';
   const customer = () => JSON.parse(localStorage.getItem(key) ?? 'null');
   let box;
 
@@ -23,6 +24,10 @@
     },
     isLoggedIn(who, done) {
       const [by, value] = Object.entries(who)[0];
+      if (!value) {
+        done(undefined, new Error(`isLoggedIn needs a value of ${by}`));
+        return;
+      }
       done(customer()?.[by] === value);
     },
     async login({ jwtToken }, done) {
@@ -38,6 +43,7 @@
     },
     logout(done) {
       localStorage.removeItem(key);
+      localStorage.setItem(logouts, Number(localStorage.getItem(logouts)) + 1);
       render();
       done?.();
     },

@@ -1,4 +1,4 @@
-import { logInToChat } from './chat.js';
+import { logInToChat, logOutOfChat } from './chat.js';
 
 const show = (id, text) => {
   document.getElementById(id).textContent = text;
@@ -17,8 +17,11 @@ if (user.external_id) {
 const script = document.createElement('script');
 script.src = window.widgetAddress;
 script.onload = () => window.Kustomer.start({}, async () => {
-  if (!user.external_id) return;
   try {
+    if (!user.external_id) {
+      await logOutOfChat();
+      return;
+    }
     show('chat-log-in', (await logInToChat(user)) ? 'Chat knows you.' : 'Chat log-in is not available now; the chat works as a guest\'s.');
   } catch (error) {
     show('chat-log-in', `Chat log-in failed: ${error.message}`);
