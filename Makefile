@@ -2,7 +2,7 @@
 BUF      = go tool -modfile=tools/buf/go.mod buf
 LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
-MODULES  = bench/limits deploy/test deploy/validate examples/conformance examples/go
+MODULES  = bench/limits deploy/test deploy/validate examples/conformance examples/go tools/sbom
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
