@@ -504,7 +504,7 @@ func assertWaitsForItsSecret(t *testing.T, p *process) {
 // logrotate does not ask whether the sidecar is stopping.
 func TestSIGHUPWhileDraining(t *testing.T) {
 	t.Parallel()
-	p := start(t, withSecret("--drain-delay", "300ms"))
+	p := start(t, withSecret("--drain-delay", "5s"))
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
