@@ -31,7 +31,7 @@ type origin struct {
 	source  config.Source
 	secrets config.Secrets
 	env     string // variable of the policy file that has the secret; empty: none
-	policy  customer.Policy
+	policy  customer.IdentifierPolicy
 }
 
 // sources checks the secret of each organization, all at once: one may have to

@@ -49,9 +49,9 @@ func isCertificateName(name string) bool {
 // Grant is what a policy lets one caller do. The zero value lets it do nothing.
 type Grant struct {
 	AllOrganizations bool
-	Organizations    []string         // when not all
-	Methods          []string         // such as "IssueToken"
-	Identifiers      *customer.Policy // nil: the organization's own
+	Organizations    []string                   // when not all
+	Methods          []string                   // such as "IssueToken"
+	Identifiers      *customer.IdentifierPolicy // nil: the organization's own
 }
 
 // MayCall reports whether the caller may use the method.

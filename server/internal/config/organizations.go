@@ -74,7 +74,7 @@ func (s *Serve) ParseChangedPolicy(text []byte, secrets Secrets) (*Policy, error
 // Organization is one whose tokens can be signed.
 type Organization struct {
 	*secret.Store
-	Identifiers *customer.Policy // nil: --identifier-policy
+	Identifiers *customer.IdentifierPolicy // nil: --identifier-policy
 }
 
 // OpenOrganizations opens the secrets: that of the flags first, then those of the

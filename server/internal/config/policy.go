@@ -30,8 +30,8 @@ type PolicyOrganization struct {
 	SecretFile  string
 	SecretEnv   string // name of an environment variable
 	APIKeyFile  string
-	APIURL      string           // with APIKeyFile; empty: --api-url
-	Identifiers *customer.Policy // nil: --identifier-policy
+	APIURL      string                     // with APIKeyFile; empty: --api-url
+	Identifiers *customer.IdentifierPolicy // nil: --identifier-policy
 	line        int
 }
 
@@ -211,10 +211,10 @@ func (p *policyParser) demandProof(granted *PolicyCaller, node *yaml.Node) error
 	return nil
 }
 
-func identifiers(into **customer.Policy) reader {
+func identifiers(into **customer.IdentifierPolicy) reader {
 	*into = nil
 	return func(node *yaml.Node) error {
-		*into = new(customer.Policy)
+		*into = new(customer.IdentifierPolicy)
 		return parsed(*into)(node)
 	}
 }

@@ -19,7 +19,7 @@ type Serve struct {
 
 	Source `embed:"" group:"Signing secret (exactly one source: KUSTOMER_SECRET_KEY, --secret-file, KUSTOMER_API_KEY or --api-key-file):"`
 
-	IdentifierPolicy customer.Policy `default:"as-given" placeholder:"POLICY" help:"What to sign: as-given, external-id, email (that one alone), or exclusive (both given: refused)."`
+	IdentifierPolicy customer.IdentifierPolicy `default:"as-given" placeholder:"POLICY" help:"What to sign: as-given, external-id, email (that one alone), or exclusive (both given: refused)."`
 
 	Audit  `embed:"" group:"Audit:"`
 	Limits `embed:"" group:"Rate limits (N/s, N/m or N/h, with :BURST, or off):"`

@@ -92,7 +92,7 @@ func FuzzCheckedEmailIsOneBareAddress(f *testing.F) {
 	})
 }
 
-func TestPolicyApply(t *testing.T) {
+func TestIdentifierPolicyApply(t *testing.T) {
 	t.Parallel()
 	id, email := customer.Customer{ExternalID: "user_id"}, customer.Customer{Email: "ada@example.com"}
 	both := customer.Customer{ExternalID: "user_id", Email: "ada@example.com"}
@@ -119,7 +119,7 @@ func TestPolicyApply(t *testing.T) {
 		name := fmt.Sprintf("%s, external id %t, email %t", test.policy, test.given.ExternalID != "", test.given.Email != "")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var policy customer.Policy
+			var policy customer.IdentifierPolicy
 			if err := policy.UnmarshalText([]byte(test.policy)); err != nil {
 				t.Fatal(err)
 			}
@@ -140,9 +140,9 @@ func TestPolicyApply(t *testing.T) {
 	}
 }
 
-func TestUnknownPolicyIsNamedWithTheKnownOnes(t *testing.T) {
+func TestUnknownIdentifierPolicyIsNamedWithTheKnownOnes(t *testing.T) {
 	t.Parallel()
-	var policy customer.Policy
+	var policy customer.IdentifierPolicy
 	err := policy.UnmarshalText([]byte("both"))
 	if err == nil || !strings.Contains(err.Error(), `"both"`) || !strings.Contains(err.Error(), "as-given, external-id, email, exclusive") {
 		t.Errorf("error %v must name the value and the choices", err)

@@ -27,33 +27,33 @@ func (i Identifier) String() string {
 	}
 }
 
-// Policy decides which of the given identifiers are signed. The zero value
-// signs them as given.
-type Policy uint8
+// IdentifierPolicy decides which of the given identifiers are signed. The zero value signs them as
+// given.
+type IdentifierPolicy uint8
 
 // The policies, under the names of --identifier-policy.
 const (
-	AsGiven        Policy = iota // as-given: whatever the caller sends
-	OnlyExternalID               // external-id: that one alone; it must be given
-	OnlyEmail                    // email: that one alone; it must be given
-	Exclusive                    // exclusive: either, but both given is refused
+	AsGiven        IdentifierPolicy = iota // as-given: whatever the caller sends
+	OnlyExternalID                         // external-id: that one alone; it must be given
+	OnlyEmail                              // email: that one alone; it must be given
+	Exclusive                              // exclusive: either, but both given is refused
 )
 
 var policyNames = [...]string{AsGiven: "as-given", OnlyExternalID: "external-id", OnlyEmail: "email", Exclusive: "exclusive"}
 
 // String returns the policy's name.
-func (p Policy) String() string {
+func (p IdentifierPolicy) String() string {
 	if int(p) < len(policyNames) {
 		return policyNames[p]
 	}
-	return fmt.Sprintf("Policy(%d)", p)
+	return fmt.Sprintf("IdentifierPolicy(%d)", p)
 }
 
 // UnmarshalText reads a policy's name.
-func (p *Policy) UnmarshalText(text []byte) error {
+func (p *IdentifierPolicy) UnmarshalText(text []byte) error {
 	for i, name := range policyNames {
 		if name == string(text) {
-			*p = Policy(i)
+			*p = IdentifierPolicy(i)
 			return nil
 		}
 	}
@@ -62,7 +62,7 @@ func (p *Policy) UnmarshalText(text []byte) error {
 
 // Apply returns the identifiers of a good customer that are to be signed, or
 // what the policy demands that the customer does not have.
-func (p Policy) Apply(c Customer) (Customer, []Violation) {
+func (p IdentifierPolicy) Apply(c Customer) (Customer, []Violation) {
 	switch {
 	case p == OnlyExternalID && c.ExternalID == "":
 		return Customer{}, []Violation{{FieldExternalID, "must be given: the identifier policy here is external-id"}}

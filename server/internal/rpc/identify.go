@@ -103,7 +103,7 @@ func (s *Server) findOrganization(c *call, name string) *refusal {
 
 // identifierPolicy is the caller's own, or else the organization's, or else
 // everybody's.
-func (s *Server) identifierPolicy(c *call) customer.Policy {
+func (s *Server) identifierPolicy(c *call) customer.IdentifierPolicy {
 	switch {
 	case c.grant != nil && c.grant.Identifiers != nil:
 		return *c.grant.Identifiers

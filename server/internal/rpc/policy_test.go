@@ -37,7 +37,7 @@ func serveUnder(t *testing.T, grant *rpc.Grant, change func(*rpc.Options)) *fixt
 		policy := &rpc.Policy{Grants: map[string]*rpc.Grant{"loopback": grant}}
 		o.Policy = func() *rpc.Policy { return policy }
 		email := customer.OnlyEmail
-		for name, identifiers := range map[string]*customer.Policy{"acme": nil, "mail": &email} {
+		for name, identifiers := range map[string]*customer.IdentifierPolicy{"acme": nil, "mail": &email} {
 			store, err := secret.NewStatic(secret.Options{Organization: name}, sensitive.New("secret-of-"+name+"-0123456789-0123456789"))
 			if err != nil {
 				t.Fatal(err)
@@ -201,7 +201,7 @@ func TestProofOfTheUser(t *testing.T) {
 		proven      customer.Customer
 		err         error
 		given       customer.Customer
-		identifiers *customer.Policy
+		identifiers *customer.IdentifierPolicy
 		want        string
 	}{
 		"both are proven":             {[]string{"t"}, ada, nil, ada, nil, ""},

@@ -69,7 +69,7 @@ type Secrets interface {
 type Organization struct {
 	Name        string
 	Secrets     Secrets
-	Identifiers *customer.Policy // nil: Options.IdentifierPolicy
+	Identifiers *customer.IdentifierPolicy // nil: Options.IdentifierPolicy
 }
 
 // Options are what a Server is made of. All but the zero-valued policies are
@@ -81,7 +81,7 @@ type Options struct {
 	ShadowLimits        bool              // decide and record, refuse nothing
 	Organizations       []Organization
 	DefaultOrganization string
-	IdentifierPolicy    customer.Policy
+	IdentifierPolicy    customer.IdentifierPolicy
 	Callers             caller.Policy
 	Policy              func() *Policy     // what each caller may do at this moment. Nil: whoever is let in may do everything
 	TLS                 func() *caller.TLS // of listeners outside loopback, at this moment. Nil: they speak plain text
