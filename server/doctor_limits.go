@@ -66,13 +66,13 @@ func (x *examination) redis(ctx context.Context) {
 	for shared.Ready() != nil && ctx.Err() == nil {
 		time.Sleep(redisPoll)
 	}
-	demand := ratelimit.Demand{Key: ratelimit.Key{Kind: "doctor"}, Shared: true}
-	if demand.Rate, err = ratelimit.ParseRate("1000/s"); err != nil {
+	budget := ratelimit.Budget{Key: ratelimit.Key{Kind: "doctor"}}
+	if budget.Rate, err = ratelimit.ParseRate("1000/s"); err != nil {
 		x.failf(checkRedis, "%v", err)
 		return
 	}
 	began := time.Now()
-	if _, err := shared.Take(ctx, ratelimit.Demands{ratelimit.Global: demand}); err != nil {
+	if _, err := shared.Take(ctx, ratelimit.Budgets{ratelimit.Global: budget}); err != nil {
 		x.failf(checkRedis, "no decision within --limit-redis-timeout %s (%v): check --limit-redis, its user and password, and the way there",
 			x.config.LimitRedisTimeout, cause.Load())
 		return

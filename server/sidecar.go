@@ -18,7 +18,6 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/admin"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/config"
-	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
@@ -86,7 +85,7 @@ func openSidecar(ctx context.Context, c *config.Serve, secrets config.Secrets, l
 	options := rpc.Options{
 		Audit:               s.audit,
 		Limiter:             s.limiter,
-		Limits:              [3]ratelimit.Rate{ratelimit.Global: c.LimitGlobal, ratelimit.Caller: c.LimitCaller, ratelimit.Customer: c.LimitCustomer},
+		Limits:              c.Limits.Rates(),
 		ShadowLimits:        c.LimitMode == config.LimitShadow,
 		Organizations:       s.organizations,
 		DefaultOrganization: c.Organization,

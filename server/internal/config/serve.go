@@ -64,6 +64,15 @@ type Limits struct {
 	LimitMode     LimitMode      `default:"enforce" placeholder:"MODE" help:"enforce, or shadow (decide and record, refuse nothing)."`
 }
 
+// Rates returns the rate of each limit.
+func (l *Limits) Rates() ratelimit.Rates {
+	return ratelimit.Rates{
+		ratelimit.Global:   l.LimitGlobal,
+		ratelimit.Caller:   l.LimitCaller,
+		ratelimit.Customer: l.LimitCustomer,
+	}
+}
+
 // Redis is the configuration of shared limits.
 type Redis struct {
 	LimitRedis             string            `placeholder:"URL" help:"redis://[user@]host[:port][/db], rediss:// for TLS. Needs --audit-key-file with the same current key in each replica, which keys the names of budgets."`

@@ -84,7 +84,7 @@ func TestAServerThatLies(t *testing.T) {
 			go func() { defer close(done); r.Run(ctx) }()
 			t.Cleanup(func() { cancel(); <-done })
 			await(t, "it to be declared down", func() bool { return r.breaker.is(down) })
-			if n := admitted(t, r, 20, demand(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 10 {
+			if n := admitted(t, r, 20, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 10 {
 				t.Errorf("%d passed, want 10", n)
 			}
 			if text := log.String(); strings.Contains(text, "canary") || !strings.Contains(text, "cause") {
@@ -99,16 +99,16 @@ func TestAServerThatLies(t *testing.T) {
 func TestDebtsAreBounded(t *testing.T) {
 	t.Parallel()
 	rate := mustRate(t, "10/m")
-	demands := demand(1, Rate{}, Rate{}, rate)
+	budgets := budgetsFor(1, Rate{}, Rate{}, rate)
 	for debt, known := range map[string]bool{"9223372036854775807": true, "-9223372036854775808": false, "0": false} {
 		client := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(liar(t, "*2\r\n:0\r\n:"+debt+"\r\n"), "redis://canary-user@"), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 		t.Cleanup(func() { _ = client.Close() })
 		store := newStore("test", testOptions("redis://localhost", nil).KeySecret)
-		answer, err := store.ask(t.Context(), client, &demands)
+		answer, err := store.ask(t.Context(), client, &budgets)
 		if (err == nil) != known {
 			t.Errorf("debt %s of a refused call: error %v", debt, err)
 		}
-		if wait := answer.decision(&demands).RetryAfter; wait < 0 || wait > rate.interval {
+		if wait := answer.Decision(&budgets).RetryAfter; wait < 0 || wait > rate.interval {
 			t.Errorf("debt %s: wait %v, want at most %v", debt, wait, rate.interval)
 		}
 	}

@@ -1,117 +1,103 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"sync"
 	"time"
 )
 
-// DefaultCapacity is a number of customers for [NewLocal]: 16 MiB. At 10 calls a
-// minute, one call is earned back in 6 s: up to 50,000 new customers a second,
-// hardly any budget in use is forgotten.
+// DefaultCapacity is a number of customers for [NewLocal], and takes 16 MiB. At 10 calls a minute
+// a call is earned back in 6 s, so with up to 50,000 new customers a second hardly any budget in use
+// is forgotten.
 const DefaultCapacity = 1 << 20
 
-// callerCapacity is far above the number of callers that one pod sees.
-const callerCapacity = 4096
-
-// Local counts in the memory of this process. It is safe for concurrent use. It
-// never grows, and has no goroutine or timer.
+// Local counts in the memory of this process. It is safe for concurrent use, never grows, and has
+// no goroutine or timer.
 //
-// Each dimension has a table of its own, so customers cannot push out callers.
-// When the 16 entries of a key's set are all in use, the budget that is nearest
-// to rest is forgotten for the new one: its owner is forgiven what it had not
-// yet earned back, and nothing is lost for the others. To be forgotten in an
-// empty budget on purpose, 15 other customers of the same set must each have
-// spent as much or more first. Which keys share a set is random in each process,
-// so whoever wants that has to spend as much for all sets: at the default
-// capacity, a whole burst for each of about a million customers buys one burst.
-// [Local.Evictions] counts.
+// Each limit has a table of its own, so customers cannot push out callers. A key can be in any of
+// the 16 entries of its set. When all of them are in use, the budget that is nearest to rest is
+// forgotten: its owner is forgiven what it had not yet earned back, and nobody else loses anything.
+//
+// An attacker who wants a used-up budget forgotten must use up the budgets of the 15 other
+// customers in the same set. Each process chooses at random which keys share a set, so the attacker
+// has to do that in all sets: at the default capacity, a million customers' whole bursts buy one
+// burst. [Local.Evictions] counts the budgets that were forgotten.
 type Local struct {
 	clock func() time.Duration
 	seed  maphash.Seed
 
-	mu      sync.Mutex
-	latest  time.Duration // of all the times seen
-	tables  [dimensions]table
-	pending map[budget]int32 // reservations not yet settled
+	mu     sync.Mutex
+	latest time.Duration // of all the times seen
+	tables [limitCount]table
 }
 
-// budget names one entry of a Local.
-type budget struct {
-	dimension Dimension
-	hash      uint64
-}
-
-// NewLocal makes room for at least capacity customers, 16 bytes each, rounded up
-// to a power of two. All memory is taken now, but becomes resident only as it is
-// used. The clock is [Monotonic] outside tests: what it starts from does not
-// matter, but it must not go back.
+// NewLocal makes room for at least capacity customers, 16 bytes each, rounded up to a power of
+// two. It allocates all memory at once, but that becomes resident only as it is used. The clock
+// must not go back, and may start anywhere: use [Monotonic] outside tests.
 func NewLocal(capacity int, clock func() time.Duration) *Local {
-	return &Local{
-		clock:   clock,
-		seed:    maphash.MakeSeed(),
-		tables:  [dimensions]table{newTable(1), newTable(callerCapacity), newTable(capacity)},
-		pending: make(map[budget]int32),
+	l := &Local{clock: clock, seed: maphash.MakeSeed()}
+	for i := range limits {
+		l.tables[i] = newTable(cmp.Or(limits[i].capacity, capacity))
 	}
+	return l
 }
 
-// Monotonic returns the process's clock: the time since this call, whatever is
-// done to the time of day.
+// Monotonic returns a clock that counts from this call and ignores changes to the time of day.
 func Monotonic() func() time.Duration {
 	start := time.Now()
 	return func() time.Duration { return time.Since(start) }
 }
 
-// Take admits the call and spends every demand, or refuses it and spends none.
-// The context is not used and the error always nil: they are there for a caller
-// that may have a [Redis] instead.
-func (l *Local) Take(_ context.Context, demands Demands) (Decision, error) {
-	return l.takeAt(l.clock(), &demands), nil
+// Take admits the call and spends every budget, or refuses it and spends none. It does not use the
+// context, and the error is always nil: the signature is that of the shared limiter.
+func (l *Local) Take(_ context.Context, budgets Budgets) (Decision, error) {
+	return l.takeAt(l.clock(), &budgets), nil
 }
 
-// Evictions is how many budgets of a dimension were forgotten while they were
-// still in use.
-func (l *Local) Evictions(d Dimension) uint64 {
+// Evictions returns how many budgets of a limit were forgotten while still in use.
+func (l *Local) Evictions(limit Limit) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.tables[d].evictions
+	return l.tables[limit].evictions
 }
 
-func (l *Local) takeAt(now time.Duration, demands *Demands) Decision {
-	c := l.newCheck(demands)
+func (l *Local) takeAt(now time.Duration, budgets *Budgets) Decision {
+	a := l.newAttempt(budgets)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	decision := l.run(&c, now)
-	if decision.Allowed {
-		for d := range c.places {
-			if e := c.places[d]; e != nil {
-				l.tables[d].store(e, c.hashes[d], c.next[d], l.latest)
-			}
+	decision := l.decide(&a, now)
+	if !decision.Allowed {
+		return decision
+	}
+	for i := range a {
+		if b := &a[i]; b.entry != nil {
+			l.tables[i].store(b.entry, b.hash, b.tat, l.latest)
 		}
 	}
 	return decision
 }
 
-// check is one look at the budgets of a call's demands.
-type check struct {
-	demands *Demands
-	hashes  [dimensions]uint64
-	places  [dimensions]*entry        // nil: no limit
-	next    [dimensions]time.Duration // the tat that passing leaves
+// attempt is a call that tries to pass, indexed by [Limit].
+type attempt [limitCount]struct {
+	rate  Rate
+	hash  uint64
+	entry *entry        // nil: the rate is off
+	tat   time.Duration // of the budget if the call passes
 }
 
-func (l *Local) newCheck(demands *Demands) check {
-	c := check{demands: demands}
-	for d := range demands {
-		if !demands[d].Rate.IsOff() {
-			c.hashes[d] = l.hash(&demands[d].Key)
+func (l *Local) newAttempt(budgets *Budgets) attempt {
+	var a attempt
+	for i := range budgets {
+		if b := &budgets[i]; !b.Rate.IsOff() {
+			a[i].rate, a[i].hash = b.Rate, l.hash(&b.Key)
 		}
 	}
-	return c
+	return a
 }
 
-// hash is never 0, which marks an entry that nobody owns.
+// hash is never 0, which marks an unused entry.
 func (l *Local) hash(key *Key) uint64 {
 	if *key == (Key{}) { // the global budget's, on every call
 		return 1
@@ -119,35 +105,28 @@ func (l *Local) hash(key *Key) uint64 {
 	return max(1, maphash.Comparable(l.seed, *key))
 }
 
-// run finds the budgets and asks each. The lock must be held.
-func (l *Local) run(c *check, now time.Duration) Decision {
-	// Two calls may read the clock in one order and get here in the other. For
-	// the later one time stands still, and its wait counts from its own reading.
+// decide finds the budgets and asks each. The lock must be held.
+func (l *Local) decide(a *attempt, now time.Duration) Decision {
+	// Two calls may read the clock in one order and get here in the other. Time then stands still
+	// for the later one, and its wait counts from its own reading.
 	l.latest = max(l.latest, now)
 	behind := l.latest - now
 	decision := Decision{Allowed: true}
-	for d := range c.demands {
-		rate := c.demands[d].Rate
-		if rate.IsOff() {
+	for limit := range Limit(limitCount) {
+		b, table := &a[limit], &l.tables[limit]
+		if b.rate.IsOff() {
 			continue
 		}
-		e := l.tables[d].place(c.hashes[d])
-		c.places[d] = e
+		b.entry = table.find(b.hash)
+		latest := latestTAT(l.latest, b.rate)
 		var wait time.Duration
-		c.next[d], wait = gcra(l.latest, e.owed(c.hashes[d], furthest(l.latest, rate)), rate)
-		wait = max(wait, l.reserved(budget{Dimension(d), c.hashes[d]}, c.next[d], rate))
+		b.tat, wait = gcra(l.latest, b.entry.tatOf(b.hash, latest), b.rate)
+		if len(table.reserved) > 0 { // as if they were all spent first
+			wait = max(wait, b.tat+time.Duration(table.reserved[b.hash])*b.rate.interval-latest)
+		}
 		if wait > 0 {
-			decision.refuse(Dimension(d), wait+behind)
+			decision.refuse(limit, wait+behind)
 		}
 	}
 	return decision
-}
-
-// reserved is the wait if all reservations are spent before this call, which by
-// itself would leave the tat next.
-func (l *Local) reserved(b budget, next time.Duration, rate Rate) time.Duration {
-	if len(l.pending) == 0 {
-		return 0
-	}
-	return next + time.Duration(l.pending[b])*rate.interval - furthest(l.latest, rate)
 }

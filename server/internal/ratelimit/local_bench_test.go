@@ -10,7 +10,7 @@ import (
 // so that the keys are in the processor's cache, as they are when a request was
 // just decoded: what is measured is the limiter's memory, not the benchmark's.
 type rotation struct {
-	call  Demands
+	call  Budgets
 	parts [1024]string
 }
 
@@ -18,14 +18,14 @@ const customers = 1024 * 1024
 
 func newRotation(b *testing.B) *rotation {
 	b.Helper()
-	r := &rotation{call: demand(0, mustRate(b, "1000000/s:1000000"), mustRate(b, "1000000/s:1000000"), mustRate(b, "10/m:10"))}
+	r := &rotation{call: budgetsFor(0, mustRate(b, "1000000/s:1000000"), mustRate(b, "1000000/s:1000000"), mustRate(b, "10/m:10"))}
 	for i := range r.parts {
 		r.parts[i] = fmt.Sprintf("part-%04d", i)
 	}
 	return r
 }
 
-func (r *rotation) customer(i int) Demands {
+func (r *rotation) customer(i int) Budgets {
 	call := r.call
 	call[Customer].Key.Scope, call[Customer].Key.Name = r.parts[i/1024%1024], r.parts[i%1024]
 	return call
@@ -43,7 +43,7 @@ func filledLocal(b *testing.B, r *rotation) *Local {
 	return local
 }
 
-// Three dimensions, a million customers, the real clock.
+// Three limits, a million customers, the real clock.
 func BenchmarkLocal(b *testing.B) {
 	r := newRotation(b)
 	local := filledLocal(b, r)

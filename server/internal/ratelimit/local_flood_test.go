@@ -11,13 +11,13 @@ func TestLocalFloodOfCustomers(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(1 << 12)
 	perHour, off := mustRate(t, "1/h"), Rate{}
-	other := demand(-1, perHour, off, off)
-	app := demand(-1, off, perHour, off)
+	other := budgetsFor(-1, perHour, off, off)
+	app := budgetsFor(-1, off, perHour, off)
 	if !local.takeAt(0, &other).Allowed || !local.takeAt(0, &app).Allowed {
 		t.Fatal("the first call was refused")
 	}
 	for i := range 1_000_000 {
-		call := demand(i, off, off, perHour)
+		call := budgetsFor(i, off, off, perHour)
 		if !local.takeAt(0, &call).Allowed {
 			t.Fatalf("customer %d was refused for another's calls", i)
 		}
@@ -40,9 +40,9 @@ func TestLocalFloodOfCustomers(t *testing.T) {
 func TestLocalRemembersAThousandCallers(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)
-	calls := make([]Demands, 1000)
+	calls := make([]Budgets, 1000)
 	for i := range calls {
-		calls[i] = Demands{Caller: {Key: customerKey(i), Rate: mustRate(t, "1/h")}}
+		calls[i] = Budgets{Caller: {Key: customerKey(i), Rate: mustRate(t, "1/h")}}
 		local.takeAt(0, &calls[i])
 	}
 	for i := range calls {
@@ -58,12 +58,12 @@ func TestLocalFloodDoesNotFreeAnAbuser(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(ways) // one set: the worst place for the keys to meet
 	rate := mustRate(t, "10/m:10")
-	abuser := demand(0, Rate{}, Rate{}, rate)
+	abuser := budgetsFor(0, Rate{}, Rate{}, rate)
 	for range 10 {
 		local.takeAt(0, &abuser)
 	}
 	for i := range 10_000 {
-		call := demand(1+i, Rate{}, Rate{}, rate)
+		call := budgetsFor(1+i, Rate{}, Rate{}, rate)
 		local.takeAt(0, &call)
 	}
 	if local.takeAt(0, &abuser).Allowed {
@@ -71,7 +71,7 @@ func TestLocalFloodDoesNotFreeAnAbuser(t *testing.T) {
 	}
 	// The stated price: 16 others, each with a whole burst, displace it.
 	for i := range ways {
-		call := demand(-1-i, Rate{}, Rate{}, rate)
+		call := budgetsFor(-1-i, Rate{}, Rate{}, rate)
 		for range 10 {
 			local.takeAt(0, &call)
 		}
@@ -87,7 +87,7 @@ func TestLocalEntriesAtRestAreFree(t *testing.T) {
 	rate := mustRate(t, "1/s")
 	for i := range 10 * ways {
 		// A customer every tenth of a second: ten at a time are not at rest.
-		call := demand(i, Rate{}, Rate{}, rate)
+		call := budgetsFor(i, Rate{}, Rate{}, rate)
 		local.takeAt(time.Duration(i)*time.Second/10, &call)
 	}
 	if n := local.Evictions(Customer); n != 0 {
@@ -99,7 +99,7 @@ func TestLocalEntriesAtRestAreFree(t *testing.T) {
 func TestLocalDefaultCapacity(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(DefaultCapacity)
-	call := demand(0, Rate{}, Rate{}, mustRate(t, "10/m:10"))
+	call := budgetsFor(0, Rate{}, Rate{}, mustRate(t, "10/m:10"))
 	for i := range 500_000 {
 		call[Customer].Key = customerKey(i)
 		local.takeAt(time.Duration(i)*time.Second/50_000, &call)

@@ -17,12 +17,13 @@ func customerKey(i int) Key {
 	return Key{Kind: "external_id", Scope: "default", Name: strconv.Itoa(i)}
 }
 
-// demand is a call by one app for one customer, as rpc makes it.
-func demand(customer int, global, caller, perCustomer Rate) Demands {
-	return Demands{
-		Global:   {Rate: global, Shared: true},
-		Caller:   {Key: Key{Kind: "uid", Name: "1000"}, Rate: caller},
-		Customer: {Key: customerKey(customer), Rate: perCustomer, Shared: true},
+// budgetsFor is what rpc asks for a call by one app, whose name means nothing in another replica, for
+// one customer.
+func budgetsFor(customer int, global, caller, perCustomer Rate) Budgets {
+	return Budgets{
+		Global:   {Rate: global},
+		Caller:   {Key: Key{Kind: "uid", Name: "1000"}, Rate: caller, Local: true},
+		Customer: {Key: customerKey(customer), Rate: perCustomer},
 	}
 }
 
@@ -33,7 +34,7 @@ func TestLocalOfThirtyCallsTenPass(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		local := NewLocal(100, Monotonic())
-		call := demand(1, Rate{}, mustRate(t, "200/s:400"), mustRate(t, "10/m:10"))
+		call := budgetsFor(1, Rate{}, mustRate(t, "200/s:400"), mustRate(t, "10/m:10"))
 		allowed := 0
 		var refused Decision
 		for range 30 {
@@ -68,7 +69,7 @@ func TestLocalNeverExceedsTheRateAndWaitsExactly(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		rate := mustRate(t, fmt.Sprintf("%d/%c:%d", 1+random.IntN(5000), "smh"[random.IntN(3)], 1+random.IntN(20)))
-		call := demand(1, Rate{}, Rate{}, rate)
+		call := budgetsFor(1, Rate{}, Rate{}, rate)
 		local := newTestLocal(16)
 		now := time.Duration(random.Int64N(int64(time.Hour)))
 		var admitted []time.Duration
@@ -105,19 +106,19 @@ func assertWithinRate(t *testing.T, admitted []time.Duration, rate Rate) {
 	}
 }
 
-// A model with one budget a dimension, spent only when all three agree, must
+// A model with one budget of each limit, spent only when all three agree, must
 // decide the same.
-func TestLocalSpendsAllDemandsOrNone(t *testing.T) {
+func TestLocalSpendsAllBudgetsOrNone(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 7))
-	rates := [dimensions]Rate{mustRate(t, "45/s:20"), mustRate(t, "25/s:5"), mustRate(t, "6/s:2")}
+	rates := [limitCount]Rate{mustRate(t, "45/s:20"), mustRate(t, "25/s:5"), mustRate(t, "6/s:2")}
 	local := newTestLocal(1 << 12)
 	model := map[string]time.Duration{}
 	var now time.Duration
-	refusals := map[Dimension]int{}
+	refusals := map[Limit]int{}
 	for range 20_000 {
 		now += time.Duration(random.Int64N(int64(30 * time.Millisecond)))
-		call := demand(random.IntN(12), rates[Global], rates[Caller], rates[Customer])
+		call := budgetsFor(random.IntN(12), rates[Global], rates[Caller], rates[Customer])
 		call[Caller].Key.Name = strconv.Itoa(random.IntN(2))
 		want := Decision{Allowed: true}
 		next := map[string]time.Duration{}
@@ -126,7 +127,7 @@ func TestLocalSpendsAllDemandsOrNone(t *testing.T) {
 			tat, wait := gcra(now, model[name], call[d].Rate)
 			next[name] = tat
 			if wait > want.RetryAfter {
-				want = Decision{Limit: Dimension(d), RetryAfter: wait}
+				want = Decision{Limit: Limit(d), RetryAfter: wait}
 			}
 		}
 		if got := local.takeAt(now, &call); got != want {
@@ -138,8 +139,8 @@ func TestLocalSpendsAllDemandsOrNone(t *testing.T) {
 			refusals[want.Limit]++
 		}
 	}
-	if len(refusals) != dimensions {
-		t.Errorf("not every dimension refused: %v", refusals)
+	if len(refusals) != limitCount {
+		t.Errorf("not every limit refused: %v", refusals)
 	}
 }
 
@@ -147,7 +148,7 @@ func TestLocalSpendsAllDemandsOrNone(t *testing.T) {
 func TestLocalNamesTheLongestWait(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)
-	call := demand(1, mustRate(t, "1/s"), mustRate(t, "1/h"), mustRate(t, "1/m"))
+	call := budgetsFor(1, mustRate(t, "1/s"), mustRate(t, "1/h"), mustRate(t, "1/m"))
 	if first := local.takeAt(0, &call); !first.Allowed {
 		t.Fatal(first)
 	}
@@ -160,7 +161,7 @@ func TestLocalWithoutLimits(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)
 	for range 1000 {
-		if d := local.takeAt(0, &Demands{}); !d.Allowed || d.RetryAfter != 0 {
+		if d := local.takeAt(0, &Budgets{}); !d.Allowed || d.RetryAfter != 0 {
 			t.Fatal(d)
 		}
 	}
@@ -182,7 +183,7 @@ func TestLocalKeepsKeysApart(t *testing.T) {
 		{Kind: "a\x00", Scope: "b"},
 		{Kind: "a", Scope: "\x00b"},
 	} {
-		call := Demands{Customer: {Key: key, Rate: rate}}
+		call := Budgets{Customer: {Key: key, Rate: rate}}
 		if !local.takeAt(0, &call).Allowed {
 			t.Errorf("%q was taken for another", key)
 		}
@@ -198,7 +199,7 @@ func TestLocalKeepsKeysApart(t *testing.T) {
 func TestLocalTakesTimesOutOfOrder(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)
-	call := demand(1, Rate{}, Rate{}, mustRate(t, "1/s:2"))
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1/s:2"))
 	first, late := local.takeAt(500*time.Millisecond, &call), local.takeAt(0, &call)
 	if !first.Allowed || !late.Allowed {
 		t.Fatal("the burst did not pass")
@@ -215,7 +216,7 @@ func TestLocalTakesTimesOutOfOrder(t *testing.T) {
 func TestLocalRateChangesForAKnownKey(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)
-	slow, fast := demand(1, Rate{}, Rate{}, mustRate(t, "1/h")), demand(1, Rate{}, Rate{}, mustRate(t, "10/s:5"))
+	slow, fast := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1/h")), budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/s:5"))
 	local.takeAt(0, &slow)
 	if d := local.takeAt(0, &fast); d.Allowed || d.RetryAfter != 100*time.Millisecond {
 		t.Errorf("after the change: %+v, want an empty budget at the new rate", d)
@@ -229,7 +230,7 @@ func TestLocalRateChangesForAKnownKey(t *testing.T) {
 func TestLocalConcurrently(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(1 << 10)
-	call := demand(1, mustRate(t, "1000/h:300"), mustRate(t, "1000/h:200"), mustRate(t, "1000/h:100"))
+	call := budgetsFor(1, mustRate(t, "1000/h:300"), mustRate(t, "1000/h:200"), mustRate(t, "1000/h:100"))
 	var admitted atomic.Int64
 	var wg sync.WaitGroup
 	for range 16 {
@@ -246,7 +247,7 @@ func TestLocalConcurrently(t *testing.T) {
 		t.Errorf("%d passed, want 100", n)
 	}
 	// The 700 refusals spent nothing: the others have what is left.
-	other := demand(2, mustRate(t, "1000/h:300"), mustRate(t, "1000/h:200"), Rate{})
+	other := budgetsFor(2, mustRate(t, "1000/h:300"), mustRate(t, "1000/h:200"), Rate{})
 	left := 0
 	for local.takeAt(0, &other).Allowed {
 		left++
@@ -259,9 +260,9 @@ func TestLocalConcurrently(t *testing.T) {
 //nolint:paralleltest // AllocsPerRun counts the whole process
 func TestLocalDoesNotAllocate(t *testing.T) {
 	local := NewLocal(1<<10, Monotonic())
-	call := demand(1, mustRate(t, "1000/s"), mustRate(t, "100/s"), mustRate(t, "10/s"))
+	call := budgetsFor(1, mustRate(t, "1000/s"), mustRate(t, "100/s"), mustRate(t, "10/s"))
 	var limiter interface {
-		Take(ctx context.Context, demands Demands) (Decision, error)
+		Take(ctx context.Context, budgets Budgets) (Decision, error)
 	} = local
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(1000, func() { limiter.Take(ctx, call) }); n != 0 {

@@ -12,7 +12,7 @@ import (
 // in the log (go test -run '^$' -bench Memory -benchtime 1x). It must be flat
 // once every place is taken.
 func BenchmarkLocalMemory(b *testing.B) {
-	call := Demands{Customer: {Rate: mustRate(b, "1/h")}}
+	call := Budgets{Customer: {Rate: mustRate(b, "1/h")}}
 	// Ten million names out of two times 4,096 parts, so that none is garbage.
 	parts := [4096]string{}
 	for i := range parts {

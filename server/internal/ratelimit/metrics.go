@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	evictionsDesc = prometheus.NewDesc("chatidentity_ratelimit_evictions_total",
-		"Budgets forgotten while still in use, because the local store was full.", []string{"dimension"}, nil)
+		"Budgets forgotten while still in use, because the local store was full.", []string{"limit"}, nil)
 	upDesc = prometheus.NewDesc("chatidentity_ratelimit_redis_up",
 		"1 while rate limits are shared through Redis, 0 while it does not answer.", nil, nil)
 	changesDesc = prometheus.NewDesc("chatidentity_ratelimit_redis_changes_total",
@@ -16,8 +16,8 @@ func (l *Local) Describe(ch chan<- *prometheus.Desc) { ch <- evictionsDesc }
 
 // Collect implements [prometheus.Collector].
 func (l *Local) Collect(ch chan<- prometheus.Metric) {
-	for d := range Dimension(dimensions) {
-		ch <- prometheus.MustNewConstMetric(evictionsDesc, prometheus.CounterValue, float64(l.Evictions(d)), d.String())
+	for _, limit := range Limits() {
+		ch <- prometheus.MustNewConstMetric(evictionsDesc, prometheus.CounterValue, float64(l.Evictions(limit)), limit.String())
 	}
 }
 

@@ -38,7 +38,7 @@ func TestMetricsOfEvictions(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(ways)
 	for i := range ways + 3 {
-		call := demand(i, Rate{}, Rate{}, mustRate(t, "1/h"))
+		call := budgetsFor(i, Rate{}, Rate{}, mustRate(t, "1/h"))
 		local.takeAt(0, &call)
 	}
 	if text := gather(t, local); !strings.Contains(text, "chatidentity_ratelimit_evictions_total{customer} 3\n") {
@@ -51,10 +51,10 @@ func TestMetricsOfRedis(t *testing.T) {
 	s := startServer(t)
 	r, _ := replica(t, s, func(o *RedisOptions) { o.Timeout = 100 * time.Millisecond })
 	await(t, "the server to answer", func() bool { return r.breaker.is(up) })
-	call := demand(1, Rate{}, Rate{}, mustRate(t, "5/h"))
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "5/h"))
 	admitted(t, r, 7, call) // five answered, two remembered
 	s.signal(syscall.SIGSTOP)
-	other := demand(2, Rate{}, Rate{}, mustRate(t, "100/h"))
+	other := budgetsFor(2, Rate{}, Rate{}, mustRate(t, "100/h"))
 	admitted(t, r, tolerated+2, other) // three wait in vain, two are not even sent
 	text := gather(t, r)
 	for _, want := range []string{

@@ -9,29 +9,28 @@ import (
 )
 
 const (
-	// maxCount keeps the interval at 1 µs or more, so that rounding it up to
-	// whole nanoseconds costs at most 0.1 % of the rate.
+	// maxCount keeps the interval at 1 µs or more, so that rounding it up to a whole nanosecond costs
+	// at most 0.1 % of the rate.
 	maxCount = 1_000_000
-	// maxRefill keeps sums of time stamps far from overflow, and within the
-	// integers that a double holds exactly (Redis scripts count in doubles).
+	// maxRefill keeps sums of time stamps far from overflow, and within the integers that a double
+	// holds exactly (a shared store may count in doubles).
 	maxRefill = 30 * 24 * time.Hour
 
 	rateForm = "want N/s|m|h[:BURST] or off"
 )
 
-// Rate is how often something may happen: N per second, minute or hour, and
-// BURST at once from rest. The zero value is "off": no limit.
+// Rate is how often something may happen: N times per second, minute or hour, and BURST times at
+// once from rest. The zero value is "off": no limit.
 type Rate struct {
-	interval time.Duration // between two calls at a steady pace
+	interval time.Duration
 	count    int32
 	burst    int32
 	unit     byte // 's', 'm' or 'h'
 }
 
-// ParseRate reads "N/s", "N/m" or "N/h", optionally with ":BURST", or "off".
-// N and BURST are 1 to 1,000,000; BURST is N if it is not given. From empty, the
-// burst must be earned back within 30 days. The time between two calls is
-// rounded up to a whole nanosecond, so that the rate is never exceeded.
+// ParseRate reads "N/s", "N/m" or "N/h", optionally with ":BURST", or "off". N and BURST are 1 to
+// 1,000,000; BURST defaults to N. An empty budget must earn its burst within 30 days. The time
+// between two calls is rounded up to a whole nanosecond, so the rate is never exceeded.
 func ParseRate(text string) (Rate, error) {
 	if text == "off" {
 		return Rate{}, nil
@@ -65,7 +64,7 @@ func parseRate(text string) (Rate, error) {
 	}
 	interval := (period + time.Duration(count) - 1) / time.Duration(count)
 	rate := Rate{interval: interval, count: count, burst: burst, unit: unit[0]}
-	if rate.refill() > maxRefill {
+	if rate.Refill() > maxRefill {
 		return Rate{}, fmt.Errorf("BURST %d takes more than 30 days to earn", burst)
 	}
 	return rate, nil
@@ -105,5 +104,11 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// refill is the time in which an empty budget earns its whole burst.
-func (r Rate) refill() time.Duration { return r.interval * time.Duration(r.burst) }
+// Interval returns the emission interval: the time between two calls at a steady pace.
+func (r Rate) Interval() time.Duration { return r.interval }
+
+// Refill returns the time in which an empty budget earns its whole burst.
+func (r Rate) Refill() time.Duration { return r.interval * time.Duration(r.burst) }
+
+// bounded keeps whatever a store says of a TAT within what an empty budget can be ahead.
+func (r Rate) bounded(ahead time.Duration) time.Duration { return min(max(0, ahead), r.Refill()) }

@@ -106,8 +106,8 @@ func FuzzParseRate(f *testing.F) {
 		if rate.IsOff() {
 			return
 		}
-		if rate.interval < time.Microsecond || rate.refill() < rate.interval || rate.refill() > maxRefill {
-			t.Fatalf("%q: interval %v, refill %v", text, rate.interval, rate.refill())
+		if rate.interval < time.Microsecond || rate.Refill() < rate.interval || rate.Refill() > maxRefill {
+			t.Fatalf("%q: interval %v, refill %v", text, rate.interval, rate.Refill())
 		}
 		if rate.interval*time.Duration(rate.count) < periods[string(rate.unit)] {
 			t.Fatalf("%q: faster than it says", text)

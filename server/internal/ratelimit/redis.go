@@ -84,33 +84,33 @@ func (r *Redis) Ready() error { return r.breaker.ready() }
 // The error is nil or [ErrUnavailable]. It waits for the server no longer than
 // [RedisOptions.Timeout], and does not end early with the context: half a
 // decision would have to be guessed.
-func (r *Redis) Take(ctx context.Context, demands Demands) (Decision, error) {
-	if !demands.shared() {
-		return r.local.Take(ctx, demands)
+func (r *Redis) Take(ctx context.Context, budgets Budgets) (Decision, error) {
+	if !budgets.AreShared() {
+		return r.local.Take(ctx, budgets)
 	}
 	if r.breaker.is(down) {
-		return r.withoutServer(ctx, demands)
+		return r.withoutServer(ctx, budgets)
 	}
-	place, decision := r.local.reserve(&demands)
+	reservation, decision := r.local.Reserve(&budgets)
 	if !decision.Allowed {
 		r.metrics.remembered.Inc()
 		return decision, nil
 	}
-	defer place.settle()
-	reply, err := r.ask(ctx, &demands)
-	if err != nil {
-		place.spend = r.options.Failure == FailLocal
+	var answer Answer
+	defer func() { reservation.Settle(answer) }()
+	var err error
+	if answer, err = r.ask(ctx, &budgets); err != nil {
+		answer.Allowed = r.options.Failure == FailLocal
 		return r.unanswered()
 	}
-	place.spend, place.debts = reply.allowed, reply.debts
-	return reply.decision(&demands), nil
+	return answer.Decision(&budgets), nil
 }
 
 // withoutServer decides while the server is known not to answer.
-func (r *Redis) withoutServer(ctx context.Context, demands Demands) (Decision, error) {
+func (r *Redis) withoutServer(ctx context.Context, budgets Budgets) (Decision, error) {
 	if r.options.Failure == FailLocal {
 		r.metrics.fallback.Inc()
-		return r.local.Take(ctx, demands)
+		return r.local.Take(ctx, budgets)
 	}
 	return r.unanswered()
 }
@@ -125,11 +125,11 @@ func (r *Redis) unanswered() (Decision, error) {
 	return Decision{Allowed: true}, nil
 }
 
-func (r *Redis) ask(ctx context.Context, demands *Demands) (answer, error) {
+func (r *Redis) ask(ctx context.Context, budgets *Budgets) (Answer, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.options.Timeout)
 	defer cancel()
 	start := r.local.clock()
-	reply, err := r.store.ask(ctx, r.client.Load(), demands)
+	reply, err := r.store.ask(ctx, r.client.Load(), budgets)
 	waited := (r.local.clock() - start).Seconds()
 	if err != nil {
 		r.metrics.failed.Observe(waited)
@@ -168,8 +168,8 @@ func (r *Redis) probe(ctx context.Context) error {
 func (r *Redis) try(ctx context.Context, client *redis.Client, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err := r.store.ask(ctx, client, &Demands{
-		Global: {Key: Key{Kind: "probe"}, Rate: Rate{interval: time.Microsecond, count: maxCount, burst: 1, unit: 's'}, Shared: true},
+	_, err := r.store.ask(ctx, client, &Budgets{
+		Global: {Key: Key{Kind: "probe"}, Rate: Rate{interval: time.Microsecond, count: maxCount, burst: 1, unit: 's'}},
 	})
 	return err
 }

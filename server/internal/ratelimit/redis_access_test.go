@@ -71,7 +71,7 @@ func TestRedisAccess(t *testing.T) {
 			if strings.Contains(log.String(), "canary") {
 				t.Errorf("the log says too much:\n%s", log)
 			}
-			if n := admitted(t, r, 20, demand(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 10 {
+			if n := admitted(t, r, 20, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 10 {
 				t.Errorf("%d passed, want 10", n)
 			}
 		})

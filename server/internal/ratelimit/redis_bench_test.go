@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// A decision that a server on this machine takes part in, for three dimensions.
+// A decision that a server on this machine takes part in, for three limits.
 func BenchmarkRedis(b *testing.B) {
 	r, call := benchmarkReplica(b)
 	for i := 0; b.Loop(); i++ {
@@ -35,13 +35,13 @@ func BenchmarkRedisRemembered(b *testing.B) {
 	}
 }
 
-func benchmarkReplica(b *testing.B) (*Redis, Demands) {
+func benchmarkReplica(b *testing.B) (*Redis, Budgets) {
 	b.Helper()
 	r, _ := replica(b, startServer(b), nil)
 	await(b, "the server to answer", func() bool { return r.breaker.is(up) })
 	fast := mustRate(b, "1000000/s:1000000")
-	call := demand(0, fast, fast, fast)
-	call[Caller].Shared = true
+	call := budgetsFor(0, fast, fast, fast)
+	call[Caller].Local = false
 	b.ReportAllocs()
 	b.ResetTimer()
 	return r, call

@@ -13,16 +13,16 @@ func TestRedisHoldsNoPersonAndForgetsInTime(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
-	call := Demands{
-		Global:   {Rate: mustRate(t, "2/s:10"), Shared: true},
-		Caller:   {Key: Key{Kind: "token", Name: "canary-app"}, Rate: mustRate(t, "2/s:10"), Shared: true},
-		Customer: {Key: Key{Kind: "email", Scope: "canary-org", Name: "canary@example.com"}, Rate: mustRate(t, "2/s:10"), Shared: true},
+	call := Budgets{
+		Global:   {Rate: mustRate(t, "2/s:10")},
+		Caller:   {Key: Key{Kind: "token", Name: "canary-app"}, Rate: mustRate(t, "2/s:10")},
+		Customer: {Key: Key{Kind: "email", Scope: "canary-org", Name: "canary@example.com"}, Rate: mustRate(t, "2/s:10")},
 	}
 	for range 3 {
 		take(t, r, call)
 	}
 	keys := s.do("KEYS", "*limits*").([]any)
-	if len(keys) < dimensions {
+	if len(keys) < limitCount {
 		t.Fatalf("only %d keys: %v", len(keys), keys)
 	}
 	form := regexp.MustCompile(`^chatidentity:\{limits\}:(global|caller|customer):[A-Za-z0-9_-]{22}$`)
@@ -49,11 +49,11 @@ func TestRedisNames(t *testing.T) {
 	}
 	seen := map[string]string{}
 	for what, name := range map[string]string{
-		"the key":           one.name(Customer, &key),
-		"another secret":    other.name(Customer, &key),
-		"another dimension": one.name(Caller, &key),
-		"parts moved":       one.name(Customer, &Key{Kind: "emaild", Scope: "efault", Name: "a@example.com"}),
-		"another name":      one.name(Customer, &Key{Kind: "email", Scope: "default", Name: "b@example.com"}),
+		"the key":        one.name(Customer, &key),
+		"another secret": other.name(Customer, &key),
+		"another limit":  one.name(Caller, &key),
+		"parts moved":    one.name(Customer, &Key{Kind: "emaild", Scope: "efault", Name: "a@example.com"}),
+		"another name":   one.name(Customer, &Key{Kind: "email", Scope: "default", Name: "b@example.com"}),
 	} {
 		if before, found := seen[name]; found {
 			t.Errorf("%s has the name of %s", what, before)
@@ -66,7 +66,7 @@ func TestRedisScriptFlushed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, log := replica(t, s, nil)
-	call := demand(1, Rate{}, Rate{}, mustRate(t, "10/h"))
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))
 	before := admitted(t, r, 4, call)
 	s.do("SCRIPT", "FLUSH")
 	if n := before + admitted(t, r, 20, call); n != 10 {
@@ -82,7 +82,7 @@ func TestRedisFlushedGrantsNoFreshBurst(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
-	call := demand(1, Rate{}, Rate{}, mustRate(t, "10/h"))
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))
 	before := admitted(t, r, 20, call)
 	s.do("FLUSHALL")
 	if after := admitted(t, r, 20, call); before != 10 || after != 0 {
@@ -95,7 +95,7 @@ func TestRedisRateChanges(t *testing.T) {
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
 	fresh, _ := replica(t, s, nil)
-	slow, fast := demand(1, Rate{}, Rate{}, mustRate(t, "1/h")), demand(1, Rate{}, Rate{}, mustRate(t, "10/s:5"))
+	slow, fast := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1/h")), budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/s:5"))
 	take(t, r, slow)
 	decision := take(t, fresh, fast)
 	if decision.Allowed || decision.RetryAfter > 100*time.Millisecond {
@@ -116,7 +116,7 @@ func TestRedisCountsAsLocalDoes(t *testing.T) {
 	client := r.client.Load()
 	for i, text := range []string{"1/h", "1/h:720", "3/s:7", "7/m:9", "999983/h:1000", "1000000/s:3", "1000000/s:1000000"} {
 		rate := mustRate(t, text)
-		call := Demands{Customer: {Key: customerKey(i), Rate: rate, Shared: true}}
+		call := Budgets{Customer: {Key: customerKey(i), Rate: rate}}
 		var spent time.Duration
 		start := time.Now()
 		for n := range 10 {
@@ -124,14 +124,14 @@ func TestRedisCountsAsLocalDoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if reply.allowed {
+			if reply.Allowed {
 				spent += rate.interval
 			}
 			elapsed := time.Since(start) + time.Microsecond
-			if debt := reply.debts[Customer]; debt > spent || debt < spent-elapsed {
-				t.Fatalf("%s, call %d: debt is %d ns, want %d less up to %d", text, n, debt, spent, elapsed)
+			if ahead := reply.Ahead[Customer]; ahead > spent || ahead < spent-elapsed {
+				t.Fatalf("%s, call %d: %d ns ahead, want %d less up to %d", text, n, ahead, spent, elapsed)
 			}
-			if !reply.allowed && reply.debts[Customer]+rate.interval <= rate.refill() {
+			if !reply.Allowed && reply.Ahead[Customer]+rate.interval <= rate.Refill() {
 				t.Fatalf("%s, call %d: refused with room for it", text, n)
 			}
 		}

@@ -51,9 +51,9 @@ func replica(tb testing.TB, s *server, configure func(*RedisOptions)) (*Redis, *
 	return r, log
 }
 
-func take(t *testing.T, r *Redis, demands Demands) Decision {
+func take(t *testing.T, r *Redis, budgets Budgets) Decision {
 	t.Helper()
-	decision, err := r.Take(t.Context(), demands)
+	decision, err := r.Take(t.Context(), budgets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +61,11 @@ func take(t *testing.T, r *Redis, demands Demands) Decision {
 }
 
 // admitted is how many of n calls pass.
-func admitted(t *testing.T, r *Redis, n int, demands Demands) int {
+func admitted(t *testing.T, r *Redis, n int, budgets Budgets) int {
 	t.Helper()
 	count := 0
 	for range n {
-		if take(t, r, demands).Allowed {
+		if take(t, r, budgets).Allowed {
 			count++
 		}
 	}
@@ -76,7 +76,7 @@ func admitted(t *testing.T, r *Redis, n int, demands Demands) int {
 func TestRedisReplicasSpendOneBudget(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	call := demand(1, mustRate(t, "500/h"), Rate{}, mustRate(t, "100/h"))
+	call := budgetsFor(1, mustRate(t, "500/h"), Rate{}, mustRate(t, "100/h"))
 	var passed atomic.Int64
 	var wg sync.WaitGroup
 	for range 4 {
@@ -97,7 +97,7 @@ func TestRedisReplicasSpendOneBudget(t *testing.T) {
 	}
 	// The refused have spent nothing of the global budget.
 	r, _ := replica(t, s, nil)
-	if n := admitted(t, r, 450, demand(2, mustRate(t, "500/h"), Rate{}, Rate{})); n != 400 {
+	if n := admitted(t, r, 450, budgetsFor(2, mustRate(t, "500/h"), Rate{}, Rate{})); n != 400 {
 		t.Errorf("%d were left of the global budget, want 400", n)
 	}
 }
@@ -106,7 +106,7 @@ func TestRedisReplicasSpendOneBudget(t *testing.T) {
 func TestRedisReplicasKeepTheRate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	call := demand(1, Rate{}, Rate{}, mustRate(t, "1000/s:50"))
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1000/s:50"))
 	var passed atomic.Int64
 	var wg sync.WaitGroup
 	replicas := make([]*Redis, 4)
@@ -131,12 +131,32 @@ func TestRedisReplicasKeepTheRate(t *testing.T) {
 	}
 }
 
+// Calls that wait for the server side by side are remembered once each.
+func TestRedisRemembersConcurrentCallsOnce(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	r, _ := replica(t, s, nil)
+	call := budgetsFor(1, mustRate(t, "300/h"), mustRate(t, "200/h"), Rate{})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 50 {
+				r.Take(t.Context(), call)
+			}
+		})
+	}
+	wg.Wait()
+	if n := admitted(t, r, 110, budgetsFor(1, mustRate(t, "300/h"), Rate{}, Rate{})); n < 100 {
+		t.Errorf("%d are left of the global budget, want 100", n)
+	}
+}
+
 func TestRedisWaitIsEnoughAndNeeded(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
 	other, _ := replica(t, s, nil)
-	call := demand(1, Rate{}, Rate{}, mustRate(t, "4/s:2"))
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "4/s:2"))
 	if admitted(t, r, 2, call) != 2 {
 		t.Fatal("the burst did not pass")
 	}
@@ -151,19 +171,19 @@ func TestRedisWaitIsEnoughAndNeeded(t *testing.T) {
 	}
 }
 
-// One EVALSHA a decision whatever it demands, none for what is remembered, none
+// One EVALSHA a decision whatever it budgets, none for what is remembered, none
 // for what is not shared.
 func TestRedisRoundTrips(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
-	three := demand(1, mustRate(t, "1000/h"), mustRate(t, "1000/h"), mustRate(t, "10/h"))
-	three[Caller].Shared = true
-	local := demand(1, Rate{}, mustRate(t, "1000/h"), Rate{})
+	three := budgetsFor(1, mustRate(t, "1000/h"), mustRate(t, "1000/h"), mustRate(t, "10/h"))
+	three[Caller].Local = false
+	local := budgetsFor(1, Rate{}, mustRate(t, "1000/h"), Rate{})
 	take(t, r, three) // whatever a new connection costs
 	for _, step := range []struct {
 		what        string
-		call        Demands
+		call        Budgets
 		n, passed   int
 		evals, gets int
 	}{
@@ -197,10 +217,10 @@ func TestRedisRoundTrips(t *testing.T) {
 	}
 }
 
-func TestRedisDemandsThatAreNotSharedStayInThePod(t *testing.T) {
+func TestRedisBudgetsThatAreNotSharedStayInThePod(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	call := demand(1, mustRate(t, "1000/h"), mustRate(t, "5/h"), mustRate(t, "1000/h"))
+	call := budgetsFor(1, mustRate(t, "1000/h"), mustRate(t, "5/h"), mustRate(t, "1000/h"))
 	for range 2 {
 		r, _ := replica(t, s, nil)
 		if n := admitted(t, r, 20, call); n != 5 {
@@ -209,7 +229,7 @@ func TestRedisDemandsThatAreNotSharedStayInThePod(t *testing.T) {
 	}
 	// Thirty were refused by the pods: nothing of it in the shared budgets.
 	r, _ := replica(t, s, nil)
-	if n := admitted(t, r, 1100, demand(1, mustRate(t, "1000/h"), Rate{}, Rate{})); n != 990 {
+	if n := admitted(t, r, 1100, budgetsFor(1, mustRate(t, "1000/h"), Rate{}, Rate{})); n != 990 {
 		t.Errorf("%d were left of the global budget, want 990", n)
 	}
 }
@@ -221,13 +241,13 @@ func TestRedisRefusalSpendsNothingLocally(t *testing.T) {
 	first, _ := replica(t, s, nil)
 	second, _ := replica(t, s, nil)
 	perCaller := mustRate(t, "5/h")
-	if n := admitted(t, first, 3, demand(1, Rate{}, Rate{}, mustRate(t, "3/h"))); n != 3 {
+	if n := admitted(t, first, 3, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "3/h"))); n != 3 {
 		t.Fatal(n)
 	}
-	if n := admitted(t, second, 20, demand(1, Rate{}, perCaller, mustRate(t, "3/h"))); n != 0 {
+	if n := admitted(t, second, 20, budgetsFor(1, Rate{}, perCaller, mustRate(t, "3/h"))); n != 0 {
 		t.Fatalf("%d passed over the customer's limit", n)
 	}
-	if n := admitted(t, second, 20, demand(2, Rate{}, perCaller, Rate{})); n != 5 {
+	if n := admitted(t, second, 20, budgetsFor(2, Rate{}, perCaller, Rate{})); n != 5 {
 		t.Errorf("the caller has %d left, want all 5", n)
 	}
 }
@@ -241,7 +261,7 @@ func TestRedisDecidesForACallerThatGaveUp(t *testing.T) {
 	cancel()
 	evals := s.calls("evalsha")
 	for range 10 {
-		if decision, err := r.Take(gone, demand(1, Rate{}, Rate{}, mustRate(t, "100/h"))); err != nil || !decision.Allowed {
+		if decision, err := r.Take(gone, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "100/h"))); err != nil || !decision.Allowed {
 			t.Fatalf("got %+v, %v", decision, err)
 		}
 	}

@@ -2,73 +2,93 @@ package ratelimit
 
 import "time"
 
-// reservation keeps one call's place in every budget that it demands, while
-// somebody else is asked. Until it is settled, other calls are decided as if it
-// had been spent; given back, it leaves no trace. So whatever the answer is and
-// however many calls wait for theirs, no budget is exceeded here. A call that is
-// refused meanwhile may be told to wait longer than it turns out to need.
+// Reservation holds a call's place in its budgets while a shared store is asked about it. Other
+// calls are meanwhile decided as if it had been spent; if it is given back it leaves no trace. So
+// whatever the store answers, and however many calls wait for it, no budget is exceeded here. A
+// call that is refused meanwhile may be told to wait longer than it turns out to need.
 //
-// Spending first and taking it back afterwards would not do: what the budget
-// earns in between would be counted twice.
-type reservation struct {
-	local *Local
-	check check
-	// spend says whether settling spends or gives back.
-	spend bool
-	// debts is how far each budget has run ahead by the other's account, 0 where
-	// it has none.
-	debts [dimensions]time.Duration
+// Spending first and refunding later would not do: it would count twice what the budget earns in
+// between.
+type Reservation struct {
+	local   *Local
+	attempt attempt
 }
 
-// reserve admits as Take does, but spends nothing yet. An allowed reservation
-// must be settled.
-func (l *Local) reserve(demands *Demands) (*reservation, Decision) {
-	r := &reservation{local: l, check: l.newCheck(demands)}
+// Answer is what a shared store says about a call. The zero value gives the call back.
+type Answer struct {
+	Allowed bool
+	// Ahead is how far the TAT of each budget, indexed by [Limit], lies ahead of the store's clock: with
+	// the call if it was allowed, without it if not. It is 0 for a budget that the store does not count.
+	Ahead [limitCount]time.Duration
+}
+
+// Reserve decides as [Local.Take] does but spends nothing yet. An allowed reservation must be
+// settled.
+func (l *Local) Reserve(budgets *Budgets) (*Reservation, Decision) {
+	r := &Reservation{local: l, attempt: l.newAttempt(budgets)}
 	now := l.clock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	decision := l.run(&r.check, now)
+	decision := l.decide(&r.attempt, now)
 	if decision.Allowed {
-		r.forEach(func(b budget) { l.pending[b]++ })
+		r.count(1)
 	}
 	return r, decision
 }
 
-// settle ends the reservation. The local budgets are brought up to the debts, if
-// those are larger: a budget that the other found empty is then known to be empty
-// here too, until the moment at which the other would admit again. The other saw
-// its clock after r.asked, so that moment is never put too late.
-func (r *reservation) settle() {
+// Settle ends the reservation: it spends the call or gives it back. Where the store is further
+// ahead than the local budget, that catches up: what the store found empty is known to be empty
+// here too, until the moment at which the store would admit again.
+func (r *Reservation) Settle(answer Answer) {
 	l := r.local
 	now := l.clock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.latest = max(l.latest, now)
-	r.forEach(func(b budget) {
-		if l.pending[b]--; l.pending[b] == 0 {
-			delete(l.pending, b)
+	r.count(-1)
+	for i := range r.attempt {
+		b, table := &r.attempt[i], &l.tables[i]
+		if b.rate.IsOff() {
+			continue
 		}
-		rate := r.check.demands[b.dimension].Rate
-		table := &l.tables[b.dimension]
-		e := table.place(b.hash)
-		tat := e.owed(b.hash, furthest(l.latest, rate))
-		if r.spend {
-			tat, _ = gcra(l.latest, tat, rate)
+		e := table.find(b.hash) // another budget may have taken its entry
+		tat := e.tatOf(b.hash, latestTAT(l.latest, b.rate))
+		if answer.Allowed {
+			tat, _ = gcra(l.latest, tat, b.rate)
 		}
-		if debt := r.debts[b.dimension]; debt > 0 {
-			tat = max(tat, l.latest+debt)
-		}
+		// The store may have counted calls that are still reserved here, and will be spent here too.
+		ahead := b.rate.bounded(answer.Ahead[i]) - time.Duration(table.reserved[b.hash])*b.rate.interval
+		tat = max(tat, l.latest+ahead)
 		if tat > l.latest {
 			table.store(e, b.hash, tat, l.latest)
 		}
-	})
+	}
 }
 
-// forEach visits the budgets that have a limit.
-func (r *reservation) forEach(visit func(budget)) {
-	for d := range r.check.demands {
-		if !r.check.demands[d].Rate.IsOff() {
-			visit(budget{Dimension(d), r.check.hashes[d]})
+// count adds n to the reservations of the call's budgets. The lock must be held.
+func (r *Reservation) count(n int32) {
+	for i := range r.attempt {
+		b, reserved := &r.attempt[i], r.local.tables[i].reserved
+		if b.rate.IsOff() {
+			continue
+		}
+		if reserved[b.hash] += n; reserved[b.hash] == 0 {
+			delete(reserved, b.hash)
 		}
 	}
+}
+
+// Decision names the budget that made the store refuse the call. RetryAfter is 0 if none did.
+func (a *Answer) Decision(budgets *Budgets) Decision {
+	decision := Decision{Allowed: a.Allowed}
+	for limit := range Limit(limitCount) {
+		b := &budgets[limit]
+		if a.Allowed || !b.IsShared() {
+			continue
+		}
+		if _, wait := gcra(0, b.Rate.bounded(a.Ahead[limit]), b.Rate); wait > 0 {
+			decision.refuse(limit, wait)
+		}
+	}
+	return decision
 }

@@ -15,8 +15,8 @@ func TestReservationGivenBackLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	clock := manual{}
 	local := NewLocal(16, clock.clock)
-	call := demand(1, mustRate(t, "1/s:2"), mustRate(t, "1/s:2"), mustRate(t, "1/s:2"))
-	place, decision := local.reserve(&call)
+	call := budgetsFor(1, mustRate(t, "1/s:2"), mustRate(t, "1/s:2"), mustRate(t, "1/s:2"))
+	place, decision := local.Reserve(&call)
 	if !decision.Allowed {
 		t.Fatal(decision)
 	}
@@ -25,7 +25,7 @@ func TestReservationGivenBackLeavesNoTrace(t *testing.T) {
 		t.Fatal("the reservation did not count as one call")
 	}
 	clock.now = 500 * time.Millisecond
-	place.settle()
+	place.Settle(Answer{})
 	// As if it had never been: one spent half a second ago, out of two.
 	if !local.takeAt(clock.now, &call).Allowed {
 		t.Error("what was given back is not there")
@@ -33,19 +33,21 @@ func TestReservationGivenBackLeavesNoTrace(t *testing.T) {
 	if d := local.takeAt(clock.now, &call); d.Allowed || d.RetryAfter != 500*time.Millisecond {
 		t.Errorf("got %+v, want to wait half a second", d)
 	}
-	if len(local.pending) != 0 {
-		t.Errorf("settled reservations remain: %v", local.pending)
+	for limit := range local.tables {
+		if n := len(local.tables[limit].reserved); n != 0 {
+			t.Errorf("%d settled reservations remain for %v", n, Limit(limit))
+		}
 	}
 }
 
-func TestReservationRemembersTheOthersDebt(t *testing.T) {
+func TestReservationRemembersTheSharedStore(t *testing.T) {
 	t.Parallel()
 	clock := manual{now: time.Second}
 	local := NewLocal(16, clock.clock)
-	call := demand(1, mustRate(t, "1/m:5"), Rate{}, mustRate(t, "10/m:10"))
-	place, _ := local.reserve(&call)
-	place.debts[Customer] = 58 * time.Second // of 60: the next is earned in 4 s
-	place.settle()
+	call := budgetsFor(1, mustRate(t, "1/m:5"), Rate{}, mustRate(t, "10/m:10"))
+	place, _ := local.Reserve(&call)
+	ahead := [limitCount]time.Duration{Customer: 58 * time.Second} // of 60: the next is earned in 4 s
+	place.Settle(Answer{Ahead: ahead})
 	if d := local.takeAt(clock.now, &call); d.Allowed || d.Limit != Customer || d.RetryAfter != 4*time.Second {
 		t.Fatalf("got %+v, want the customer's limit for 4 s", d)
 	}
@@ -67,14 +69,14 @@ func TestReservationsNeverExceedTheRate(t *testing.T) {
 		clock := manual{}
 		local := NewLocal(16, clock.clock)
 		rate := mustRate(t, []string{"10/s:1", "100/s:5", "7/s:30"}[seed%3])
-		call := demand(1, Rate{}, rate, Rate{})
-		var held []*reservation
+		call := budgetsFor(1, Rate{}, rate, Rate{})
+		var held []*Reservation
 		var admitted []time.Duration
 		for range 400 {
 			clock.now += time.Duration(random.Int64N(int64(rate.interval)))
 			switch random.IntN(4) {
 			case 0, 1:
-				if place, decision := local.reserve(&call); decision.Allowed {
+				if place, decision := local.Reserve(&call); decision.Allowed {
 					held = append(held, place)
 				}
 			case 2:
@@ -88,10 +90,11 @@ func TestReservationsNeverExceedTheRate(t *testing.T) {
 				i := random.IntN(len(held))
 				place := held[i]
 				held = append(held[:i], held[i+1:]...)
-				if place.spend = random.IntN(2) == 0; place.spend {
+				spent := random.IntN(2) == 0
+				if spent {
 					admitted = append(admitted, clock.now)
 				}
-				place.settle()
+				place.Settle(Answer{Allowed: spent})
 			}
 		}
 		if len(admitted) < 20 {

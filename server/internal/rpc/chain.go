@@ -49,17 +49,17 @@ func (s *Server) streamChain() []grpc.StreamServerInterceptor {
 // method is what the chain does with an RPC.
 type method struct {
 	action caller.Action
-	event  audit.Event           // of its audit record; none for health and reflection, which leave no record
-	limits []ratelimit.Dimension // that it spends
+	event  audit.Event       // of its audit record; none for health and reflection, which leave no record
+	limits []ratelimit.Limit // that it spends
 }
 
 // methods holds every RPC that is served. One without an entry is refused.
 var methods = map[string]method{
 	pb.ChatIdentityService_IssueToken_FullMethodName: {
-		action: caller.Call, event: audit.EventIssue, limits: []ratelimit.Dimension{ratelimit.Global, ratelimit.Caller, ratelimit.Customer},
+		action: caller.Call, event: audit.EventIssue, limits: []ratelimit.Limit{ratelimit.Global, ratelimit.Caller, ratelimit.Customer},
 	},
 	pb.ChatIdentityService_VerifyToken_FullMethodName: {
-		action: caller.Call, event: audit.EventVerify, limits: []ratelimit.Dimension{ratelimit.Global, ratelimit.Caller},
+		action: caller.Call, event: audit.EventVerify, limits: []ratelimit.Limit{ratelimit.Global, ratelimit.Caller},
 	},
 	healthpb.Health_Check_FullMethodName:                                   {action: caller.CheckHealth},
 	healthpb.Health_List_FullMethodName:                                    {action: caller.CheckHealth},

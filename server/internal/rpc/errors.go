@@ -126,23 +126,17 @@ func invalidField(reason pb.ErrorReason, field, description string) *refusal {
 	}
 }
 
-func rateLimited(limit ratelimit.Dimension, retryAfter time.Duration) *refusal {
+func rateLimited(limit ratelimit.Limit, retryAfter time.Duration) *refusal {
 	return &refusal{
 		reason:  pb.ErrorReason_ERROR_REASON_RATE_LIMITED,
 		message: "the " + limit.String() + " rate limit is reached; retry after the delay in RetryInfo",
 		details: []protoadapt.MessageV1{
 			&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)},
 			&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{
-				Subject: limit.String(), Description: "calls of " + subjects[limit],
+				Subject: limit.String(), Description: limit.Description(),
 			}}},
 		},
 	}
-}
-
-var subjects = map[ratelimit.Dimension]string{
-	ratelimit.Global:   "all callers together",
-	ratelimit.Caller:   "this caller",
-	ratelimit.Customer: "all callers for this customer",
 }
 
 func unavailable(reason pb.ErrorReason, message string, cause error) *refusal {

@@ -193,9 +193,9 @@ func TestBadRequestsAndVerificationsSpendCallerAndGlobal(t *testing.T) {
 			return err
 		},
 	} {
-		for limit, limits := range map[string][3]ratelimit.Rate{
-			"caller": {{}, rate(t, "1/h:3"), {}},
-			"global": {rate(t, "1/h:3"), {}, {}},
+		for limit, limits := range map[string]ratelimit.Rates{
+			"caller": {ratelimit.Caller: rate(t, "1/h:3")},
+			"global": {ratelimit.Global: rate(t, "1/h:3")},
 		} {
 			t.Run(name+", "+limit, func(t *testing.T) {
 				t.Parallel()
@@ -266,7 +266,7 @@ func (panicking) Snapshot() (secret.Snapshot, error) { panic("canary@example.com
 
 type noLimiter struct{ err error }
 
-func (n noLimiter) Take(context.Context, ratelimit.Demands) (ratelimit.Decision, error) {
+func (n noLimiter) Take(context.Context, ratelimit.Budgets) (ratelimit.Decision, error) {
 	return ratelimit.Decision{}, n.err
 }
 
@@ -327,9 +327,9 @@ type spy struct {
 	taken atomic.Int32
 }
 
-func (s *spy) Take(ctx context.Context, demands ratelimit.Demands) (ratelimit.Decision, error) {
+func (s *spy) Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error) {
 	s.taken.Add(1)
-	return s.Limiter.Take(ctx, demands)
+	return s.Limiter.Take(ctx, budgets)
 }
 
 func TestAKnownOutageIsRefusedBeforeItSpends(t *testing.T) {

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -55,6 +57,34 @@ func TestEveryRPCOfTheContractIsGuarded(t *testing.T) {
 		}
 		if len(m.limits) < 2 || m.limits[0] != ratelimit.Global || m.limits[1] != ratelimit.Caller {
 			t.Errorf("%s: limits %v", desc.MethodName, m.limits)
+		}
+	}
+}
+
+// IssueToken spends a budget of every limit, at the rate of that limit. Each but the global one has
+// an owner.
+func TestIssueTokenSpendsEveryLimit(t *testing.T) {
+	t.Parallel()
+	var rates ratelimit.Rates
+	for i := range rates {
+		if err := rates[i].UnmarshalText(fmt.Appendf(nil, "%d/s", 1+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := New(Options{Ready: func() error { return nil }, Limits: rates})
+	budgets := server.budgets(&call{
+		method:       methods[pb.ChatIdentityService_IssueToken_FullMethodName],
+		caller:       caller.Identity{Kind: caller.Loopback},
+		organization: &Organization{Name: "acme"},
+		signed:       customer.Customer{ExternalID: "user_id"},
+	})
+	for _, limit := range ratelimit.Limits() {
+		budget := budgets[limit]
+		if budget.Rate != rates[limit] {
+			t.Errorf("%v: rate %v, want %v", limit, budget.Rate, rates[limit])
+		}
+		if isOwned := budget.Key != (ratelimit.Key{}); isOwned != (limit != ratelimit.Global) {
+			t.Errorf("%v: key %+v", limit, budget.Key)
 		}
 	}
 }

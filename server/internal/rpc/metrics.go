@@ -65,7 +65,7 @@ func (m *metrics) startAtZero(organizations []Organization) {
 			m.verdicts.WithLabelValues(verdictName(verdict))
 		}
 	}
-	for _, limit := range []ratelimit.Dimension{ratelimit.Global, ratelimit.Caller, ratelimit.Customer} {
+	for _, limit := range ratelimit.Limits() {
 		m.limited.WithLabelValues(limit.String())
 	}
 	for _, kind := range []string{"decode", "unknown_method", "connection_limit", "caller_unknown", "tls"} {

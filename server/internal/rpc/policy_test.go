@@ -137,14 +137,14 @@ func TestIdentifierPolicies(t *testing.T) {
 type asked struct {
 	rpc.Limiter
 	mu      sync.Mutex
-	demands ratelimit.Demands
+	budgets ratelimit.Budgets
 }
 
-func (a *asked) Take(ctx context.Context, demands ratelimit.Demands) (ratelimit.Decision, error) {
+func (a *asked) Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error) {
 	a.mu.Lock()
-	a.demands = demands
+	a.budgets = budgets
 	a.mu.Unlock()
-	return a.Limiter.Take(ctx, demands)
+	return a.Limiter.Take(ctx, budgets)
 }
 
 // Callers that have the same name everywhere share a budget everywhere, and the
@@ -168,9 +168,9 @@ func TestLimitsOfACaller(t *testing.T) {
 	if err := issue(goodToken); err != nil {
 		t.Fatal(err)
 	}
-	demand := limiter.demands[ratelimit.Caller]
-	if !demand.Shared || demand.Key.Name != "token:checkout" || demand.Rate != own {
-		t.Errorf("demand %+v", demand)
+	budget := limiter.budgets[ratelimit.Caller]
+	if budget.Local || budget.Key.Name != "token:checkout" || budget.Rate != own {
+		t.Errorf("budget %+v", budget)
 	}
 	if refused := detailsOf(t, issue(goodToken)); refused.reason != "RATE_LIMITED" || refused.quota != "caller" {
 		t.Errorf("the second in an hour: %+v", refused)
@@ -245,8 +245,8 @@ func TestProofOfTheUser(t *testing.T) {
 				t.Errorf("record %v", record)
 			}
 			// A caller without proof cannot use up the budget of a customer.
-			if limiter.demands[ratelimit.Caller].Rate.IsOff() || !limiter.demands[ratelimit.Customer].Rate.IsOff() {
-				t.Errorf("demands %+v", limiter.demands)
+			if limiter.budgets[ratelimit.Caller].Rate.IsOff() || !limiter.budgets[ratelimit.Customer].Rate.IsOff() {
+				t.Errorf("budgets %+v", limiter.budgets)
 			}
 		})
 	}

@@ -85,7 +85,7 @@ func serve(t *testing.T, change func(*rpc.Options)) *fixture {
 	options := rpc.Options{
 		Audit:               log,
 		Limiter:             ratelimit.NewLocal(1024, f.clock.read),
-		Limits:              [3]ratelimit.Rate{{}, rate(t, "200/s:400"), rate(t, "10/m:10")},
+		Limits:              ratelimit.Rates{ratelimit.Caller: rate(t, "200/s:400"), ratelimit.Customer: rate(t, "10/m:10")},
 		Organizations:       []rpc.Organization{{Name: "default", Secrets: store}},
 		DefaultOrganization: "default",
 		MaxClockSkew:        5 * time.Minute,

@@ -53,8 +53,8 @@ type AuditLog interface {
 
 // Limiter is what the chain needs of the rate limits.
 type Limiter interface {
-	// Take spends every demand or none. An error: it cannot be decided.
-	Take(ctx context.Context, demands ratelimit.Demands) (ratelimit.Decision, error)
+	// Take spends every budget or none. An error: it cannot be decided.
+	Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error)
 }
 
 // Secrets is what the chain needs of an organization's signing secret.
@@ -77,8 +77,8 @@ type Organization struct {
 type Options struct {
 	Audit               AuditLog
 	Limiter             Limiter
-	Limits              [3]ratelimit.Rate // indexed by ratelimit.Dimension
-	ShadowLimits        bool              // decide and record, refuse nothing
+	Limits              ratelimit.Rates
+	ShadowLimits        bool // decide and record, refuse nothing
 	Organizations       []Organization
 	DefaultOrganization string
 	IdentifierPolicy    customer.IdentifierPolicy

@@ -157,7 +157,7 @@ func secretUnavailable(err error) *refusal {
 // what check found wrong. A bad request has no customer to be counted for.
 func (s *Server) limit(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	c := callFrom(ctx)
-	decision, err := s.options.Limiter.Take(ctx, s.demands(c))
+	decision, err := s.options.Limiter.Take(ctx, s.budgets(c))
 	switch {
 	case err != nil && s.options.ShadowLimits:
 		c.limit = "shadow:unavailable"
@@ -176,23 +176,24 @@ func (s *Server) limit(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ha
 	return handler(ctx, req)
 }
 
-func (s *Server) demands(c *call) ratelimit.Demands {
-	var demands ratelimit.Demands
-	for _, dimension := range c.method.limits {
-		switch dimension {
-		case ratelimit.Global:
-			demands[dimension] = ratelimit.Demand{Rate: s.options.Limits[dimension], Shared: true}
+// budgets returns what the call spends: a budget of each limit of its method.
+func (s *Server) budgets(c *call) ratelimit.Budgets {
+	var budgets ratelimit.Budgets
+	for _, limit := range c.method.limits {
+		budget := ratelimit.Budget{Rate: s.options.Limits[limit]}
+		switch limit {
+		case ratelimit.Global: // one budget for all
 		case ratelimit.Caller:
-			demands[dimension] = ratelimit.Demand{
-				Rate: s.callerLimit(c), Key: ratelimit.Key{Name: c.caller.String()}, Shared: c.caller.IsShared(),
-			}
+			budget.Rate, budget.Key.Name, budget.Local = s.callerLimit(c), c.caller.String(), !c.caller.IsShared()
 		case ratelimit.Customer:
-			if c.invalid == nil {
-				demands[dimension] = ratelimit.Demand{Rate: s.options.Limits[dimension], Key: customerKey(c), Shared: true}
+			if c.invalid != nil {
+				continue
 			}
+			budget.Key = customerKey(c)
 		}
+		budgets[limit] = budget
 	}
-	return demands
+	return budgets
 }
 
 // customerKey names the customer's budget. ASCII case of an email is folded,

@@ -1,0 +1,49 @@
+package ratelimit
+
+import "fmt"
+
+// Limit is one of the rate limits.
+type Limit uint8
+
+// The limits, from the widest to the narrowest.
+const (
+	Global Limit = iota
+	Caller
+	Customer
+)
+
+// limits is all that differs from one limit to the next.
+var limits = [...]struct {
+	name        string
+	description string // of the calls that it counts, to a client that reached it
+	capacity    int    // how many budgets a [Local] remembers; 0: as many as [NewLocal] is given
+}{
+	Global:   {name: "global", description: "calls of all callers together", capacity: 1},
+	Caller:   {name: "caller", description: "calls of this caller", capacity: 4096},
+	Customer: {name: "customer", description: "calls of all callers for this customer"},
+}
+
+const limitCount = len(limits)
+
+// Limits returns every limit, from the widest to the narrowest.
+func Limits() []Limit {
+	all := make([]Limit, 0, limitCount)
+	for l := range Limit(limitCount) {
+		all = append(all, l)
+	}
+	return all
+}
+
+// String returns the name that flags, clients, metrics and audit records use, such as "caller".
+func (l Limit) String() string {
+	if int(l) < limitCount {
+		return limits[l].name
+	}
+	return fmt.Sprintf("limit(%d)", uint8(l))
+}
+
+// Description tells a client which calls the limit counts, such as "calls of this caller".
+func (l Limit) Description() string { return limits[l].description }
+
+// Rates is the rate of each limit, indexed by [Limit]. The zero value limits nothing.
+type Rates [limitCount]Rate
