@@ -11,7 +11,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
 type auditCommands struct {
@@ -79,7 +81,7 @@ func (c *auditVerifyCommand) Run(ctx context.Context, console *console) error {
 	}
 	bar := newProgressBar(console, c.Files)
 	options.Progress = bar.show
-	report, err := audit.Verify(ctx, audit.Files(c.Files...), options)
+	report, err := reader.Verify(ctx, reader.Files(c.Files...), options)
 	bar.done()
 	if err != nil {
 		return err
@@ -100,12 +102,12 @@ func (c *auditVerifyCommand) Run(ctx context.Context, console *console) error {
 	return nil
 }
 
-func (c *auditVerifyCommand) options() (audit.VerifyOptions, error) {
+func (c *auditVerifyCommand) options() (reader.VerifyOptions, error) {
 	keys, err := c.keys()
 	if err != nil {
-		return audit.VerifyOptions{}, err
+		return reader.VerifyOptions{}, err
 	}
-	options := audit.VerifyOptions{Keys: keys, AllowUnverifiable: c.AllowUnverifiable}
+	options := reader.VerifyOptions{Keys: keys, AllowUnverifiable: c.AllowUnverifiable}
 	if len(keys) == 0 && !c.AllowUnverifiable {
 		return options, config.Usage("audit verify needs --audit-key-file: without the key nothing can be verified")
 	}
@@ -161,12 +163,12 @@ func (c *auditFindCommand) Run(ctx context.Context, console *console) error {
 	if err != nil {
 		return err
 	}
-	output := audit.OutputJSON
+	output := reader.OutputJSON
 	if c.Output == "table" || c.Output == outputAuto && console.terminal {
-		output = audit.OutputTable
+		output = reader.OutputTable
 	}
 	bar := newProgressBar(console, c.Files)
-	found, err := audit.Find(ctx, audit.Files(c.Files...), query, audit.FindOptions{Keys: keys, Output: output, Progress: bar.show}, console.out)
+	found, err := reader.Find(ctx, reader.Files(c.Files...), query, reader.FindOptions{Keys: keys, Output: output, Progress: bar.show}, console.out)
 	bar.done()
 	if err != nil {
 		return err
@@ -182,8 +184,8 @@ func (c *auditFindCommand) Run(ctx context.Context, console *console) error {
 	return err
 }
 
-func (c *auditFindCommand) query(stdin io.Reader) (audit.Query, error) {
-	query := audit.Query{AuditID: c.AuditID, Caller: c.Caller, Since: c.Since}
+func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
+	query := reader.Query{AuditID: c.AuditID, Caller: c.Caller, Since: c.Since}
 	for _, person := range []struct {
 		flag  string
 		given *string
@@ -205,10 +207,10 @@ func (c *auditFindCommand) query(stdin io.Reader) (audit.Query, error) {
 		if err != nil {
 			return query, fmt.Errorf("read the token from standard input: %w", err)
 		}
-		query.TokenSHA256 = audit.TokenDigest(strings.TrimSpace(string(text)))
+		query.TokenSHA256 = token.Digest(strings.TrimSpace(string(text)))
 	case c.Token != "":
 		return query, config.Usage("--token takes - alone: write the token to standard input, where others do not see it")
-	case query == audit.Query{}:
+	case query == reader.Query{}:
 		return query, config.Usage("audit find: for what? give --email, --external-id, --token -, --audit-id, --caller or --since")
 	}
 	return query, nil

@@ -12,6 +12,7 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
@@ -69,7 +70,7 @@ func TestSIGKILLLeavesARecordForEveryTokenReceived(t *testing.T) {
 	if len(received) != 0 {
 		t.Errorf("%d tokens were received and have no record: %v", len(received), received)
 	}
-	report, err := audit.Verify(context.Background(), audit.Files(files...), audit.VerifyOptions{Keys: keys})
+	report, err := reader.Verify(context.Background(), reader.Files(files...), reader.VerifyOptions{Keys: keys})
 	if err != nil || report.Fault != nil {
 		t.Errorf("verify: %v, fault %v", err, report.Fault)
 	}

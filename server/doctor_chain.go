@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // auditChain verifies what is in the file: serve goes on after its last record.
@@ -20,7 +21,7 @@ func (x *examination) auditChain(ctx context.Context, path string, keys []*audit
 	switch {
 	case err != nil:
 		x.failf(checkAuditChain, "%v", err)
-	case report.Fault != nil && report.Fault.Kind == audit.FaultTorn:
+	case report.Fault != nil && report.Fault.Kind == reader.FaultTorn:
 		x.warnf(checkAuditChain, "%s ends in the middle of a record, as after a crash: serve will cut that off, keep it, and go on", path)
 	case report.Fault != nil:
 		x.failf(checkAuditChain, "%v: keep the file as it is, find out what changed it, and name another", report.Fault)
@@ -45,23 +46,23 @@ func isFuture(recorded string) bool {
 // verifyFile verifies the records of one file. Those of a file that goes on from
 // an earlier one are verified from the second on: what the first follows is not
 // there.
-func verifyFile(ctx context.Context, path string, keys []*audit.Key) (*audit.Report, error) {
+func verifyFile(ctx context.Context, path string, keys []*audit.Key) (*reader.Report, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator's path
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // only read
-	reader := bufio.NewReaderSize(file, audit.MaxLine)
-	from := continues(reader)
-	if _, err := reader.Peek(1); errors.Is(err, io.EOF) {
-		report := &audit.Report{}
+	lines := bufio.NewReaderSize(file, audit.MaxLine)
+	from := continues(lines)
+	if _, err := lines.Peek(1); errors.Is(err, io.EOF) {
+		report := &reader.Report{}
 		if from != nil {
 			report.Head = *from
 		}
 		return report, nil
 	}
-	source := audit.Source{Name: path, Open: func() (io.ReadCloser, error) { return io.NopCloser(reader), nil }}
-	report, err := audit.Verify(ctx, []audit.Source{source}, audit.VerifyOptions{Keys: keys, From: from, AllowUnverifiable: true})
+	source := reader.Source{Name: path, Open: func() (io.ReadCloser, error) { return io.NopCloser(lines), nil }}
+	report, err := reader.Verify(ctx, []reader.Source{source}, reader.VerifyOptions{Keys: keys, From: from, AllowUnverifiable: true})
 	if err == nil && report.Fault != nil && from != nil {
 		report.Fault.Line++ // the one that was skipped
 	}
@@ -70,8 +71,8 @@ func verifyFile(ctx context.Context, path string, keys []*audit.Key) (*audit.Rep
 
 // continues returns the head that the first record is, and skips that record, if
 // it is not the first of its chain.
-func continues(reader *bufio.Reader) *audit.Head {
-	start, _ := reader.Peek(audit.MaxLine) // an error says only that there is less
+func continues(lines *bufio.Reader) *audit.Head {
+	start, _ := lines.Peek(audit.MaxLine) // an error says only that there is less
 	line, _, whole := bytes.Cut(start, []byte("\n"))
 	var record struct {
 		Seq uint64 `json:"seq"`
@@ -84,6 +85,6 @@ func continues(reader *bufio.Reader) *audit.Head {
 	if err != nil {
 		return nil // verifying says what is wrong
 	}
-	_, _ = reader.Discard(len(line) + 1) // it was peeked at
+	_, _ = lines.Discard(len(line) + 1) // it was peeked at
 	return &head
 }

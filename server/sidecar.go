@@ -17,6 +17,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/admin"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
@@ -27,7 +28,7 @@ import (
 type sidecar struct {
 	config  *config.Serve
 	log     *slog.Logger
-	audit   *audit.Log
+	audit   *writer.Log
 	stores  []*secret.Store
 	access  *access
 	limiter limiter
@@ -158,7 +159,7 @@ func (s *sidecar) openAudit() error {
 	if err := s.openLimiter(options.Keys); err != nil {
 		return err
 	}
-	if s.audit, err = audit.Open(options); err != nil {
+	if s.audit, err = writer.Open(options); err != nil {
 		return config.Usage("%v", err)
 	}
 	s.require("audit", s.audit.Available)

@@ -16,14 +16,14 @@ const (
 	macChars = 2 * sha256.Size
 )
 
-// mac is the link from one record to the next.
-type mac [sha256.Size]byte
+// MAC is the link from one record to the next.
+type MAC [sha256.Size]byte
 
 // Head is a place in a chain: a record's number and its mac. As the mac covers
 // everything before it, a head that is kept outside the file pins all of that.
 type Head struct {
 	Seq uint64
-	MAC mac
+	MAC MAC
 }
 
 // String is SEQ:MAC, as --head and --from-head take it.
@@ -46,28 +46,31 @@ func ParseHead(s string) (Head, error) {
 	return h, nil
 }
 
-// chain numbers and links records. A line's mac is HMAC-SHA256, under the mac
+// Chain numbers and links records. A line's mac is HMAC-SHA256, under the mac
 // key derived from the current audit key, over the mac of the line before (32
 // bytes; zeros before the first) and this line from its "{" up to, not
 // including, `,"mac":`. What follows is fixed, so each byte of a line counts.
-type chain struct {
-	head  Head
-	keyID string
-	hash  hash.Hash
-	count uint64 // records sealed by this process
+// It is not safe for concurrent use.
+type Chain struct {
+	head   Head
+	keyID  string
+	linker *Linker
 }
 
-func newChain(k *Key, from Head) *chain {
-	return &chain{head: from, keyID: k.id, hash: hmac.New(sha256.New, k.mac[:])}
+// NewChain returns a chain that goes on from a head under a key.
+func NewChain(k *Key, from Head) *Chain {
+	return &Chain{head: from, keyID: k.id, linker: NewLinker(k)}
 }
 
-// seal appends the finished line of a body to b and moves the head to it.
+// Head is that of the last record.
+func (c *Chain) Head() Head { return c.head }
+
+// Seal appends the finished line of a body to b and moves the head to it.
 // dropped is how many records were lost before this one.
-func (c *chain) seal(b, body []byte, dropped uint64) []byte {
+func (c *Chain) Seal(b, body []byte, dropped uint64) []byte {
 	start := len(b)
 	c.head.Seq++
-	c.count++
-	b = append(b, recordStart...)
+	b = append(b, RecordStart...)
 	b = strconv.AppendUint(b, c.head.Seq, 10)
 	b = append(b, body...)
 	if dropped > 0 {
@@ -77,18 +80,24 @@ func (c *chain) seal(b, body []byte, dropped uint64) []byte {
 	b = append(b, `,"key_id":"`...)
 	b = append(b, c.keyID...)
 	b = append(b, '"')
-	c.head.MAC = link(c.hash, c.head.MAC, b[start:])
+	c.head.MAC = c.linker.link(c.head.MAC, b[start:])
 	b = append(b, macKey...)
 	b = hex.AppendEncode(b, c.head.MAC[:])
 	return append(b, macTail...)
 }
 
+// Linker computes macs under one key. It is not safe for concurrent use.
+type Linker struct{ hash hash.Hash }
+
+// NewLinker returns the linker of a key.
+func NewLinker(k *Key) *Linker { return &Linker{hmac.New(sha256.New, k.mac[:])} }
+
 // link is the mac of the covered part of a line that follows prev.
-func link(h hash.Hash, prev mac, covered []byte) mac {
-	h.Reset()
-	_, _ = h.Write(prev[:])
-	_, _ = h.Write(covered)
-	var sum mac
-	h.Sum(sum[:0])
+func (l *Linker) link(prev MAC, covered []byte) MAC {
+	l.hash.Reset()
+	_, _ = l.hash.Write(prev[:])
+	_, _ = l.hash.Write(covered)
+	var sum MAC
+	l.hash.Sum(sum[:0])
 	return sum
 }

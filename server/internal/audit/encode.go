@@ -10,21 +10,23 @@ import (
 // included. Their sum, the keys and the numbers stay under MaxLine whatever
 // the fields hold; TestEncodeWorstCase checks it.
 const (
-	maxName     = 64  // names, codes, digests
-	maxOrg      = 256 // organization, instance
-	maxPeer     = 256
-	maxCaller   = 512
-	maxRequest  = 128
-	truncated   = "…"
-	timeFormat  = "2006-01-02T15:04:05.000000000Z" // RFC 3339, nanoseconds always nine digits
-	recordStart = `{"v":1,"seq":`
+	maxName    = 64  // names, codes, digests
+	maxOrg     = 256 // organization, instance
+	maxPeer    = 256
+	maxCaller  = 512
+	maxRequest = 128
+	truncated  = "…"
+	timeFormat = "2006-01-02T15:04:05.000000000Z" // RFC 3339, nanoseconds always nine digits
 )
 
-// appendBody appends the part of a line that does not depend on its place in
+// RecordStart is how every line begins.
+const RecordStart = `{"v":1,"seq":`
+
+// AppendBody appends the part of a line that does not depend on its place in
 // the chain: everything from the time to before key_id.
-func appendBody(b []byte, r *Record, instance string) []byte {
+func AppendBody(b []byte, r *Record, instance string) []byte {
 	b = append(b, `,"time":"`...)
-	b = appendTime(b, r.Time)
+	b = AppendTime(b, r.Time)
 	b = append(b, '"')
 	b = appendText(b, `,"instance":"`, instance, maxOrg)
 	b = appendText(b, `,"audit_id":"`, r.AuditID, maxName)
@@ -46,8 +48,8 @@ func appendBody(b []byte, r *Record, instance string) []byte {
 	b = appendText(b, `,"trace_id":"`, r.TraceID, maxName)
 	b = appendText(b, `,"token_sha256":"`, r.TokenSHA256, maxName)
 	b = appendText(b, `,"secret_id":"`, r.SecretID, maxName)
-	b = appendText(b, `,"summarized_event":"`, string(r.summarized), maxName)
-	b = appendInt(b, `,"count":`, int64(min(r.count, 1<<62)))
+	b = appendText(b, `,"summarized_event":"`, string(r.Summarized), maxName)
+	b = appendInt(b, `,"count":`, int64(min(r.Count, 1<<62)))
 	b = append(b, `,"duration_us":`...)
 	return strconv.AppendInt(b, max(r.Duration.Microseconds(), 0), 10)
 }
@@ -59,8 +61,8 @@ func (r *Record) outcome() string {
 	return r.Outcome
 }
 
-// appendTime keeps the year within the four digits that RFC 3339 knows.
-func appendTime(b []byte, t time.Time) []byte {
+// AppendTime keeps the year within the four digits that RFC 3339 knows.
+func AppendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	if y := t.Year(); y < 0 || y > 9999 {
 		t = time.Time{}

@@ -14,7 +14,8 @@ const maxFields = 32
 var (
 	errNotRecord = errors.New("not an audit record")
 	errRewritten = errors.New("not an audit record as it was written: whatever rewrites its JSON, as some log collectors do, breaks the chain")
-	errTooLong   = errors.New("a line longer than any audit record")
+	// ErrTooLong is of a line that is longer than any record.
+	ErrTooLong = errors.New("a line longer than any audit record")
 )
 
 // field is a key and its value: of a text what stands between its quotes, not
@@ -23,33 +24,33 @@ type field struct {
 	key, value []byte
 }
 
-// line is a record as it is read back. It points into the bytes it was parsed
+// Line is a record as it is read back. It points into the bytes it was parsed
 // from.
-type line struct {
-	raw     []byte // without the newline
+type Line struct {
+	Head
+
+	Raw     []byte // without the newline
 	covered []byte // what the mac is over
-	seq     uint64
-	mac     mac
 	fields  [maxFields]field
 	n       int
 }
 
-// parse reads one line as the log writes them, without its newline. It demands
+// Parse reads one line as the log writes them, without its newline. It demands
 // exactly that form at both ends, where the mac does not reach.
-func (l *line) parse(raw []byte) error {
+func (l *Line) Parse(raw []byte) error {
 	if len(raw) >= MaxLine {
-		return errTooLong
+		return ErrTooLong
 	}
 	tail := len(raw) - len(macKey) - macChars - len(macTail) + 1
-	if tail < 0 || !bytes.HasPrefix(raw, []byte(recordStart)) {
+	if tail < 0 || !bytes.HasPrefix(raw, []byte(RecordStart)) {
 		return whyNot(raw)
 	}
 	sum, ok := bytes.CutPrefix(raw[tail:], []byte(macKey))
 	if !ok || string(sum[macChars:]) != `"}` || !isLowerHex(sum[:macChars]) {
 		return whyNot(raw)
 	}
-	_, _ = hex.Decode(l.mac[:], sum[:macChars]) // isLowerHex has seen it
-	l.raw, l.covered = raw, raw[:tail]
+	_, _ = hex.Decode(l.MAC[:], sum[:macChars]) // isLowerHex has seen it
+	l.Raw, l.covered = raw, raw[:tail]
 	return l.parseFields(l.covered[len(`{"v":1`):])
 }
 
@@ -60,7 +61,7 @@ func whyNot(raw []byte) error {
 	return errNotRecord
 }
 
-func (l *line) parseFields(b []byte) error {
+func (l *Line) parseFields(b []byte) error {
 	for l.n = 0; len(b) > 0; l.n++ {
 		if l.n == maxFields {
 			return errNotRecord
@@ -80,11 +81,11 @@ func (l *line) parseFields(b []byte) error {
 		}
 		l.fields[l.n] = field{key, value}
 	}
-	seq, err := strconv.ParseUint(string(l.get("seq")), 10, 64)
+	seq, err := strconv.ParseUint(string(l.Get("seq")), 10, 64)
 	if err != nil {
 		return errNotRecord
 	}
-	l.seq = seq
+	l.Seq = seq
 	return nil
 }
 
@@ -139,8 +140,8 @@ func isLowerHex(b []byte) bool {
 	return true
 }
 
-// get returns the value of a key as it stands in the line; nil: it is not there.
-func (l *line) get(key string) []byte {
+// Get returns the value of a key as it stands in the line; nil: it is not there.
+func (l *Line) Get(key string) []byte {
 	for i := range l.n {
 		if string(l.fields[i].key) == key {
 			return l.fields[i].value
@@ -149,9 +150,9 @@ func (l *line) get(key string) []byte {
 	return nil
 }
 
-// text returns the value of a key unescaped.
-func (l *line) text(key string) string {
-	v := l.get(key)
+// Text returns the value of a key unescaped.
+func (l *Line) Text(key string) string {
+	v := l.Get(key)
 	if bytes.IndexByte(v, '\\') < 0 {
 		return string(v)
 	}
@@ -160,4 +161,10 @@ func (l *line) text(key string) string {
 		return string(v)
 	}
 	return s
+}
+
+// Follows reports whether the line is what was written after prev, under the
+// key of linker.
+func (l *Line) Follows(prev Head, linker *Linker) bool {
+	return linker.link(prev.MAC, l.covered) == l.MAC
 }

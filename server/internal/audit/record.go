@@ -1,3 +1,7 @@
+// Package audit is the format of the audit log: what a record holds, how it
+// stands in a line, the chain that shows edits, and the keys of both the chain
+// and the pseudonyms. audit/writer writes the log, audit/reader verifies and
+// searches it. docs/audit.md says what the chain proves and what it does not.
 package audit
 
 import "time"
@@ -32,7 +36,7 @@ const outcomeUnknown = "UNKNOWN"
 // seq, instance, key_id and mac.
 //
 // A record holds no token, no secret and no identifier of a person: only their
-// digests and pseudonyms ([Log.Pseudonym]).
+// digests and pseudonyms ([Key.Pseudonym]).
 type Record struct {
 	Time           time.Time // when the call came in; zero: when it is written
 	AuditID        string    // [NewID]; empty: the log makes one
@@ -54,12 +58,12 @@ type Record struct {
 	SecretID       string
 	Duration       time.Duration // written in whole microseconds; of a calls.refused, from its first call to its last
 
-	summarized Event  // of a calls.refused: the event of the calls it counts
-	count      uint64 // of a calls.refused: how many calls it stands for
+	Summarized Event  // of a calls.refused: the event of the calls it counts
+	Count      uint64 // of a calls.refused: how many calls it stands for
 }
 
-// carriesToken reports whether the reply to this call holds a token, so that
+// CarriesToken reports whether the reply to this call holds a token, so that
 // it must wait for its record and never be summarized.
-func (r *Record) carriesToken() bool {
+func (r *Record) CarriesToken() bool {
 	return r.Event == EventIssue && r.Outcome == OutcomeOK
 }

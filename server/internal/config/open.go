@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
@@ -93,10 +94,10 @@ func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*ratelimit.Redis, err
 }
 
 // AuditOptions returns those of the audit log, with the keys of --audit-key-file.
-func (a *Audit) AuditOptions(log *slog.Logger) (audit.Options, error) {
-	options := audit.Options{
+func (a *Audit) AuditOptions(log *slog.Logger) (writer.Options, error) {
+	options := writer.Options{
 		File:    a.AuditFile,
-		Mode:    audit.Mode(a.AuditMode),
+		Mode:    writer.Mode(a.AuditMode),
 		NoSync:  a.AuditSync == AuditSyncOff,
 		Timeout: a.AuditTimeout,
 		MaxSize: int64(a.AuditMaxSize),

@@ -21,6 +21,7 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
@@ -74,7 +75,7 @@ func serve(t *testing.T, change func(*rpc.Options)) *fixture {
 	t.Helper()
 	f := &fixture{auditFile: filepath.Join(t.TempDir(), "audit.jsonl"), log: &bytes.Buffer{}, clock: &clock{}}
 	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	log, err := audit.Open(audit.Options{File: f.auditFile, NoSync: true, Logger: logger})
+	log, err := writer.Open(writer.Options{File: f.auditFile, NoSync: true, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit" //nolint:depguard // this program measures that room
+	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 )
 
 // sink is one way to write that is compared.
@@ -111,14 +112,14 @@ func (b *bench) run(s sink, callers int) (run, error) {
 		return run{}, err
 	}
 	path := filepath.Join(b.dir, "audit.jsonl")
-	o := audit.Options{
+	o := writer.Options{
 		File: path, Instance: "bench", Keys: []*audit.Key{key}, NoSync: s != synced,
 		Logger: slog.New(slog.DiscardHandler), MaxSize: 1 << 40,
 	}
 	if s == devNull {
 		o.File = os.DevNull
 	}
-	l, err := audit.Open(o)
+	l, err := writer.Open(o)
 	if err != nil {
 		return run{}, err
 	}
@@ -134,7 +135,7 @@ func (b *bench) run(s sink, callers int) (run, error) {
 }
 
 // load calls Write from all callers until the time is over.
-func (b *bench) load(l *audit.Log, callers int) (int, error) {
+func (b *bench) load(l *writer.Log, callers int) (int, error) {
 	ctx := context.Background()
 	end := time.Now().Add(b.length)
 	var wg sync.WaitGroup
@@ -186,7 +187,7 @@ func calibrate(d time.Duration) int {
 }
 
 // meanBatch reads the log's own metrics.
-func meanBatch(l *audit.Log) float64 {
+func meanBatch(l *writer.Log) float64 {
 	r := prometheus.NewRegistry()
 	r.MustRegister(l)
 	families, err := r.Gather()
@@ -209,7 +210,7 @@ func (b *bench) alone() error {
 	if err != nil {
 		return err
 	}
-	l, err := audit.Open(audit.Options{
+	l, err := writer.Open(writer.Options{
 		File: filepath.Join(b.dir, "alone.jsonl"), Instance: "bench", Keys: []*audit.Key{key}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

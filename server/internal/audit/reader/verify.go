@@ -1,13 +1,12 @@
-package audit
+package reader
 
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // FaultKind says what is wrong with a chain.
@@ -43,21 +42,21 @@ func (f *Fault) String() string {
 // VerifyOptions is what Verify checks against. The zero value knows no key, so
 // that nothing verifies.
 type VerifyOptions struct {
-	Keys              []*Key
-	Heads             []Head // each must be found
-	From              *Head  // what the first record follows; nil: it must be number 1
-	AllowUnverifiable bool   // go on over records under keys that are not known
+	Keys              []*audit.Key
+	Heads             []audit.Head // each must be found
+	From              *audit.Head  // what the first record follows; nil: it must be number 1
+	AllowUnverifiable bool         // go on over records under keys that are not known
 	Progress          Progress
 }
 
 // Report is what Verify found up to the first fault.
 type Report struct {
-	Records      uint64 // before the fault
-	Unverifiable uint64 // of them, those under keys that are not known
-	Chains       uint64 // that begin afresh, after one another
-	First, Last  string // earliest and latest time in them
-	Head         Head   // of the last record: --from-head for what follows it
-	Fault        *Fault // nil: all of it is whole
+	Records      uint64     // before the fault
+	Unverifiable uint64     // of them, those under keys that are not known
+	Chains       uint64     // that begin afresh, after one another
+	First, Last  string     // earliest and latest time in them
+	Head         audit.Head // of the last record: --from-head for what follows it
+	Fault        *Fault     // nil: all of it is whole
 }
 
 // String says in a line or two what Verify found.
@@ -94,9 +93,9 @@ func (r *Report) note(at []byte) {
 type verifier struct {
 	o       VerifyOptions
 	report  Report
-	hashes  map[string]hash.Hash // by key_id
-	heads   map[Head]struct{}    // not found yet
-	line    line
+	linkers map[string]*audit.Linker // by key_id
+	heads   map[audit.Head]struct{}  // not found yet
+	line    audit.Line
 	keyID   []byte
 	pod     []byte
 	started []byte // time of the last chain.start
@@ -109,9 +108,9 @@ var errFault = errors.New("fault")
 // or several after one another. It stops at the first fault, which is no error:
 // an error is a file that cannot be read, or the end of ctx.
 func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, error) {
-	v := &verifier{o: o, hashes: map[string]hash.Hash{}, heads: map[Head]struct{}{}}
+	v := &verifier{o: o, linkers: map[string]*audit.Linker{}, heads: map[audit.Head]struct{}{}}
 	for _, k := range o.Keys {
-		v.hashes[k.id] = hmac.New(sha256.New, k.mac[:])
+		v.linkers[k.ID()] = audit.NewLinker(k)
 	}
 	for _, h := range o.Heads {
 		v.heads[h] = struct{}{}
@@ -163,7 +162,7 @@ func (v *verifier) visit(s scanned) error {
 // seek looks behind a gap for the record that is missing there: then it is not
 // gone, but out of order.
 func (v *verifier) seek(s scanned) error {
-	if v.line.parse(s.text) == nil && v.line.seq == v.gap {
+	if v.line.Parse(s.text) == nil && v.line.Seq == v.gap {
 		v.report.Fault.Kind = FaultReordered
 		v.report.Fault.Detail += fmt.Sprintf("; record %d stands in %s line %d", v.gap, s.source, s.number)
 		return errFault
@@ -174,88 +173,88 @@ func (v *verifier) seek(s scanned) error {
 // check compares a record with what must come next.
 func (v *verifier) check(s scanned) (FaultKind, string) {
 	l := &v.line
-	switch err := l.parse(s.text); {
+	switch err := l.Parse(s.text); {
 	case s.torn:
 		return FaultTorn, "the file ends in the middle of a record; when the log was killed, serve cuts that off at its next start"
 	case s.long:
-		return FaultEdited, errTooLong.Error()
+		return FaultEdited, audit.ErrTooLong.Error()
 	case err != nil:
 		return FaultEdited, err.Error()
 	}
 	if kind, detail := v.place(l); kind != "" {
 		return kind, detail
 	}
-	id := string(l.get("key_id"))
-	h := v.hashes[id]
-	if h == nil {
+	id := string(l.Get("key_id"))
+	linker := v.linkers[id]
+	if linker == nil {
 		if !v.o.AllowUnverifiable {
-			return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", l.seq, id)
+			return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", l.Seq, id)
 		}
 		v.report.Unverifiable++
 		return "", ""
 	}
-	if link(h, v.report.Head.MAC, l.covered) != l.mac {
-		return FaultEdited, fmt.Sprintf("record %d is not what was written after record %d", l.seq, v.report.Head.Seq)
+	if !l.Follows(v.report.Head, linker) {
+		return FaultEdited, fmt.Sprintf("record %d is not what was written after record %d", l.Seq, v.report.Head.Seq)
 	}
 	return "", ""
 }
 
 // place checks the number of a record and whose it is.
-func (v *verifier) place(l *line) (FaultKind, string) {
-	begins := string(l.get("event")) == string(EventStart)
+func (v *verifier) place(l *audit.Line) (FaultKind, string) {
+	begins := string(l.Get("event")) == string(audit.EventStart)
 	last := v.report.Head.Seq
 	switch {
-	case begins && l.seq == 1 && last != 0:
+	case begins && l.Seq == 1 && last != 0:
 		return v.afresh(l)
-	case l.seq > last+1 && last == 0:
-		return FaultMissing, fmt.Sprintf("the first record is number %d; for an earlier file that is gone give --from-head", l.seq)
-	case l.seq > last+1:
-		return FaultMissing, fmt.Sprintf("record %d follows record %d", l.seq, last)
-	case l.seq <= last:
-		return FaultReordered, fmt.Sprintf("record %d stands after record %d", l.seq, last)
+	case l.Seq > last+1 && last == 0:
+		return FaultMissing, fmt.Sprintf("the first record is number %d; for an earlier file that is gone give --from-head", l.Seq)
+	case l.Seq > last+1:
+		return FaultMissing, fmt.Sprintf("record %d follows record %d", l.Seq, last)
+	case l.Seq <= last:
+		return FaultReordered, fmt.Sprintf("record %d stands after record %d", l.Seq, last)
 	case v.report.Records > 0 && !begins && !v.sameWriter(l):
-		return FaultSpliced, fmt.Sprintf("record %d is of another instance or key", l.seq)
+		return FaultSpliced, fmt.Sprintf("record %d is of another instance or key", l.Seq)
 	}
 	return "", ""
 }
 
 // sameWriter reports whether a record is of the process that wrote the last
 // chain.start.
-func (v *verifier) sameWriter(l *line) bool {
-	return bytes.Equal(l.get("instance"), v.pod) && bytes.Equal(l.get("key_id"), v.keyID)
+func (v *verifier) sameWriter(l *audit.Line) bool {
+	return bytes.Equal(l.Get("instance"), v.pod) && bytes.Equal(l.Get("key_id"), v.keyID)
 }
 
 // afresh checks the first record of a further chain: a process that knew
 // nothing of the records before, as after each start on standard output.
-func (v *verifier) afresh(l *line) (FaultKind, string) {
+func (v *verifier) afresh(l *audit.Line) (FaultKind, string) {
 	switch {
 	case v.report.Records == 0:
 		return FaultMissing, "--from-head is given, but a new chain begins here"
-	case !bytes.Equal(l.get("instance"), v.pod):
+	case !bytes.Equal(l.Get("instance"), v.pod):
 		return FaultSpliced, "a chain of another instance begins; verify each instance by itself"
-	case bytes.Compare(l.get("time"), v.started) <= 0:
+	case bytes.Compare(l.Get("time"), v.started) <= 0:
 		return FaultReordered, "a chain begins that is not later than the one before it"
 	}
-	v.report.Head = Head{}
+	v.report.Head = audit.Head{}
 	return "", ""
 }
 
 // accept makes the line the last whole record.
 func (v *verifier) accept() {
 	l, r := &v.line, &v.report
-	if l.seq == 1 || r.Records == 0 {
+	if l.Seq == 1 || r.Records == 0 {
 		r.Chains++
 	}
 	r.Records++
-	r.Head = Head{l.seq, l.mac}
+	r.Head = l.Head
 	if len(v.heads) > 0 {
 		delete(v.heads, r.Head)
 	}
-	begins := string(l.get("event")) == string(EventStart)
+	begins := string(l.Get("event")) == string(audit.EventStart)
 	if begins || r.Records == 1 {
-		v.pod = append(v.pod[:0], l.get("instance")...)
-		v.keyID = append(v.keyID[:0], l.get("key_id")...)
-		v.started = append(v.started[:0], l.get("time")...)
+		v.pod = append(v.pod[:0], l.Get("instance")...)
+		v.keyID = append(v.keyID[:0], l.Get("key_id")...)
+		v.started = append(v.started[:0], l.Get("time")...)
 	}
-	r.note(l.get("time"))
+	r.note(l.Get("time"))
 }

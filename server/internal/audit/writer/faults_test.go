@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // faulty is a real file that can be told to fail or hang.
@@ -89,7 +91,7 @@ func digests(t *testing.T, paths ...string) map[string]int {
 	found := map[string]int{}
 	for _, path := range paths {
 		for _, l := range readLines(t, path) {
-			if d := l.text("token_sha256"); d != "" {
+			if d := l.Text("token_sha256"); d != "" {
 				found[d]++
 			}
 		}
@@ -167,7 +169,7 @@ func TestFailuresRefuseAndRecover(t *testing.T) {
 				}
 				mustWrite(t, l, "after")
 			})
-			r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...)
+			r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...)
 			if r.Fault != nil {
 				t.Fatal(r.Fault)
 			}
@@ -212,7 +214,7 @@ func TestHangingSyncIsBounded(t *testing.T) {
 		}
 		mustWrite(t, l, "after")
 	})
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil {
+	if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...); r.Fault != nil {
 		t.Fatal(r.Fault)
 	}
 	if d := digests(t, o.File); d["later"] != 0 || d["after"] != 1 {

@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // stream is a sink that cannot be synced or cut back: standard output.
@@ -64,7 +66,7 @@ func (s *stream) commit(lines []byte) error {
 
 func (*stream) full() bool { return false }
 
-func (*stream) rotate(Head) error { return nil }
+func (*stream) rotate(audit.Head) error { return nil }
 
 func (*stream) check() bool { return false }
 

@@ -1,8 +1,10 @@
-package audit
+package writer
 
 import (
 	"testing"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // BenchmarkWrite is the path of a token's record without a disk.
@@ -13,8 +15,8 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportAllocs()
 	b.SetParallelism(32)
 	b.RunParallel(func(pb *testing.PB) {
-		r := issued(TokenDigest("x"))
-		r.AuditID = NewID(time.Now(), nil)
+		r := issued(digestOf("x"))
+		r.AuditID = audit.NewID(time.Now(), nil)
 		for pb.Next() {
 			if err := l.Write(b.Context(), r); err != nil {
 				b.Error(err)
@@ -24,20 +26,20 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	c := newChain(testKey(b, "k"), Head{})
-	body := appendBody(nil, issued(TokenDigest("x")), "pod-1")
+	c := audit.NewChain(testKey(b, "k"), audit.Head{})
+	body := audit.AppendBody(nil, issued(digestOf("x")), "pod-1")
 	var line []byte
 	for b.Loop() {
-		line = c.seal(line[:0], body, 0)
+		line = c.Seal(line[:0], body, 0)
 	}
 	b.SetBytes(int64(len(line)))
 }
 
 func BenchmarkEncode(b *testing.B) {
-	r := issued(TokenDigest("x"))
+	r := issued(digestOf("x"))
 	var body []byte
 	for b.Loop() {
-		body = appendBody(body[:0], r, "pod-1")
+		body = audit.AppendBody(body[:0], r, "pod-1")
 	}
 }
 
@@ -45,7 +47,7 @@ func BenchmarkPseudonym(b *testing.B) {
 	k := testKey(b, "k")
 	b.ReportAllocs()
 	for b.Loop() {
-		k.Pseudonym(KindEmail, "anna@example.com")
+		k.Pseudonym(audit.KindEmail, "anna@example.com")
 	}
 }
 

@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"bytes"
@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // logged returns the entries of a program log that say message.
@@ -53,23 +56,23 @@ func TestHeadsGoToTheProgramLog(t *testing.T) {
 	if len(heads) != 2 {
 		t.Fatalf("heads: %v", heads)
 	}
-	vo := VerifyOptions{Keys: o.Keys}
+	vo := reader.VerifyOptions{Keys: o.Keys}
 	for i, want := range []float64{2, 3} {
 		if heads[i]["count"] != want {
 			t.Errorf("count %v, want %v", heads[i]["count"], want)
 		}
-		h, err := ParseHead(heads[i]["head"].(string))
+		h, err := audit.ParseHead(heads[i]["head"].(string))
 		if err != nil {
 			t.Fatal(err)
 		}
 		vo.Heads = append(vo.Heads, h)
 	}
-	if r := mustVerify(t, vo, Files(o.File)...); r.Fault != nil {
+	if r := mustVerify(t, vo, reader.Files(o.File)...); r.Fault != nil {
 		t.Fatal(r)
 	}
 	b, _ := os.ReadFile(o.File)
 	cut := b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1]
-	if r := mustVerify(t, vo, inMemory("cut", cut)); r.Fault == nil || r.Fault.Kind != FaultTailCut {
+	if r := mustVerify(t, vo, inMemory("cut", cut)); r.Fault == nil || r.Fault.Kind != reader.FaultTailCut {
 		t.Fatalf("the last record cut: %v", r)
 	}
 }
@@ -79,12 +82,12 @@ func TestHeadsGoToTheProgramLog(t *testing.T) {
 func TestHolderOfTheKeyIsCaughtByAHead(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)
-	kept := mustVerify(t, VerifyOptions{Keys: o.Keys}, inMemory("true", wholeFile(t, o, 3))).Head
+	kept := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, inMemory("true", wholeFile(t, o, 3))).Head
 	forged := inMemory("forged", wholeFile(t, o, 3))
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, forged); r.Fault != nil {
+	if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, forged); r.Fault != nil {
 		t.Fatalf("without the head: %v", r)
 	}
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, Heads: []Head{kept}}, forged); r.Fault == nil {
+	if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys, Heads: []audit.Head{kept}}, forged); r.Fault == nil {
 		t.Fatal("with the head: no fault")
 	}
 }
@@ -211,7 +214,7 @@ func TestSmallDiskFillsUp(t *testing.T) {
 	issuedTokens := map[string]bool{}
 	full := false
 	for i := 0; i < 10_000 && !full; i++ {
-		digest := TokenDigest(NewID(time.Now(), nil))
+		digest := digestOf(audit.NewID(time.Now(), nil))
 		err := l.Write(t.Context(), issued(digest))
 		full = err != nil
 		if full && !strings.Contains(err.Error(), "no space left") {
@@ -234,7 +237,7 @@ func TestSmallDiskFillsUp(t *testing.T) {
 			t.Fatalf("token %s left without a record", digest)
 		}
 	}
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil || found["after"] != 1 {
+	if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...); r.Fault != nil || found["after"] != 1 {
 		t.Fatal(r)
 	}
 }

@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"errors"
@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // full reports whether the file has reached its size.
@@ -18,7 +20,7 @@ func (s *fileSink) full() bool { return s.f != nil && s.size >= s.o.MaxSize }
 // and begins a new one in which the chain goes on from head. A file that
 // somebody has already moved away, as logrotate does before SIGHUP, stays
 // where it is.
-func (s *fileSink) rotate(head Head) error {
+func (s *fileSink) rotate(head audit.Head) error {
 	if s.f == nil || s.size == 0 {
 		return nil
 	}

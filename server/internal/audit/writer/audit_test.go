@@ -1,8 +1,12 @@
-package audit
+package writer
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -11,12 +15,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // testKey is the same key for the same name.
-func testKey(tb testing.TB, name string) *Key {
+func testKey(tb testing.TB, name string) *audit.Key {
 	tb.Helper()
-	k, err := NewKey(name, bytes.Repeat([]byte(name), 32))
+	k, err := audit.NewKey(name, bytes.Repeat([]byte(name), 32))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -27,7 +34,7 @@ func testKey(tb testing.TB, name string) *Key {
 func testOptions(tb testing.TB) Options {
 	tb.Helper()
 	return Options{
-		File: filepath.Join(tb.TempDir(), "audit.jsonl"), Instance: "pod-1", Keys: []*Key{testKey(tb, "k1")},
+		File: filepath.Join(tb.TempDir(), "audit.jsonl"), Instance: "pod-1", Keys: []*audit.Key{testKey(tb, "k1")},
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -57,20 +64,20 @@ func mustClose(tb testing.TB, l *Log) {
 }
 
 // issued is the record of a token; n tells it from others.
-func issued(n string) *Record {
-	return &Record{
-		Event: EventIssue, Outcome: OutcomeOK, Organization: "default", EmailHMAC: strings.Repeat("e", 32),
+func issued(n string) *audit.Record {
+	return &audit.Record{
+		Event: audit.EventIssue, Outcome: audit.OutcomeOK, Organization: "default", EmailHMAC: strings.Repeat("e", 32),
 		Identifier: "email", IssuedAt: 1_790_000_000, Caller: "backend", Peer: "127.0.0.1:4711",
 		TokenSHA256: n, SecretID: "s1", Duration: 42 * time.Microsecond,
 	}
 }
 
-func refused(caller, reason string) *Record {
-	return &Record{Event: EventIssue, Outcome: "RESOURCE_EXHAUSTED", Reason: reason, Caller: caller}
+func refused(caller, reason string) *audit.Record {
+	return &audit.Record{Event: audit.EventIssue, Outcome: "RESOURCE_EXHAUSTED", Reason: reason, Caller: caller}
 }
 
 // readLines parses every line of a file, which must all be records.
-func readLines(tb testing.TB, path string) []*line {
+func readLines(tb testing.TB, path string) []*audit.Line {
 	tb.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -79,12 +86,12 @@ func readLines(tb testing.TB, path string) []*line {
 	return parseLines(tb, b)
 }
 
-func parseLines(tb testing.TB, b []byte) []*line {
+func parseLines(tb testing.TB, b []byte) []*audit.Line {
 	tb.Helper()
-	var lines []*line
+	var lines []*audit.Line
 	for raw := range bytes.Lines(b) {
-		l := new(line)
-		if err := l.parse(bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
+		l := new(audit.Line)
+		if err := l.Parse(bytes.TrimSuffix(raw, []byte("\n"))); err != nil {
 			tb.Fatalf("%v: %s", err, raw)
 		}
 		lines = append(lines, l)
@@ -127,7 +134,7 @@ func TestTokenRecordIsInTheFileWhenWriteReturns(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := readLines(t, o.File)
-		if last := got[len(got)-1].text("token_sha256"); last != digest {
+		if last := got[len(got)-1].Text("token_sha256"); last != digest {
 			t.Fatalf("last record is of token %q, want %q", last, digest)
 		}
 	}
@@ -165,8 +172,8 @@ func TestEveryWaitingCallHasItsRecord(t *testing.T) {
 		t.Fatalf("%d records, want %d and the start", len(got), callers*each)
 	}
 	for i, r := range got {
-		if r.seq != uint64(i)+1 {
-			t.Fatalf("record %d has seq %d", i, r.seq)
+		if r.Seq != uint64(i)+1 {
+			t.Fatalf("record %d has seq %d", i, r.Seq)
 		}
 	}
 }
@@ -186,7 +193,7 @@ func TestBadConfigurationNamesTheFlag(t *testing.T) {
 		"--audit-file " + foreign + ": not an": {File: foreign},
 		"--audit-file {instance}.jsonl":        {File: "{instance}.jsonl", Instance: "../x"},
 	} {
-		o.Keys = []*Key{testKey(t, "k")}
+		o.Keys = []*audit.Key{testKey(t, "k")}
 		_, err := Open(o)
 		if err == nil || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("Open = %v, want an error that begins with %q", err, name)
@@ -209,3 +216,37 @@ func TestSecondProcessIsKeptOff(t *testing.T) {
 }
 
 var _ io.WriteCloser = (*buffer)(nil)
+
+// digestOf is the digest that a record holds of a token.
+func digestOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// inMemory is a source of bytes.
+func inMemory(name string, b []byte) reader.Source {
+	return reader.Source{Name: name, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
+}
+
+func mustVerify(tb testing.TB, o reader.VerifyOptions, sources ...reader.Source) *reader.Report {
+	tb.Helper()
+	r, err := reader.Verify(context.WithoutCancel(tb.Context()), sources, o) // in cleanups too
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// wholeFile is what a log of that instance leaves of n tokens.
+func wholeFile(tb testing.TB, o Options, n int) []byte {
+	tb.Helper()
+	o, out := withBuffer(o)
+	l := mustOpen(tb, o)
+	for i := range n {
+		if err := l.Write(tb.Context(), issued(digestOf(fmt.Sprint(i)))); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	mustClose(tb, l)
+	return out.Bytes()
+}

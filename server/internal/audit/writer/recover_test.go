@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"bytes"
@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // runOnce opens a log, writes one token and closes it.
@@ -24,8 +27,8 @@ func reasons(t *testing.T, path string) []string {
 	t.Helper()
 	var got []string
 	for _, l := range readLines(t, path) {
-		if l.text("event") == string(EventStart) {
-			got = append(got, fmt.Sprintf("%d %s", l.seq, l.text("reason")))
+		if l.Text("event") == string(audit.EventStart) {
+			got = append(got, fmt.Sprintf("%d %s", l.Seq, l.Text("reason")))
 		}
 	}
 	return got
@@ -37,17 +40,17 @@ func TestChainGoesOnAfterARestart(t *testing.T) {
 	runOnce(t, o, "a")
 	runOnce(t, o, "b")
 	k1 := o.Keys[0]
-	o.Keys = []*Key{testKey(t, "k2"), k1}
+	o.Keys = []*audit.Key{testKey(t, "k2"), k1}
 	runOnce(t, o, "c")
 	if got, want := reasons(t, o.File), []string{"1 NEW_CHAIN", "3 RESTARTED", "5 KEY_CHANGED"}; !slices.Equal(got, want) {
 		t.Fatalf("starts %v, want %v", got, want)
 	}
-	r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...)
+	r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...)
 	if r.Fault != nil || r.Records != 6 || r.Chains != 1 {
 		t.Fatalf("with both keys: %v", r)
 	}
-	r = mustVerify(t, VerifyOptions{Keys: []*Key{k1}}, Files(o.File)...)
-	if r.Fault == nil || r.Fault.Kind != FaultUnverifiable || r.Records != 4 {
+	r = mustVerify(t, reader.VerifyOptions{Keys: []*audit.Key{k1}}, reader.Files(o.File)...)
+	if r.Fault == nil || r.Fault.Kind != reader.FaultUnverifiable || r.Records != 4 {
 		t.Fatalf("with the old key alone: %v", r)
 	}
 	// A start without a key breaks what can be verified, and says so; the next
@@ -57,13 +60,13 @@ func TestChainGoesOnAfterARestart(t *testing.T) {
 	runOnce(t, o, "d")
 	o.Keys = keys
 	runOnce(t, o, "e")
-	r = mustVerify(t, VerifyOptions{Keys: keys, AllowUnverifiable: true}, Files(o.File)...)
+	r = mustVerify(t, reader.VerifyOptions{Keys: keys, AllowUnverifiable: true}, reader.Files(o.File)...)
 	if r.Fault != nil || r.Records != 10 || r.Unverifiable != 2 {
 		t.Fatalf("with a start without key: %v", r)
 	}
 	b, _ := os.ReadFile(o.File)
 	lines := slices.Collect(bytes.Lines(b))
-	r = mustVerify(t, VerifyOptions{Keys: keys, AllowUnverifiable: true}, inMemory("f", join(lines[:7], lines[8:])))
+	r = mustVerify(t, reader.VerifyOptions{Keys: keys, AllowUnverifiable: true}, inMemory("f", bytes.Join(slices.Concat(lines[:7], lines[8:]), nil)))
 	if r.Fault == nil {
 		t.Fatal("a record without key can be taken out unnoticed")
 	}
@@ -83,7 +86,7 @@ func TestChainGoesOnFromTheLastRotatedFile(t *testing.T) {
 	}
 	runOnce(t, o, "b")
 	files, _ := filepath.Glob(filepath.Join(filepath.Dir(o.File), "audit*.jsonl"))
-	r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(files...)...)
+	r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(files...)...)
 	if r.Fault != nil || r.Records != 4 || r.Chains != 1 || len(files) != 2 {
 		t.Fatalf("%v over %v", r, files)
 	}
@@ -112,7 +115,7 @@ func TestTornTailIsCutOffAndKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			runOnce(t, o, "c")
-			if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil || r.Chains != 1 {
+			if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...); r.Fault != nil || r.Chains != 1 {
 				t.Fatal(r)
 			}
 			kept, _ := filepath.Glob(o.File + ".torn-*")
@@ -134,7 +137,7 @@ func TestTornFirstLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		runOnce(t, o, "a")
-		if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil || r.Records != 2 {
+		if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...); r.Fault != nil || r.Records != 2 {
 			t.Fatalf("after %q: %v", left, r)
 		}
 	}
@@ -155,7 +158,7 @@ func TestEveryTear(t *testing.T) {
 			t.Fatal(err)
 		}
 		runOnce(t, o, "c")
-		if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil || r.Chains != 1 {
+		if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...); r.Fault != nil || r.Chains != 1 {
 			t.Fatalf("cut at %d: %v", cut, r)
 		}
 	}
@@ -180,7 +183,7 @@ func TestRotationNeverOverwrites(t *testing.T) {
 	var got []string
 	for _, f := range files {
 		for _, line := range readLines(t, f) {
-			if d := line.text("token_sha256"); d != "" {
+			if d := line.Text("token_sha256"); d != "" {
 				got = append(got, d)
 			}
 		}
@@ -205,7 +208,7 @@ func TestLogrotate(t *testing.T) {
 	}
 	mustWrite(t, l, "b")
 	mustClose(t, l)
-	r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(moved, o.File)...)
+	r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(moved, o.File)...)
 	if r.Fault != nil || r.Records != 3 {
 		t.Fatal(r)
 	}
@@ -230,8 +233,8 @@ func TestInstanceInThePath(t *testing.T) {
 		o.Instance = pod
 		runOnce(t, o, "a")
 		got := readLines(t, filepath.Join(dir, "audit-"+pod+".jsonl"))
-		if got[0].seq != 1 || got[0].text("instance") != pod {
-			t.Fatalf("%s: %s", pod, got[0].raw)
+		if got[0].Seq != 1 || got[0].Text("instance") != pod {
+			t.Fatalf("%s: %s", pod, got[0].Raw)
 		}
 	}
 }
@@ -250,7 +253,7 @@ func TestRotationThatFailsKeepsTheFile(t *testing.T) {
 	ctl.set(func(f *faults) { f.syncErr = nil })
 	mustWrite(t, l, "b")
 	mustClose(t, l)
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil || r.Records != 3 {
+	if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...); r.Fault != nil || r.Records != 3 {
 		t.Fatal(r)
 	}
 	if strings.Contains(strings.Join(reasons(t, o.File), " "), "FILE_CHANGED") {

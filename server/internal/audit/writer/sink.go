@@ -1,4 +1,6 @@
-package audit
+package writer
+
+import "github.com/chatidentity/chatidentity/server/internal/audit"
 
 // sink takes whole batches of lines.
 type sink interface {
@@ -8,7 +10,7 @@ type sink interface {
 	// full reports whether it is time to rotate.
 	full() bool
 	// rotate goes on in a new file, the chain in it from head on.
-	rotate(head Head) error
+	rotate(head audit.Head) error
 	// check looks after the sink once a second while nothing fails. It reports
 	// whether the file is, or was since the last check, no longer the one that
 	// was written to.
@@ -19,7 +21,7 @@ type sink interface {
 
 // position is where a chain is taken up: the last record that is there.
 type position struct {
-	Head
+	audit.Head
 
 	keyID string
 }

@@ -1,4 +1,4 @@
-package audit
+package reader
 
 import (
 	"bytes"
@@ -9,9 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // asContainerLog writes lines as containerd does, some of them in parts, with
@@ -55,20 +56,6 @@ func TestVerifyReportsWhatItCannotRead(t *testing.T) {
 	}
 }
 
-func TestHeadText(t *testing.T) {
-	t.Parallel()
-	h := Head{Seq: 42, MAC: mac{1, 2, 3}}
-	if got, err := ParseHead(h.String()); err != nil || got != h {
-		t.Fatalf("ParseHead(%q) = %v, %v", h, got, err)
-	}
-	zeros := strings.Repeat("0", 64)
-	for _, bad := range []string{"", "42", "42:", "x:" + zeros, "42:" + strings.Repeat("g", 64), "-1:" + zeros} {
-		if _, err := ParseHead(bad); err == nil {
-			t.Errorf("ParseHead(%q): no error", bad)
-		}
-	}
-}
-
 func TestGzippedFiles(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)
@@ -83,17 +70,17 @@ func TestGzippedFiles(t *testing.T) {
 
 // endless makes the lines of n tokens as they are read.
 type endless struct {
-	chain *chain
+	chain *audit.Chain
 	body  []byte
 	n     int
 	rest  []byte
 	line  []byte
 }
 
-func newEndless(tb testing.TB, k *Key, n int, r *Record) *endless {
+func newEndless(tb testing.TB, k *audit.Key, n int, r *audit.Record) *endless {
 	tb.Helper()
-	r.Time, r.AuditID = time.Unix(1_790_000_000, 0), NewID(time.Now(), nil)
-	return &endless{chain: newChain(k, Head{}), body: appendBody(nil, r, "pod-1"), n: n}
+	r.Time, r.AuditID = time.Unix(1_790_000_000, 0), audit.NewID(time.Now(), nil)
+	return &endless{chain: audit.NewChain(k, audit.Head{}), body: audit.AppendBody(nil, r, "pod-1"), n: n}
 }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -102,7 +89,7 @@ func (e *endless) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		e.n--
-		e.line = e.chain.seal(e.line[:0], e.body, 0)
+		e.line = e.chain.Seal(e.line[:0], e.body, 0)
 		e.rest = e.line
 	}
 	n := copy(p, e.rest)
@@ -118,10 +105,10 @@ func TestStreamsManyRecords(t *testing.T) { //nolint:paralleltest // it measures
 		n = 10_000_000
 	}
 	k := testKey(t, "k1")
-	last := Head{Seq: uint64(n)}
+	last := audit.Head{Seq: uint64(n)}
 	source := func() []Source {
 		return []Source{{Name: "many", Open: func() (io.ReadCloser, error) {
-			return io.NopCloser(newEndless(t, k, n, issued(TokenDigest("x")))), nil
+			return io.NopCloser(newEndless(t, k, n, issued(digestOf("x")))), nil
 		}}}
 	}
 	var peak uint64
@@ -132,14 +119,14 @@ func TestStreamsManyRecords(t *testing.T) { //nolint:paralleltest // it measures
 		peak, told = max(peak, m.HeapInuse), lines
 	}
 	begin := time.Now()
-	r := mustVerify(t, VerifyOptions{Keys: []*Key{k}, Progress: progress}, source()...)
+	r := mustVerify(t, VerifyOptions{Keys: []*audit.Key{k}, Progress: progress}, source()...)
 	if r.Fault != nil || r.Head.Seq != last.Seq || told != uint64(n) {
 		t.Fatalf("%v; told of %d", r, told)
 	}
 	verified := time.Since(begin)
 	begin = time.Now()
 	q := Query{Email: "anna@example.com", Since: time.Unix(1, 0)}
-	found, err := Find(t.Context(), source(), q, FindOptions{Keys: []*Key{k}, Progress: progress}, io.Discard)
+	found, err := Find(t.Context(), source(), q, FindOptions{Keys: []*audit.Key{k}, Progress: progress}, io.Discard)
 	if err != nil || found.Records != uint64(n) || found.Matches != 0 {
 		t.Fatalf("%+v, %v", found, err)
 	}

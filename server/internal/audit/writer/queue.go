@@ -1,10 +1,12 @@
-package audit
+package writer
 
 import (
 	"context"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // maxOpen bounds the bytes of the records that wait for the writer: about ten
@@ -14,7 +16,7 @@ const maxOpen = 4 << 20
 // batch is the records that are written and synced together. While it is open
 // Log.mu guards it; after that it is the writer's.
 type batch struct {
-	bodies  []byte // end to end, as appendBody made them
+	bodies  []byte // end to end, as AppendBody made them
 	ends    []int  // where each one ends
 	opened  time.Duration
 	verdict *verdict
@@ -39,21 +41,21 @@ func (b *batch) release(err error) {
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // append adds a call's record to the open batch and wakes the writer.
-func (l *Log) append(r *Record) (*verdict, error) { return l.enqueue(r, false) }
+func (l *Log) append(r *audit.Record) (*verdict, error) { return l.enqueue(r, false) }
 
 // appendOwn adds one of the log itself, which may still make some when it is
 // closed to calls.
-func (l *Log) appendOwn(r *Record) (*verdict, error) { return l.enqueue(r, true) }
+func (l *Log) appendOwn(r *audit.Record) (*verdict, error) { return l.enqueue(r, true) }
 
-func (l *Log) enqueue(r *Record, own bool) (*verdict, error) {
+func (l *Log) enqueue(r *audit.Record, own bool) (*verdict, error) {
 	if r.AuditID == "" {
-		r.AuditID = NewID(l.o.Now(), nil)
+		r.AuditID = audit.NewID(l.o.Now(), nil)
 	}
 	if r.Time.IsZero() {
 		r.Time = l.o.Now()
 	}
 	body := scratch.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
-	*body = appendBody((*body)[:0], r, l.o.Instance)
+	*body = audit.AppendBody((*body)[:0], r, l.o.Instance)
 	v, err := l.join(*body, own)
 	scratch.Put(body)
 	return v, err

@@ -1,14 +1,14 @@
-package audit
+package reader
 
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // Query says which records to find: those that match all that is given. With
@@ -16,7 +16,7 @@ import (
 type Query struct {
 	Email       string
 	ExternalID  string
-	TokenSHA256 string // hex; see TokenDigest
+	TokenSHA256 string // hex, as records hold it
 	AuditID     string
 	Caller      string
 	Since       time.Time
@@ -33,7 +33,7 @@ const (
 
 // FindOptions is how Find searches and prints.
 type FindOptions struct {
-	Keys     []*Key // all that pseudonyms may have been made with
+	Keys     []*audit.Key // all that pseudonyms may have been made with
 	Output   Output
 	Progress Progress
 }
@@ -46,12 +46,6 @@ type Found struct {
 	Unknown    uint64 // records under keys that are not known, in which a person cannot be searched for
 }
 
-// TokenDigest returns what records hold of a token.
-func TokenDigest(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
-}
-
 // person is the pseudonyms of the searched one under one key.
 type person struct {
 	email, externalID []byte
@@ -61,9 +55,9 @@ type finder struct {
 	q      Query
 	since  []byte
 	people map[string]person // by key_id; nil: nobody is searched for
-	out    func(*line) error
+	out    func(*audit.Line) error
 	found  Found
-	line   line
+	line   audit.Line
 }
 
 // Find prints the records that match q to w, in the order in which they stand.
@@ -74,7 +68,7 @@ func Find(ctx context.Context, sources []Source, q Query, o FindOptions, w io.Wr
 		return f.found, errors.New("nothing to find: give --email, --external-id, --token, --audit-id, --caller or --since")
 	}
 	if !q.Since.IsZero() {
-		f.since = appendTime(nil, q.Since)
+		f.since = audit.AppendTime(nil, q.Since)
 	}
 	if q.Email != "" || q.ExternalID != "" {
 		if len(o.Keys) == 0 {
@@ -91,23 +85,23 @@ func Find(ctx context.Context, sources []Source, q Query, o FindOptions, w io.Wr
 	return f.found, err
 }
 
-func (q *Query) people(keys []*Key) map[string]person {
+func (q *Query) people(keys []*audit.Key) map[string]person {
 	people := make(map[string]person, len(keys))
 	for _, k := range keys {
 		var p person
 		if q.Email != "" {
-			p.email = []byte(k.Pseudonym(KindEmail, q.Email))
+			p.email = []byte(k.Pseudonym(audit.KindEmail, q.Email))
 		}
 		if q.ExternalID != "" {
-			p.externalID = []byte(k.Pseudonym(KindExternalID, q.ExternalID))
+			p.externalID = []byte(k.Pseudonym(audit.KindExternalID, q.ExternalID))
 		}
-		people[k.id] = p
+		people[k.ID()] = p
 	}
 	return people
 }
 
 func (f *finder) visit(s scanned) error {
-	if readable := !s.long && f.line.parse(s.text) == nil; !readable {
+	if readable := !s.long && f.line.Parse(s.text) == nil; !readable {
 		f.found.Unreadable++
 		return nil
 	}
@@ -119,45 +113,45 @@ func (f *finder) visit(s scanned) error {
 	return f.out(&f.line)
 }
 
-func (f *finder) matches(l *line) bool {
+func (f *finder) matches(l *audit.Line) bool {
 	if f.people != nil && !f.isPerson(l) {
 		return false
 	}
 	return is(l, "token_sha256", f.q.TokenSHA256) && is(l, "audit_id", f.q.AuditID) &&
-		(f.q.Caller == "" || l.text("caller") == f.q.Caller) &&
-		bytes.Compare(l.get("time"), f.since) >= 0
+		(f.q.Caller == "" || l.Text("caller") == f.q.Caller) &&
+		bytes.Compare(l.Get("time"), f.since) >= 0
 }
 
-func (f *finder) isPerson(l *line) bool {
-	p, known := f.people[string(l.get("key_id"))]
+func (f *finder) isPerson(l *audit.Line) bool {
+	p, known := f.people[string(l.Get("key_id"))]
 	if !known {
 		f.found.Unknown++
 		return false
 	}
-	return (p.email == nil || bytes.Equal(l.get("email_hmac"), p.email)) &&
-		(p.externalID == nil || bytes.Equal(l.get("external_id_hmac"), p.externalID))
+	return (p.email == nil || bytes.Equal(l.Get("email_hmac"), p.email)) &&
+		(p.externalID == nil || bytes.Equal(l.Get("external_id_hmac"), p.externalID))
 }
 
-func is(l *line, key, want string) bool { return want == "" || string(l.get(key)) == want }
+func is(l *audit.Line, key, want string) bool { return want == "" || string(l.Get(key)) == want }
 
 // printer returns what prints a record to w.
-func printer(o Output, w io.Writer) (func(*line) error, error) {
+func printer(o Output, w io.Writer) (func(*audit.Line) error, error) {
 	switch o {
 	case OutputJSON, "":
-		return func(l *line) error {
-			_, err := fmt.Fprintf(w, "%s\n", l.raw)
+		return func(l *audit.Line) error {
+			_, err := fmt.Fprintf(w, "%s\n", l.Raw)
 			return err
 		}, nil
 	case OutputTable:
 		const row = "%-30s  %-13s  %-18s  %-22s  %-15s  %-16s  %-11s  %-20s  %6s  %s\n"
 		_, err := fmt.Fprintf(w, row, "TIME", "EVENT", "OUTCOME", "REASON", "LIMIT", "ORGANIZATION", "IDENTIFIER", "CALLER", "COUNT", "AUDIT ID")
-		return func(l *line) error {
-			reason := l.get("reason")
+		return func(l *audit.Line) error {
+			reason := l.Get("reason")
 			if reason == nil {
-				reason = l.get("verdict")
+				reason = l.Get("verdict")
 			}
-			_, err := fmt.Fprintf(w, row, l.get("time"), l.get("event"), l.get("outcome"), reason, l.get("limit"), l.get("organization"),
-				l.get("identifier"), l.get("caller"), l.get("count"), l.get("audit_id"))
+			_, err := fmt.Fprintf(w, row, l.Get("time"), l.Get("event"), l.Get("outcome"), reason, l.Get("limit"), l.Get("organization"),
+				l.Get("identifier"), l.Get("caller"), l.Get("count"), l.Get("audit_id"))
 			return err
 		}, err
 	default:

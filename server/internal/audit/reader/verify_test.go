@@ -1,44 +1,15 @@
-package audit
+package reader
 
 import (
 	"bytes"
-	"context"
-	"fmt"
-	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
-
-// inMemory is a source of bytes.
-func inMemory(name string, b []byte) Source {
-	return Source{Name: name, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
-}
-
-func mustVerify(tb testing.TB, o VerifyOptions, sources ...Source) *Report {
-	tb.Helper()
-	r, err := Verify(context.WithoutCancel(tb.Context()), sources, o) // in cleanups too
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return r
-}
-
-// wholeFile is what a log of that instance leaves of n tokens.
-func wholeFile(tb testing.TB, o Options, n int) []byte {
-	tb.Helper()
-	o, out := withBuffer(o)
-	l := mustOpen(tb, o)
-	for i := range n {
-		if err := l.Write(tb.Context(), issued(TokenDigest(fmt.Sprint(i)))); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	mustClose(tb, l)
-	return out.Bytes()
-}
 
 func TestVerifyWholeFiles(t *testing.T) {
 	t.Parallel()
@@ -59,7 +30,7 @@ func TestVerifyWholeFiles(t *testing.T) {
 	if all.Fault != nil || all.Records != 101 || all.Chains != 1 || all.Unverifiable != 0 {
 		t.Fatalf("whole files in order: %v", all)
 	}
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, Heads: []Head{all.Head}}, Files(files...)...); r.Fault != nil {
+	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, Heads: []audit.Head{all.Head}}, Files(files...)...); r.Fault != nil {
 		t.Fatalf("with its head: %v", r)
 	}
 
@@ -156,7 +127,7 @@ func TestCorruptionsAreFound(t *testing.T) {
 	if clean.Fault != nil || clean.Records != 25 {
 		t.Fatalf("the whole file: %v", clean)
 	}
-	vo := VerifyOptions{Keys: o.Keys, Heads: []Head{clean.Head}}
+	vo := VerifyOptions{Keys: o.Keys, Heads: []audit.Head{clean.Head}}
 	const each = 1000
 	for i, c := range corruptions {
 		t.Run(c.name, func(t *testing.T) {
@@ -187,7 +158,7 @@ func TestFaultIsNamed(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		bytes []byte
-		heads []Head
+		heads []audit.Head
 		kind  FaultKind
 		line  int
 	}{
@@ -200,7 +171,7 @@ func TestFaultIsNamed(t *testing.T) {
 		{"another pod's log behind it", join(lines, other), nil, FaultSpliced, 7},
 		{"the same log twice", join(lines, lines), nil, FaultReordered, 7},
 		{"no newline at the end", whole[:len(whole)-1], nil, FaultTorn, 6},
-		{"the tail cut", join(lines[:4]), []Head{head}, FaultTailCut, 0},
+		{"the tail cut", join(lines[:4]), []audit.Head{head}, FaultTailCut, 0},
 		{"an empty file", nil, nil, FaultMissing, 0},
 		{"an empty line", join(lines[:1], [][]byte{[]byte("\n")}, lines[1:]), nil, FaultEdited, 2},
 		{
@@ -241,9 +212,9 @@ func TestVerifyWithoutTheKey(t *testing.T) {
 	o := testOptions(t)
 	o.Keys = nil // a key of the process
 	whole := wholeFile(t, o, 3)
-	known := []*Key{testKey(t, "k1")}
+	known := []*audit.Key{testKey(t, "k1")}
 	r := mustVerify(t, VerifyOptions{Keys: known}, inMemory("f", whole))
-	if r.Fault == nil || r.Fault.Kind != FaultUnverifiable || !strings.Contains(r.Fault.Detail, ephemeralID) {
+	if r.Fault == nil || r.Fault.Kind != FaultUnverifiable || !strings.Contains(r.Fault.Detail, "ephemeral-") {
 		t.Fatalf("got %v, want not verifiable", r)
 	}
 	r = mustVerify(t, VerifyOptions{Keys: known, AllowUnverifiable: true}, inMemory("f", whole))

@@ -1,4 +1,6 @@
-package audit
+// Package reader reads audit logs: it verifies their chain and finds records in
+// them, in bounded memory.
+package reader
 
 import (
 	"bufio"
@@ -10,6 +12,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // progressEvery is how many lines pass between two calls of a Progress.
@@ -184,7 +188,7 @@ func (s *scanner) join(v *scanned) bool {
 	if !s.parted {
 		s.partial = s.partial[:0]
 	}
-	if len(s.partial) <= MaxLine { // longer ones are refused later, but not kept
+	if len(s.partial) <= audit.MaxLine { // longer ones are refused later, but not kept
 		s.partial = append(s.partial, text...)
 	}
 	s.parted = part

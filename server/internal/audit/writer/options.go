@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // Mode says what becomes of a token whose record cannot be written.
@@ -36,7 +38,7 @@ type Options struct {
 	Instance     string        // pod or host name; empty: the host's
 	Mode         Mode          //
 	NoSync       bool          // write before the reply without fdatasync; of no effect on standard output
-	Keys         []*Key        // current one first; none: a random key and a warning
+	Keys         []*audit.Key  // current one first; none: a random key and a warning
 	Timeout      time.Duration // longest wait for a record; 0: DefaultTimeout
 	MaxSize      int64         // bytes after which a file is rotated; 0: DefaultMaxSize
 	MinFree      int64         // free bytes of the file system under which the log warns; 0: never

@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"fmt"
@@ -6,15 +6,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
-func count(lines []*line, event Event) (int, int) {
+func count(lines []*audit.Line, event audit.Event) (int, int) {
 	records, calls := 0, 0
 	for _, l := range lines {
-		if l.text("event") == string(event) {
+		if l.Text("event") == string(event) {
 			records++
 			var n int
-			_, _ = fmt.Sscan(l.text("count"), &n)
+			_, _ = fmt.Sscan(l.Text("count"), &n)
 			calls += n
 		}
 	}
@@ -35,8 +38,8 @@ func TestFloodIsOneRecordAndOneCountASecond(t *testing.T) {
 			}
 			l.Write(t.Context(), refused("quiet", "RATE_LIMITED"))
 			l.Write(t.Context(), refused("noisy", "INVALID_CUSTOMER"))
-			l.Write(t.Context(), &Record{Event: EventVerify, Outcome: OutcomeOK, Verdict: "ACCEPTED", Caller: "noisy"})
-			l.Write(t.Context(), &Record{Event: EventVerify, Outcome: OutcomeOK, Verdict: "EXPIRED", Caller: "noisy"})
+			l.Write(t.Context(), &audit.Record{Event: audit.EventVerify, Outcome: audit.OutcomeOK, Verdict: "ACCEPTED", Caller: "noisy"})
+			l.Write(t.Context(), &audit.Record{Event: audit.EventVerify, Outcome: audit.OutcomeOK, Verdict: "EXPIRED", Caller: "noisy"})
 			mustWrite(t, l, "aa")
 			mustWrite(t, l, "bb")
 			time.Sleep(time.Second)
@@ -44,34 +47,34 @@ func TestFloodIsOneRecordAndOneCountASecond(t *testing.T) {
 		mustClose(t, l)
 	})
 	lines := parseLines(t, out.Bytes())
-	for event, want := range map[Event]int{EventIssue: 3 * (3 + 2), EventVerify: 3} {
+	for event, want := range map[audit.Event]int{audit.EventIssue: 3 * (3 + 2), audit.EventVerify: 3} {
 		if got, _ := count(lines, event); got != want {
 			t.Errorf("%d records of %s, want %d", got, event, want)
 		}
 	}
-	records, calls := count(lines, EventRefused)
+	records, calls := count(lines, audit.EventRefused)
 	if records != 6 || calls != 3*(999+1) {
 		t.Errorf("%d summaries of %d calls, want 6 of 3000", records, calls)
 	}
 	for _, l := range lines {
-		if l.text("event") != string(EventRefused) {
+		if l.Text("event") != string(audit.EventRefused) {
 			continue
 		}
-		switch l.text("summarized_event") {
-		case string(EventIssue):
-			if l.text("reason") != "RATE_LIMITED" || l.text("caller") != "noisy" ||
-				l.text("outcome") != "RESOURCE_EXHAUSTED" || l.text("count") != "999" {
-				t.Errorf("summary: %s", l.raw)
+		switch l.Text("summarized_event") {
+		case string(audit.EventIssue):
+			if l.Text("reason") != "RATE_LIMITED" || l.Text("caller") != "noisy" ||
+				l.Text("outcome") != "RESOURCE_EXHAUSTED" || l.Text("count") != "999" {
+				t.Errorf("summary: %s", l.Raw)
 			}
-		case string(EventVerify):
-			if l.text("count") != "1" || l.text("outcome") != OutcomeOK {
-				t.Errorf("summary: %s", l.raw)
+		case string(audit.EventVerify):
+			if l.Text("count") != "1" || l.Text("outcome") != audit.OutcomeOK {
+				t.Errorf("summary: %s", l.Raw)
 			}
 		default:
-			t.Errorf("summary of nothing: %s", l.raw)
+			t.Errorf("summary of nothing: %s", l.Raw)
 		}
 	}
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, inMemory("f", out.Bytes())); r.Fault != nil {
+	if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, inMemory("f", out.Bytes())); r.Fault != nil {
 		t.Fatal(r.Fault)
 	}
 }
@@ -92,7 +95,7 @@ func TestNoRefusalIsLost(t *testing.T) {
 		now = now.Add(time.Duration(i%7) * time.Millisecond)
 		if i%997 == 0 {
 			for _, s := range f.flush(now) {
-				counted += s.count
+				counted += s.Count
 			}
 		}
 		if len(f.kinds) > maxFloods+1 {
@@ -100,7 +103,7 @@ func TestNoRefusalIsLost(t *testing.T) {
 		}
 	}
 	for _, s := range f.flush(now.Add(time.Minute)) {
-		counted += s.count
+		counted += s.Count
 	}
 	if own+int(counted) != calls || own == 0 || counted == 0 {
 		t.Fatalf("%d records and %d counted, of %d calls", own, counted, calls)
@@ -132,7 +135,7 @@ func TestRefusalsWhileTheSinkIsAway(t *testing.T) {
 		ctl.set(func(f *faults) { f.writeErr = nil })
 		time.Sleep(3 * time.Second)
 	})
-	records, calls := count(readLines(t, o.File), EventRefused)
+	records, calls := count(readLines(t, o.File), audit.EventRefused)
 	if records != 1 || calls != 6000 {
 		t.Fatalf("%d summaries of %d calls, want 1 of 6000", records, calls)
 	}
@@ -168,10 +171,10 @@ func TestBestEffortNeverHoldsAReplyAndCountsDrops(t *testing.T) {
 	})
 	written, dropped := 0, 0
 	for _, l := range readLines(t, o.File) {
-		if l.text("event") == string(EventIssue) {
+		if l.Text("event") == string(audit.EventIssue) {
 			written++
 		}
-		if d := l.text("dropped"); d != "" {
+		if d := l.Text("dropped"); d != "" {
 			var n int
 			_, _ = fmt.Sscan(d, &n)
 			dropped += n
@@ -180,7 +183,7 @@ func TestBestEffortNeverHoldsAReplyAndCountsDrops(t *testing.T) {
 	if written+dropped != calls+1 || dropped == 0 {
 		t.Fatalf("%d written and %d dropped of %d", written, dropped, calls+1)
 	}
-	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(o.File)...); r.Fault != nil {
+	if r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...); r.Fault != nil {
 		t.Fatal(r.Fault)
 	}
 }
@@ -193,7 +196,7 @@ func TestTokensAreNeverSummarized(t *testing.T) {
 		mustWrite(t, l, "aa")
 	}
 	mustClose(t, l)
-	if got, _ := count(parseLines(t, out.Bytes()), EventIssue); got != 100 {
+	if got, _ := count(parseLines(t, out.Bytes()), audit.EventIssue); got != 100 {
 		t.Fatalf("%d records of 100 tokens", got)
 	}
 }

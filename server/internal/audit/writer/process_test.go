@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"bufio"
@@ -16,6 +16,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // The tests here need a process that may be killed or lose its standard output.
@@ -34,12 +37,12 @@ func TestMain(m *testing.M) {
 }
 
 func helperOptions() Options {
-	key, err := NewKey("k1", bytes.Repeat([]byte("k1"), 32))
+	key, err := audit.NewKey("k1", bytes.Repeat([]byte("k1"), 32))
 	if err != nil {
 		panic(err)
 	}
 	return Options{
-		File: os.Getenv("AUDIT_TEST_FILE"), Instance: "pod-1", Keys: []*Key{key}, MaxSize: 200_000,
+		File: os.Getenv("AUDIT_TEST_FILE"), Instance: "pod-1", Keys: []*audit.Key{key}, MaxSize: 200_000,
 		NoSync: os.Getenv("AUDIT_TEST_SYNC") == "off", Timeout: 200 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
@@ -57,7 +60,7 @@ func helperIssue() {
 	for range 16 {
 		wg.Go(func() {
 			for {
-				digest := TokenDigest(NewID(time.Now(), nil))
+				digest := digestOf(audit.NewID(time.Now(), nil))
 				if l.Write(context.Background(), issued(digest)) == nil {
 					_, _ = os.Stdout.WriteString(digest + "\n") // one write, so that a kill never tears it
 				}
@@ -133,7 +136,7 @@ func TestKill(t *testing.T) {
 			o.Logger = slog.New(slog.DiscardHandler)
 			mustClose(t, mustOpen(t, o)) // repairs the last torn line, if there is one
 			files, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "audit*.jsonl"))
-			r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(files...)...)
+			r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(files...)...)
 			if r.Fault != nil || r.Chains != 1 {
 				t.Fatalf("%d files: %v", len(files), r)
 			}
@@ -270,7 +273,7 @@ func TestStandardOutputThatNobodyReads(t *testing.T) {
 	passed := 0
 	got := make(chan []byte, 1)
 	t.Cleanup(func() { // after the process has ended
-		report := mustVerify(t, VerifyOptions{Keys: helperOptions().Keys}, inMemory("pipe", <-got))
+		report := mustVerify(t, reader.VerifyOptions{Keys: helperOptions().Keys}, inMemory("pipe", <-got))
 		if report.Fault != nil || report.Records < uint64(passed) {
 			t.Errorf("after %d records: %v", passed, report)
 		}

@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"errors"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // TestFileChangedUnderTheProcess: whatever is done to the file, each token
@@ -61,7 +63,7 @@ func TestFileChangedUnderTheProcess(t *testing.T) {
 					}
 					if idle {
 						time.Sleep(1500 * time.Millisecond)
-						if got := readLines(t, o.File); len(got) != 1 || got[0].text("reason") != "FILE_CHANGED" {
+						if got := readLines(t, o.File); len(got) != 1 || got[0].Text("reason") != "FILE_CHANGED" {
 							t.Fatalf("new file: %d records", len(got))
 						}
 					}
@@ -74,7 +76,7 @@ func TestFileChangedUnderTheProcess(t *testing.T) {
 				}
 				starts := 0
 				for _, r := range readLines(t, o.File) {
-					if r.text("reason") == "FILE_CHANGED" {
+					if r.Text("reason") == "FILE_CHANGED" {
 						starts++
 					}
 				}
@@ -189,7 +191,7 @@ func TestNothingThatSomebodyElseWroteIsCutOff(t *testing.T) {
 	}()
 	issued := 0
 	for range 200 {
-		if l.Write(t.Context(), &Record{Event: EventIssue, Outcome: OutcomeOK, TokenSHA256: "aa"}) == nil {
+		if l.Write(t.Context(), &audit.Record{Event: audit.EventIssue, Outcome: audit.OutcomeOK, TokenSHA256: "aa"}) == nil {
 			issued++
 		}
 	}

@@ -1,11 +1,10 @@
-// Package audit keeps the record of every call: durable before the reply that
-// carries a token, chained so that edits show, and searchable without holding
-// a name. docs/audit.md says what the chain proves and what it does not.
+// Package writer writes the audit log: each call's record is durable before the
+// reply that carries its token.
 //
 // One goroutine writes. Calls append their record to the open batch and wait;
 // the writer takes the whole batch, seals it into the chain, writes and syncs
-// once, and releases them all (group commit).
-package audit
+// it once, and releases all of them (group commit).
+package writer
 
 import (
 	"context"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // ErrUnavailable is wrapped by every error of Write and Available: the record
@@ -23,9 +24,9 @@ var ErrUnavailable = errors.New("audit unavailable")
 // Log is an open audit log. Its methods may be called at the same time.
 type Log struct {
 	o       Options
-	key     *Key
+	key     *audit.Key
 	sink    sink
-	chain   *chain // the writer's alone
+	chain   *audit.Chain // the writer's alone
 	floods  *floods
 	metrics *metrics
 	started time.Time
@@ -65,34 +66,34 @@ func Open(o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		o: o, key: key, sink: s, chain: newChain(key, from.Head), metrics: m, started: o.Now(),
+		o: o, key: key, sink: s, chain: audit.NewChain(key, from.Head), metrics: m, started: o.Now(),
 		floods: newFloods(),
 		open:   &batch{verdict: newVerdict()},
 		wake:   make(chan struct{}, 1), rotates: make(chan chan error),
 		closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	if _, err := l.appendOwn(&Record{Event: EventStart, Outcome: OutcomeOK, Reason: startReason(from, key)}); err != nil {
+	if _, err := l.appendOwn(&audit.Record{Event: audit.EventStart, Outcome: audit.OutcomeOK, Reason: startReason(from, key)}); err != nil {
 		return nil, err
 	}
 	go l.run()
 	return l, nil
 }
 
-func currentKey(o Options) (*Key, error) {
+func currentKey(o Options) (*audit.Key, error) {
 	if len(o.Keys) > 0 {
 		return o.Keys[0], nil
 	}
 	o.Logger.Warn("no --audit-key-file: records are chained under a key of this process alone; " +
 		"neither verify nor find by person will work on them later")
-	return newEphemeralKey()
+	return audit.NewEphemeralKey()
 }
 
 // startReason says in the chain.start record what the log found.
-func startReason(from position, key *Key) string {
+func startReason(from position, key *audit.Key) string {
 	switch {
 	case from.Seq == 0:
 		return "NEW_CHAIN"
-	case from.keyID != key.id:
+	case from.keyID != key.ID():
 		return "KEY_CHANGED"
 	default:
 		return "RESTARTED"
@@ -106,12 +107,12 @@ func startReason(from position, key *Key) string {
 // never waits: refusals and verifications are summarized, and counted when
 // they cannot be kept. In best-effort mode nothing waits and the error is nil.
 // The record is not used after Write returns.
-func (l *Log) Write(ctx context.Context, r *Record) error {
+func (l *Log) Write(ctx context.Context, r *audit.Record) error {
 	if r.Time.IsZero() {
 		r.Time = l.o.Now()
 	}
 	switch {
-	case !r.carriesToken():
+	case !r.CarriesToken():
 		l.writeUnheld(r)
 		return nil
 	case l.o.Mode == ModeBestEffort:
@@ -147,9 +148,6 @@ func (l *Log) Available() error {
 // Pseudonym returns what a record holds in place of a person's identifier:
 // see Key.Pseudonym.
 func (l *Log) Pseudonym(kind, value string) string { return l.key.Pseudonym(kind, value) }
-
-// KeyID is the key_id of this log's records.
-func (l *Log) KeyID() string { return l.key.id }
 
 // Rotate closes the file under a name of its own and goes on in a new one (on
 // SIGHUP). It does nothing on standard output.
@@ -189,7 +187,7 @@ func (l *Log) Close(ctx context.Context) error {
 
 // writeUnheld keeps a record that no reply waits for: as its own line, or in
 // the count of its flood. While the sink is away it is counted only.
-func (l *Log) writeUnheld(r *Record) {
+func (l *Log) writeUnheld(r *audit.Record) {
 	if !l.floods.admit(l.o.Now(), r, l.state() == nil) {
 		return
 	}

@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"encoding/json"
@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // schema is the part of JSON Schema 2020-12 that the record's schema uses. A
@@ -124,7 +126,7 @@ func decode(t *testing.T, b []byte) map[string]any {
 
 func readSchema(t *testing.T) schema {
 	t.Helper()
-	b, err := os.ReadFile("../../../docs/audit-record.schema.json")
+	b, err := os.ReadFile("../../../../docs/audit-record.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,15 +139,15 @@ func realOutput(t *testing.T) [][]byte {
 	o, out := withBuffer(testOptions(t))
 	o.Keys = nil
 	l := mustOpen(t, o)
-	full := issued(TokenDigest("x"))
-	full.EmailHMAC, full.ExternalIDHMAC = l.Pseudonym(KindEmail, "a@b.c"), l.Pseudonym(KindExternalID, "1")
+	full := issued(digestOf("x"))
+	full.EmailHMAC, full.ExternalIDHMAC = l.Pseudonym(audit.KindEmail, "a@b.c"), l.Pseudonym(audit.KindExternalID, "1")
 	full.RequestID, full.TraceID, full.Limit, full.Reason, full.Verdict = "r-1", "t", "caller", "NONE", "ACCEPTED"
-	for _, r := range []*Record{
+	for _, r := range []*audit.Record{
 		full,
-		{Event: EventIssue, Outcome: OutcomeOK, TokenSHA256: TokenDigest("y")},
-		{Event: EventVerify},
-		{Event: EventIssue, Outcome: "RESOURCE_EXHAUSTED", Reason: "RATE_LIMITED", Caller: strings.Repeat("ü", 2000), RequestID: "no good"},
-		{Event: EventIssue, Outcome: "RESOURCE_EXHAUSTED", Reason: "RATE_LIMITED", Caller: strings.Repeat("ü", 2000)},
+		{Event: audit.EventIssue, Outcome: audit.OutcomeOK, TokenSHA256: digestOf("y")},
+		{Event: audit.EventVerify},
+		{Event: audit.EventIssue, Outcome: "RESOURCE_EXHAUSTED", Reason: "RATE_LIMITED", Caller: strings.Repeat("ü", 2000), RequestID: "no good"},
+		{Event: audit.EventIssue, Outcome: "RESOURCE_EXHAUSTED", Reason: "RATE_LIMITED", Caller: strings.Repeat("ü", 2000)},
 	} {
 		if err := l.Write(t.Context(), r); err != nil {
 			t.Fatal(err)
@@ -153,12 +155,12 @@ func realOutput(t *testing.T) [][]byte {
 	}
 	l.drop(3)
 	full.Time = time.Time{}
-	mustWrite(t, l, TokenDigest("z"))
+	mustWrite(t, l, digestOf("z"))
 	mustClose(t, l)
 	written := parseLines(t, out.Bytes())
 	lines := make([][]byte, 0, len(written))
 	for _, l := range written {
-		lines = append(lines, l.raw)
+		lines = append(lines, l.Raw)
 	}
 	return lines
 }

@@ -1,4 +1,4 @@
-package audit
+package writer
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // openFile locks, opens and repairs the audit file and says where its chain
@@ -150,13 +152,13 @@ func (s *fileSink) keepTorn(end int64) error {
 // looksTorn refuses a file without any record unless it can be the beginning
 // of one: somebody else's file is not ours to cut.
 func looksTorn(f io.ReaderAt) error {
-	head := make([]byte, len(recordStart))
+	head := make([]byte, len(audit.RecordStart))
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	head = head[:n]
-	if string(head) != recordStart[:n] && len(bytes.Trim(head, "\x00")) > 0 {
+	if string(head) != audit.RecordStart[:n] && len(bytes.Trim(head, "\x00")) > 0 {
 		return errors.New("not an audit file: there is no record in it; move it away or name another")
 	}
 	return nil
@@ -182,11 +184,11 @@ func lastRecord(f io.ReaderAt, size int64) (position, int64, error) {
 
 // lastLine finds the last line of b that is a whole record, and where it ends.
 func lastLine(b []byte) (position, int, bool) {
-	var l line
+	var l audit.Line
 	for end := bytes.LastIndexByte(b, '\n'); end >= 0; {
 		start := bytes.LastIndexByte(b[:end], '\n')
-		if l.parse(b[start+1:end]) == nil {
-			return position{Head{l.seq, l.mac}, string(l.get("key_id"))}, end + 1, true
+		if l.Parse(b[start+1:end]) == nil {
+			return position{l.Head, string(l.Get("key_id"))}, end + 1, true
 		}
 		end = start
 	}

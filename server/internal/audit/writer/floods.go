@@ -1,10 +1,12 @@
-package audit
+package writer
 
 import (
 	"cmp"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // maxFloods bounds how many kinds of call are told apart at a time. Those past
@@ -14,7 +16,7 @@ const maxFloods = 256
 // floodKey is what calls must have in common to be counted together.
 type floodKey struct {
 	caller string
-	event  Event
+	event  audit.Event
 	reason string
 }
 
@@ -31,7 +33,7 @@ type flood struct {
 type floods struct {
 	mu    sync.Mutex
 	kinds map[floodKey]*flood
-	due   []Record // counts of seconds that ended before they were flushed
+	due   []audit.Record // counts of seconds that ended before they were flushed
 }
 
 func newFloods() *floods { return &floods{kinds: map[floodKey]*flood{}} }
@@ -39,7 +41,7 @@ func newFloods() *floods { return &floods{kinds: map[floodKey]*flood{}} }
 // admit reports whether r gets its own record; otherwise it is counted. With
 // writable false it is counted in any case, and goes on being counted in the
 // same record for as long as that lasts.
-func (f *floods) admit(now time.Time, r *Record, writable bool) bool {
+func (f *floods) admit(now time.Time, r *audit.Record, writable bool) bool {
 	key := floodKey{r.Caller, r.Event, r.Reason}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -61,7 +63,7 @@ func (f *floods) admit(now time.Time, r *Record, writable bool) bool {
 		return true
 	}
 	if k.count == 0 {
-		k.first, k.outcome = now, r.outcome()
+		k.first, k.outcome = now, r.Outcome
 	}
 	k.count++
 	k.last = now
@@ -73,16 +75,16 @@ func (f *floods) settle(key floodKey, k *flood) {
 	if k.count == 0 {
 		return
 	}
-	f.due = append(f.due, Record{
-		Time: k.first, Event: EventRefused, Outcome: k.outcome, Reason: key.reason, Caller: key.caller,
-		Duration: k.last.Sub(k.first), summarized: key.event, count: k.count,
+	f.due = append(f.due, audit.Record{
+		Time: k.first, Event: audit.EventRefused, Outcome: k.outcome, Reason: key.reason, Caller: key.caller,
+		Duration: k.last.Sub(k.first), Summarized: key.event, Count: k.count,
 	})
 	k.count = 0
 }
 
 // flush returns the counts of the seconds that are over, and forgets kinds
 // that have none, in the order in which they began.
-func (f *floods) flush(now time.Time) []Record {
+func (f *floods) flush(now time.Time) []audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	second := now.Unix()
@@ -95,7 +97,7 @@ func (f *floods) flush(now time.Time) []Record {
 	}
 	due := f.due
 	f.due = nil
-	slices.SortFunc(due, func(a, b Record) int {
+	slices.SortFunc(due, func(a, b audit.Record) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Reason, b.Reason))
 	})
 	return due

@@ -107,8 +107,8 @@ func foldASCII(s string) string {
 	}, s)
 }
 
-// newEphemeralKey makes the key of a process that was given none.
-func newEphemeralKey() (*Key, error) {
+// NewEphemeralKey makes the key of a process that was given none.
+func NewEphemeralKey() (*Key, error) {
 	var material [minKeyBytes]byte
 	fillRandom(material[:])
 	k, err := NewKey("", material[:])

@@ -1,9 +1,11 @@
-package audit
+package writer
 
 import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 const (
@@ -20,6 +22,7 @@ type writer struct {
 	pending *batch // taken and not yet durable
 	spare   *batch // whose memory the next one uses
 	lines   []byte // of pending, sealed
+	sealed  uint64 // records, by this process
 	logged  uint64 // seq of the head that the program log has
 	nextLog time.Time
 }
@@ -75,7 +78,7 @@ func (w *writer) flush() {
 	if w.pending == nil {
 		if w.sink.full() {
 			w.logHead("audit head at rotation")
-			_ = w.sink.rotate(w.chain.head) // it logs why not, and goes on in the old file or has commit fail
+			_ = w.sink.rotate(w.chain.Head()) // it logs why not, and goes on in the old file or has commit fail
 		}
 		if w.pending = w.take(w.spare); w.pending == nil {
 			return
@@ -99,8 +102,9 @@ func (w *writer) seal() {
 	start := 0
 	dropped := w.dropped.Swap(0)
 	for _, end := range b.ends {
-		w.lines = w.chain.seal(w.lines, b.bodies[start:end], dropped)
+		w.lines = w.chain.Seal(w.lines, b.bodies[start:end], dropped)
 		start, dropped = end, 0
+		w.sealed++
 	}
 }
 
@@ -148,7 +152,7 @@ func (w *writer) rotate() error {
 		return w.failure.Load().err
 	}
 	w.logHead("audit head at rotation")
-	return w.sink.rotate(w.chain.head)
+	return w.sink.rotate(w.chain.Head())
 }
 
 // housekeep writes the summaries of past seconds, looks after the sink and
@@ -159,7 +163,7 @@ func (w *writer) housekeep() {
 	}
 	w.summarize(w.o.Now())
 	if w.sink.check() {
-		if _, err := w.appendOwn(&Record{Event: EventStart, Outcome: OutcomeOK, Reason: "FILE_CHANGED"}); err != nil {
+		if _, err := w.appendOwn(&audit.Record{Event: audit.EventStart, Outcome: audit.OutcomeOK, Reason: "FILE_CHANGED"}); err != nil {
 			w.drop(1)
 		}
 	}
@@ -173,19 +177,19 @@ func (w *writer) housekeep() {
 func (w *writer) summarize(now time.Time) {
 	for _, r := range w.floods.flush(now) {
 		if _, err := w.appendOwn(&r); err != nil {
-			w.drop(r.count)
+			w.drop(r.Count)
 		}
 	}
 }
 
 // logHead signs off what has been written so far; nothing is logged twice.
 func (w *writer) logHead(message string) {
-	if w.pending != nil || w.chain.head.Seq == w.logged {
+	if w.pending != nil || w.chain.Head().Seq == w.logged {
 		return
 	}
-	w.logged = w.chain.head.Seq
-	w.o.Logger.Info(message, "head", w.chain.head.String(), "count", w.chain.count,
-		"instance", w.o.Instance, "key_id", w.key.id)
+	w.logged = w.chain.Head().Seq
+	w.o.Logger.Info(message, "head", w.chain.Head().String(), "count", w.sealed,
+		"instance", w.o.Instance, "key_id", w.key.ID())
 }
 
 // drain writes what is left, the summaries of the running second too.

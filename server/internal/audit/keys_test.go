@@ -1,0 +1,91 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// testKey is the same key for the same name.
+func testKey(tb testing.TB, name string) *Key {
+	tb.Helper()
+	k, err := NewKey(name, bytes.Repeat([]byte(name), 32))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+func TestPseudonyms(t *testing.T) {
+	t.Parallel()
+	k1, k2 := testKey(t, "k1"), testKey(t, "k2")
+	seen := map[string]string{}
+	for name, p := range map[string]string{
+		"email":        k1.Pseudonym(KindEmail, "a@example.com"),
+		"other email":  k1.Pseudonym(KindEmail, "b@example.com"),
+		"other kind":   k1.Pseudonym(KindExternalID, "a@example.com"),
+		"other key":    k2.Pseudonym(KindEmail, "a@example.com"),
+		"empty":        k1.Pseudonym(KindEmail, ""),
+		"non-ASCII":    k1.Pseudonym(KindEmail, "ä@example.com"),
+		"non-ASCII up": k1.Pseudonym(KindEmail, "Ä@example.com"),
+	} {
+		if len(p) != 32 {
+			t.Errorf("%s: %q", name, p)
+		}
+		if other, twice := seen[p]; twice {
+			t.Errorf("%s and %s have the same pseudonym", name, other)
+		}
+		seen[p] = name
+	}
+	if k1.Pseudonym(KindEmail, "A@Example.COM") != k1.Pseudonym(KindEmail, "a@example.com") {
+		t.Error("ASCII case of an email is not folded")
+	}
+}
+
+func TestParseKeys(t *testing.T) {
+	t.Parallel()
+	good := strings.Repeat("A", 43) + "="
+	other := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x"), 40))
+	keys, err := ParseKeys(strings.NewReader("# keys\n2026-q4:" + good + "\n\n  " + strings.TrimRight(other, "=") + "  \r\n"))
+	if err != nil || len(keys) != 2 || keys[0].Name() != "2026-q4" || keys[1].Name() != "" || keys[0].ID() == keys[1].ID() {
+		t.Fatalf("ParseKeys = %v, %v", keys, err)
+	}
+	got := fmt.Sprintf("%v %+v %#v %s %x", keys[0], keys[0], keys[0], keys[0], keys[0])
+	if strings.TrimSpace(strings.ReplaceAll(got, keys[0].ID(), "")) != "" {
+		t.Errorf("a key prints as %s", got)
+	}
+	for file, want := range map[string]string{
+		"":                            "no key in it",
+		"# nothing":                   "no key in it",
+		"short:" + good[:20] + "":     "line 1: the key has 15 bytes",
+		good + "\n!secret-not-base64": "line 2: not base64",
+		"a b:" + good:                 "line 1: a key's name",
+		good + "\nagain:" + good:      "line 2: the same key as on line 1",
+	} {
+		_, err := ParseKeys(strings.NewReader(file))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseKeys(%q) = %v, want %q", file, err, want)
+		}
+		if err != nil && (strings.Contains(err.Error(), "AAAA") || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("the error repeats the key: %v", err)
+		}
+	}
+}
+
+func FuzzParseKeys(f *testing.F) {
+	f.Add("name:" + strings.Repeat("A", 43) + "=\n")
+	f.Add(":\n::\n=")
+	f.Fuzz(func(t *testing.T, s string) {
+		keys, err := ParseKeys(strings.NewReader(s))
+		if (err == nil) == (len(keys) == 0) {
+			t.Fatalf("%d keys and %v", len(keys), err)
+		}
+		for _, k := range keys {
+			if len(k.ID()) != 16 || len(k.Name()) > 64 {
+				t.Fatalf("key %q of name %q", k.ID(), k.Name())
+			}
+		}
+	})
+}
