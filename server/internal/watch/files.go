@@ -1,0 +1,82 @@
+package watch
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"path/filepath"
+	"slices"
+)
+
+// files are those of one value, of whatever type. One goroutine at a time looks at them.
+type files struct {
+	kind, setting string
+	paths         []string
+	take          func(contents [][]byte, err error) error
+	looked        func()
+
+	taken identity // what the value was last made of, or failed to be made of
+	seen  identity // what the last look found
+}
+
+// outcome is what a look led to.
+type outcome int
+
+const (
+	unchanged outcome = iota
+	unsettled         // something changed: look again soon, somebody may still be writing
+	reloaded
+	rejected
+)
+
+// look reads the files, and takes a change over once two looks in a row found the same.
+func (f *files) look() (outcome, error) {
+	contents, now, err := read(f.paths)
+	settled := now == f.seen
+	f.seen = now
+	switch {
+	case now == f.taken:
+		f.looked()
+		return unchanged, nil
+	case !settled:
+		return unsettled, nil
+	}
+	f.taken = now
+	err = f.take(contents, err)
+	f.looked()
+	if err != nil {
+		return rejected, err
+	}
+	return reloaded, nil
+}
+
+// takeFirst takes over what the files hold at the start, without a second look.
+func (f *files) takeFirst() {
+	contents, now, err := read(f.paths)
+	f.taken, f.seen = now, now
+	_ = f.take(contents, err) // the value keeps the error
+	f.looked()
+}
+
+// has reports whether a clean path is one of them.
+func (f *files) has(path string) bool {
+	return slices.ContainsFunc(f.paths, func(own string) bool { return filepath.Clean(own) == path })
+}
+
+// identity is the digest of what files held at one moment, or why they could not be read. The
+// contents themselves may be secret and are not kept.
+type identity string
+
+func read(paths []string) ([][]byte, identity, error) {
+	contents := make([][]byte, len(paths))
+	digest := sha256.New()
+	for i, path := range paths {
+		content, err := ReadFile(path)
+		if err != nil {
+			return nil, identity(err.Error()), err
+		}
+		contents[i] = content
+		_, _ = digest.Write(binary.AppendUvarint(nil, uint64(len(content))))
+		_, _ = digest.Write(content)
+	}
+	return contents, identity(digest.Sum(nil)), nil
+}

@@ -1,0 +1,240 @@
+package watch
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// parseWord makes one word of all files. It must begin with "good".
+func parseWord(contents [][]byte, _ string) (string, error) {
+	word := string(bytes.Join(contents, []byte("+")))
+	if !strings.HasPrefix(word, "good") {
+		return "", errors.New("not good")
+	}
+	return word, nil
+}
+
+func words(paths ...string) Options[string] {
+	return Options[string]{Kind: "some", Setting: "--some-file", Paths: paths, Parse: parseWord}
+}
+
+func newFollower(log *logText) *Follower {
+	return NewFollower(slog.New(slog.NewTextHandler(log, nil)))
+}
+
+func TestAChangeIsTakenOverOnceItHasSettled(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, "good 1")
+	var log logText
+	follower := newFollower(&log)
+	value := New(follower, words(path))
+	for i, step := range []struct {
+		text   string
+		again  bool
+		value  string
+		wrong  bool
+		ok     float64
+		failed float64
+	}{
+		{"good 1", false, "good 1", false, 0, 0},
+		{"good 2", true, "good 1", false, 0, 0},
+		{"good 3", true, "good 1", false, 0, 0}, // somebody is still writing
+		{"good 3", false, "good 3", false, 1, 0},
+		{"bad", true, "good 3", false, 1, 0},
+		{"bad", false, "good 3", true, 1, 1},
+		{"bad", false, "good 3", true, 1, 1}, // reported once
+		{"", true, "good 3", true, 1, 1},
+		{"", false, "good 3", true, 1, 2},
+		{"good 3", true, "good 3", true, 1, 2},
+		{"good 3", false, "good 3", false, 2, 2}, // good again
+		{"good 4", true, "good 3", false, 2, 2},
+		{"good 3", false, "good 3", false, 2, 2}, // and back before anybody saw
+	} {
+		write(t, path, step.text)
+		if again := follower.look(); again != step.again || value.Load() != step.value || (value.Err() != nil) != step.wrong ||
+			reloads(t, follower, "ok") != step.ok || reloads(t, follower, "error") != step.failed {
+			t.Errorf("step %d: again %t, value %q, error %v, ok %v, failed %v; want %+v",
+				i, again, value.Load(), value.Err(), reloads(t, follower, "ok"), reloads(t, follower, "error"), step)
+		}
+	}
+	for text, want := range map[string]int{
+		"msg=reloaded": 2, "reload rejected, keeping the last good version": 2, "setting=--some-file": 4, `error="not good"`: 1,
+	} {
+		if got := log.count(text); got != want {
+			t.Errorf("the log has %q %d times, want %d", text, got, want)
+		}
+	}
+	check(t, os.Remove(path))
+	follower.look()
+	if current, err := value.Current(); follower.look() || current != "good 3" || err != nil || reloads(t, follower, "error") != 3 {
+		t.Errorf("after its removal: value %q, %v", current, err)
+	}
+}
+
+func TestSeveralFilesAreOneValue(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	one, two := filepath.Join(directory, "one"), filepath.Join(directory, "two")
+	write(t, one, "good")
+	write(t, two, "pair")
+	follower := newFollower(&logText{})
+	value := New(follower, words(one, two))
+	if value.Load() != "good+pair" {
+		t.Fatalf("value %q, error %v", value.Load(), value.Err())
+	}
+	for _, change := range []struct{ path, text, want string }{
+		{two, "pair 2", "good+pair 2"},
+		{one, "goods", "goods+pair 2"},
+		{one, "good", "good+pair 2"},
+	} {
+		write(t, change.path, change.text)
+		follower.look()
+		follower.look()
+		if value.Load() != change.want {
+			t.Errorf("value %q, want %q", value.Load(), change.want)
+		}
+	}
+}
+
+// Where one file ends and the next begins is part of what they hold.
+func TestABoundaryThatMovesIsAChange(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	one, two := filepath.Join(directory, "one"), filepath.Join(directory, "two")
+	identityOf := func(first, second string) identity {
+		write(t, one, first)
+		write(t, two, second)
+		_, id, err := read([]string{one, two})
+		check(t, err)
+		return id
+	}
+	if identityOf("ab", "c") == identityOf("a", "bc") {
+		t.Error("a boundary has moved unnoticed")
+	}
+}
+
+// A file that is missing or wrong at the start is an error that the caller weighs; the value comes
+// with the file.
+func TestFilesThatAreNoValueAtTheStart(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	var log logText
+	follower := newFollower(&log)
+	value := New(follower, words(path))
+	if got, err := value.Current(); got != "" || !errors.Is(err, fs.ErrNotExist) || !errors.Is(value.Err(), fs.ErrNotExist) {
+		t.Errorf("a missing file: value %q, error %v", got, err)
+	}
+	if follower.look(); log.count("rejected") != 0 {
+		t.Error("what New has returned is not logged again")
+	}
+	for _, step := range []struct{ text, value, wrong string }{
+		{"bad", "", "not good"},
+		{"good", "good", ""},
+	} {
+		write(t, path, step.text)
+		follower.look()
+		follower.look()
+		got, err := value.Current()
+		if got != step.value || (err == nil) != (step.wrong == "") || err != nil && !strings.Contains(err.Error(), step.wrong) {
+			t.Errorf("%s: value %q, error %v", step.text, got, err)
+		}
+	}
+}
+
+func TestParseGetsTheLastGoodValue(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, "1")
+	follower := newFollower(&logText{})
+	value := New(follower, Options[[]string]{Paths: []string{path}, Parse: func(contents [][]byte, last []string) ([]string, error) {
+		return append(slices.Clip(last), string(contents[0])), nil
+	}})
+	write(t, path, "2")
+	follower.look()
+	follower.look()
+	if got := value.Load(); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("value %v", got)
+	}
+}
+
+// Looked hears of each look, that of New included, and not of files that are still changing.
+func TestLooked(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, "good 1")
+	var heard []string
+	options := words(path)
+	options.Looked = func(value string, err error) {
+		if err != nil {
+			value += ", " + err.Error()
+		}
+		heard = append(heard, value)
+	}
+	follower := newFollower(&logText{})
+	New(follower, options)
+	for _, text := range []string{"good 1", "good 2", "good 2", "bad", "bad", "bad"} {
+		write(t, path, text)
+		follower.look()
+	}
+	want := []string{"good 1", "good 1", "good 2", "good 2, not good", "good 2, not good"}
+	if !slices.Equal(heard, want) {
+		t.Errorf("heard %q, want %q", heard, want)
+	}
+}
+
+func TestWithoutAFollowerAValueIsReadOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, "good")
+	value := New(nil, words(path))
+	value.Close()
+	if value.Load() != "good" || value.Err() != nil {
+		t.Errorf("value %q, error %v", value.Load(), value.Err())
+	}
+}
+
+func reloads(t *testing.T, follower *Follower, result string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(follower.Collector())
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 || families[0].GetName() != "chatidentity_file_reloads_total" {
+		t.Fatalf("metrics %v, error %v", families, err)
+	}
+	for _, metric := range families[0].GetMetric() {
+		if labels := metric.GetLabel(); labels[0].GetValue() == "some" && labels[1].GetValue() == result {
+			return metric.GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no result %s", result)
+	return 0
+}
+
+// logText is a log's text.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
