@@ -71,7 +71,7 @@ func rate(t testing.TB, text string) ratelimit.Rate {
 
 // serve starts a server that is set up like `serve`, after change has had its
 // say.
-func serve(t *testing.T, change func(*rpc.Options)) *fixture {
+func serve(t testing.TB, change func(*rpc.Options)) *fixture {
 	t.Helper()
 	f := &fixture{auditFile: filepath.Join(t.TempDir(), "audit.jsonl"), log: &bytes.Buffer{}, clock: &clock{}}
 	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -110,7 +110,7 @@ func serve(t *testing.T, change func(*rpc.Options)) *fixture {
 }
 
 // listen serves on the address until the test ends, and connects the client.
-func (f *fixture) listen(t *testing.T, network, address string) {
+func (f *fixture) listen(t testing.TB, network, address string) {
 	t.Helper()
 	listener, err := rpc.Listen(t.Context(), network, address, 0o600)
 	if err != nil {
@@ -130,7 +130,7 @@ func (f *fixture) listen(t *testing.T, network, address string) {
 	f.ChatIdentityServiceClient = pb.NewChatIdentityServiceClient(f.conn)
 }
 
-func dial(t *testing.T, address string) *grpc.ClientConn {
+func dial(t testing.TB, address string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
