@@ -14,7 +14,9 @@ import (
 // customers rotate, because a single one flatters every cache.
 func BenchmarkIssueToken(b *testing.B) {
 	const customers = 20_000
-	f := serve(b, func(o *rpc.Options) { o.Limits = [3]ratelimit.Rate{{}, rate(b, "1000000/s"), rate(b, "1000/s:1000000")} })
+	f := serve(b, func(o *rpc.Options) {
+		o.Limits = ratelimit.Rates{ratelimit.Caller: rate(b, "1000000/s"), ratelimit.Customer: rate(b, "1000/s:1000000")}
+	})
 	var last atomic.Int64
 	b.ReportAllocs()
 	b.SetParallelism(32)

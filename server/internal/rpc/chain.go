@@ -25,14 +25,14 @@ func (s *Server) unaryChain() []grpc.UnaryServerInterceptor {
 	}
 	return []grpc.UnaryServerInterceptor{
 		s.metrics.grpc.UnaryServerInterceptor(),
-		recovered,           // of a fault in the audit itself
-		s.admitUnary,        // a method without an entry in the table goes no further
-		ours(s.audit),       // opens the call; holds a token until its record is written
-		ours(recovered),     // a panic is an INTERNAL that is audited like any other
-		ours(s.identify),    // who is calling, and may they?
-		ours(s.check),       // is the request good? for whom is it?
-		ours(s.beAvailable), // known to be unable to issue: refused before anything is spent
-		ours(s.limit),       // global, caller, customer; then what check found wrong
+		recovered,                // of a fault in the audit itself
+		s.admitUnary,             // a method without an entry in the table goes no further
+		ours(s.audit),            // opens the call; holds a token until its record is written
+		ours(recovered),          // a panic is an INTERNAL that is audited like any other
+		ours(s.identify),         // who is calling, and may they?
+		ours(s.check),            // is the request good? for whom is it?
+		ours(s.requireAvailable), // known to be unable to issue: refused before anything is spent
+		ours(s.limit),            // global, caller, customer; then what check found wrong
 	}
 }
 

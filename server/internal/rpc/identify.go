@@ -9,7 +9,6 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
-	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -80,43 +79,4 @@ func unauthenticated(message string) *refusal {
 
 func denied(message string) *refusal {
 	return &refusal{reason: pb.ErrorReason_ERROR_REASON_CALLER_DENIED, message: message}
-}
-
-// findOrganization looks up the organization that is asked for, or the default
-// one. A caller learns nothing of organizations that are not its own.
-func (s *Server) findOrganization(c *call, name string) *refusal {
-	if name == "" {
-		name = s.options.DefaultOrganization
-	}
-	if name != "" && c.grant != nil && !c.grant.MayUse(name) {
-		return denied("the policy does not let this caller use this organization")
-	}
-	for i := range s.options.Organizations {
-		if s.options.Organizations[i].Name == name {
-			c.organization = &s.options.Organizations[i]
-			return nil
-		}
-	}
-	return invalidField(pb.ErrorReason_ERROR_REASON_UNKNOWN_ORGANIZATION, "organization",
-		"must be empty or the name of an organization that the sidecar is configured with")
-}
-
-// identifierPolicy is the caller's own, or else the organization's, or else
-// everybody's.
-func (s *Server) identifierPolicy(c *call) customer.IdentifierPolicy {
-	switch {
-	case c.grant != nil && c.grant.Identifiers != nil:
-		return *c.grant.Identifiers
-	case c.organization.Identifiers != nil:
-		return *c.organization.Identifiers
-	default:
-		return s.options.IdentifierPolicy
-	}
-}
-
-func (s *Server) callerLimit(c *call) ratelimit.Rate {
-	if c.grant != nil && c.grant.Limit != nil {
-		return *c.grant.Limit
-	}
-	return s.options.Limits[ratelimit.Caller]
 }
