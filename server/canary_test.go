@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 // canaries are values that must not be found anywhere but in the reply that
@@ -43,7 +43,7 @@ func TestNoValueOfAPersonOrSecretIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: canarySecret})
+			vendor := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: canarySecret})
 			p, file := startOnStandin(t, vendor, test.args...)
 			eventually(t, "secret", func() bool {
 				code, body := p.get(t, "/readyz")
@@ -56,10 +56,10 @@ func TestNoValueOfAPersonOrSecretIsTold(t *testing.T) {
 			assertNoCanary(t, p, file, append(told, metrics, ready)...)
 		})
 	}
-	for _, behaviour := range kustomertest.Failing() {
+	for _, behaviour := range standin.Failing() {
 		t.Run("the API is "+string(behaviour), func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: canarySecret})
+			vendor := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: canarySecret})
 			vendor.SetBehaviour(behaviour)
 			p, file := startOnStandin(t, vendor, "--log-level", "debug")
 			eventually(t, "attempt", func() bool { return vendor.Requests() > 0 })
@@ -73,7 +73,7 @@ func TestNoValueOfAPersonOrSecretIsTold(t *testing.T) {
 }
 
 // startOnStandin starts a sidecar whose secret comes from the stand-in.
-func startOnStandin(t *testing.T, vendor *kustomertest.Standin, args ...string) (p *process, auditFile string) {
+func startOnStandin(t *testing.T, vendor *standin.Vendor, args ...string) (p *process, auditFile string) {
 	t.Helper()
 	url, stop, err := vendor.Start()
 	if err != nil {

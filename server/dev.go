@@ -16,7 +16,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -50,7 +50,7 @@ type devReport struct {
 
 // devVendor is the stand-in, and what it was made with.
 type devVendor struct {
-	*kustomertest.Standin
+	*standin.Vendor
 	secret, apiKey string
 }
 
@@ -80,7 +80,7 @@ func (c *devCommand) Run(ctx context.Context, console *console) error {
 	}
 	defer os.RemoveAll(scratch) //nolint:errcheck // the system clears its temporary files
 	vendor := devVendor{secret: randomText(), apiKey: randomText()}
-	vendor.Standin = kustomertest.New(kustomertest.Options{APIKey: vendor.apiKey, Secret: vendor.secret})
+	vendor.Vendor = standin.New(standin.Options{APIKey: vendor.apiKey, Secret: vendor.secret})
 	baseURL, stopVendor, err := vendor.Start()
 	if err != nil {
 		return err

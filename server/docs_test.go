@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 // The commands of docs/secret.md, as they stand there. kubectl is one that keeps
@@ -27,7 +27,7 @@ func TestCommandsOfTheSecretsPage(t *testing.T) {
 	if commands := strings.Count(script.String(), "\n"); commands < 3 {
 		t.Fatalf("%d commands on the page", commands)
 	}
-	url := startVendor(t, kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: canarySecret}))
+	url := startVendor(t, standin.New(standin.Options{APIKey: canaryAPIKey, Secret: canarySecret}))
 	directory := t.TempDir()
 	for name, text := range map[string]string{"api.key": canaryAPIKey + "\n", "kubectl": "#!/bin/sh\necho \"$@\" >kubectl.args; cat >applied\n"} {
 		if err := os.WriteFile(filepath.Join(directory, name), []byte(text), 0o700); err != nil {
@@ -79,7 +79,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		"policy.yaml": []byte("callers: {}\n"), "audit.key": []byte(strings.Repeat("A", 44) + "\n"),
 	})
 	p := start(t, setup{env: []string{"KUSTOMER_API_KEY=" + canaryAPIKey}, args: []string{
-		"--api-url", startVendor(t, kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: canarySecret})),
+		"--api-url", startVendor(t, standin.New(standin.Options{APIKey: canaryAPIKey, Secret: canarySecret})),
 		"--listen", "0.0.0.0:0", "--tls-cert", v.path("tls.crt"), "--tls-key", v.path("tls.key"), "--tls-client-ca", v.path("ca.crt"),
 		"--caller-tokens-file", v.path("tokens"), "--policy-file", v.path("policy.yaml"),
 		"--audit-key-file", v.path("audit.key"), "--limit-redis", "redis://127.0.0.1:1",

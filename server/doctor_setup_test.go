@@ -11,15 +11,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 // patient is a configuration in which doctor finds nothing, until a test breaks
 // it.
 type patient struct {
 	directory string
-	vendor    kustomertest.Options
-	mood      kustomertest.Behaviour
+	vendor    standin.Options
+	mood      standin.Behaviour
 	env       []string
 	flags     map[string]string
 }
@@ -37,8 +37,8 @@ func newPatient(t *testing.T) *patient {
 	t.Cleanup(func() { os.RemoveAll(directory) })
 	p := &patient{
 		directory: directory,
-		vendor:    kustomertest.Options{APIKey: canaryAPIKey, Secret: canarySecret},
-		mood:      kustomertest.Normal,
+		vendor:    standin.Options{APIKey: canaryAPIKey, Secret: canarySecret},
+		mood:      standin.Normal,
 		env:       []string{"KUSTOMER_API_KEY=" + canaryAPIKey},
 	}
 	p.flags = map[string]string{
@@ -105,7 +105,7 @@ func (p *patient) args() []string {
 // examine runs doctor and returns what is not in order, by check.
 func (p *patient) examine(t *testing.T) map[string]finding {
 	t.Helper()
-	vendor := kustomertest.New(p.vendor)
+	vendor := standin.New(p.vendor)
 	vendor.SetBehaviour(p.mood)
 	url, stop, err := vendor.Start()
 	if err != nil {

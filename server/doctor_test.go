@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 func TestDoctorFindsNothingInAHealthySetUp(t *testing.T) {
@@ -42,8 +42,8 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		want   want
 	}{
 		"nobody at the API's address": {func(_ *testing.T, p *patient) { p.flags["api-url"] = "http://127.0.0.1:1" }, want{checkAPI: {resultFailed, "connection refused"}}},
-		"the web application's page":  {func(_ *testing.T, p *patient) { p.mood = kustomertest.HTML }, want{checkAPI: {resultFailed, "web page"}}},
-		"Kustomer limits":             {func(_ *testing.T, p *patient) { p.mood = kustomertest.RateLimited }, want{checkAPI: {resultFailed, "budget"}}},
+		"the web application's page":  {func(_ *testing.T, p *patient) { p.mood = standin.HTML }, want{checkAPI: {resultFailed, "web page"}}},
+		"Kustomer limits":             {func(_ *testing.T, p *patient) { p.mood = standin.RateLimited }, want{checkAPI: {resultFailed, "budget"}}},
 		"a wrong API key":             {func(_ *testing.T, p *patient) { p.vendor.APIKey = "another" }, want{checkAPIKey: {resultFailed, "401"}}},
 		"an API key cut in two":       {func(_ *testing.T, p *patient) { p.env = []string{"KUSTOMER_API_KEY=canary key"} }, want{checkAPIKey: {resultFailed, "white space"}}},
 		"no API key file": {func(_ *testing.T, p *patient) {
@@ -53,7 +53,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		"an API key without a role": {func(_ *testing.T, p *patient) { p.vendor.Roles = []string{"org.user"} }, want{
 			checkAPIRoles: {resultWarning, "org.admin and org.user"}, checkSecret: {resultFailed, "org.admin and org.user"},
 		}},
-		"roles and time not told": {func(_ *testing.T, p *patient) { p.mood = kustomertest.MissingDate }, want{
+		"roles and time not told": {func(_ *testing.T, p *patient) { p.mood = standin.MissingDate }, want{
 			checkAPIRoles: {resultWarning, "does not tell"}, checkClock: {resultWarning, "do not tell"},
 		}},
 		"a short secret":        {func(_ *testing.T, p *patient) { p.vendor.Secret = "canary" }, want{checkSecret: {resultWarning, "32 bytes"}}},

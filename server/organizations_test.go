@@ -20,7 +20,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 // Fifty organizations, each with a secret of its own from a file, the environment
@@ -46,7 +46,7 @@ func TestFiftyOrganizations(t *testing.T) {
 			source = fmt.Sprintf("secret_env: SECRET_%d", n)
 			env = append(env, fmt.Sprintf("SECRET_%d=%s", n, secretOf(n)))
 		case 2:
-			vendor := kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: secretOf(n)})
+			vendor := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: secretOf(n)})
 			url, stop, err := vendor.Start()
 			if err != nil {
 				t.Fatal(err)

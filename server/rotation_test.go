@@ -12,7 +12,7 @@ import (
 	"time"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -22,7 +22,7 @@ import (
 // secret before.
 func TestSecretChangesUnderLoad(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.Options{APIKey: canaryAPIKey, Secret: rotated(0)}
+	vendor := standin.Options{APIKey: canaryAPIKey, Secret: rotated(0)}
 	for name, test := range map[string]struct {
 		rounds int
 		source func(*testing.T) (source []string, change func(n int, p *process))
@@ -38,14 +38,14 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 			return []string{"--secret-file", path}, replace
 		}},
 		"API, asked each second": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *process)) {
-			standin := kustomertest.New(vendor)
-			return []string{"--secret-refresh", "1s", "--api-url", startVendor(t, standin)},
-				func(n int, _ *process) { standin.SetSecret(rotated(n)) }
+			api := standin.New(vendor)
+			return []string{"--secret-refresh", "1s", "--api-url", startVendor(t, api)},
+				func(n int, _ *process) { api.SetSecret(rotated(n)) }
 		}},
 		"API, asked on SIGHUP": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *process)) {
-			standin := kustomertest.New(vendor)
-			return []string{"--secret-refresh", "1h", "--api-url", startVendor(t, standin)}, func(n int, p *process) {
-				standin.SetSecret(rotated(n))
+			api := standin.New(vendor)
+			return []string{"--secret-refresh", "1h", "--api-url", startVendor(t, api)}, func(n int, p *process) {
+				api.SetSecret(rotated(n))
 				if err := p.Process.Signal(syscall.SIGHUP); err != nil {
 					t.Error(err)
 				}
@@ -91,9 +91,9 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 
 func rotated(n int) string { return fmt.Sprintf("canary-rotated-%d-0123456789-0123456789", n) }
 
-func startVendor(t *testing.T, standin *kustomertest.Standin) string {
+func startVendor(t *testing.T, vendor *standin.Vendor) string {
 	t.Helper()
-	url, stop, err := standin.Start()
+	url, stop, err := vendor.Start()
 	if err != nil {
 		t.Fatal(err)
 	}

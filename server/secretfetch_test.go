@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 func TestSecretFetch(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: "canary-api-key", Secret: testSecret})
+	vendor := standin.New(standin.Options{APIKey: "canary-api-key", Secret: testSecret})
 	url, stop, err := vendor.Start()
 	if err != nil {
 		t.Fatal(err)

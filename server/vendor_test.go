@@ -11,7 +11,7 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 // What serve does while Kustomer's API is down, slow, limiting or lying. At start:
@@ -20,43 +20,43 @@ import (
 // counted under its kind. Afterwards: it takes up the new secret by itself.
 func TestKustomerFails(t *testing.T) {
 	t.Parallel()
-	for mood, want := range map[kustomertest.Behaviour]struct {
+	for mood, want := range map[standin.Behaviour]struct {
 		kind   kustomer.Kind
 		reason string
 	}{
-		kustomertest.HangUp:        {kustomer.KindNetwork, "closed before the answer was whole"},
-		kustomertest.Slow:          {kustomer.KindNetwork, "no whole answer within 10s"},
-		kustomertest.RateLimited:   {kustomer.KindRateLimited, "budget for this minute is spent (429"},
-		kustomertest.RetryAfter:    {kustomer.KindRateLimited, "budget for this minute is spent (429"},
-		kustomertest.ServerError:   {kustomer.KindServer, "(500"},
-		kustomertest.Unavailable:   {kustomer.KindServer, "(503"},
-		kustomertest.Refused:       {kustomer.KindRefused, "roles org.admin and org.user"},
-		kustomertest.HTML:          {kustomer.KindAnswer, "web page"},
-		kustomertest.Empty:         {kustomer.KindAnswer, "not the JSON"},
-		kustomertest.EmptySecret:   {kustomer.KindAnswer, "secret is empty"},
-		kustomertest.Huge:          {kustomer.KindAnswer, "larger than 64 KiB"},
-		kustomertest.Truncated:     {kustomer.KindNetwork, "closed before the answer was whole"},
-		kustomertest.TruncatedJSON: {kustomer.KindAnswer, "not the JSON"},
-		kustomertest.WrongType:     {kustomer.KindAnswer, "no attributes.secret that is text"},
-		kustomertest.OtherHost:     {kustomer.KindStatus, "redirects to another place"},
+		standin.HangUp:        {kustomer.KindNetwork, "closed before the answer was whole"},
+		standin.Slow:          {kustomer.KindNetwork, "no whole answer within 10s"},
+		standin.RateLimited:   {kustomer.KindRateLimited, "budget for this minute is spent (429"},
+		standin.RetryAfter:    {kustomer.KindRateLimited, "budget for this minute is spent (429"},
+		standin.ServerError:   {kustomer.KindServer, "(500"},
+		standin.Unavailable:   {kustomer.KindServer, "(503"},
+		standin.Refused:       {kustomer.KindRefused, "roles org.admin and org.user"},
+		standin.HTML:          {kustomer.KindAnswer, "web page"},
+		standin.Empty:         {kustomer.KindAnswer, "not the JSON"},
+		standin.EmptySecret:   {kustomer.KindAnswer, "secret is empty"},
+		standin.Huge:          {kustomer.KindAnswer, "larger than 64 KiB"},
+		standin.Truncated:     {kustomer.KindNetwork, "closed before the answer was whole"},
+		standin.TruncatedJSON: {kustomer.KindAnswer, "not the JSON"},
+		standin.WrongType:     {kustomer.KindAnswer, "no attributes.secret that is text"},
+		standin.OtherHost:     {kustomer.KindStatus, "redirects to another place"},
 	} {
 		t.Run(string(mood), func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: rotated(1)})
+			vendor := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: rotated(1)})
 			vendor.SetBehaviour(mood)
 			p, _ := startOnStandin(t, vendor, "--secret-refresh", "1s", "--limit-customer", "off")
 			client := p.client(t)
 			assertNoSecret(t, p, client, "")
-			if mood == kustomertest.Slow && rounds(0, 1, 1) == 0 {
+			if mood == standin.Slow && rounds(0, 1, 1) == 0 {
 				return // the reason takes the 10 s that a request may
 			}
 			eventually(t, "reason", func() bool { _, body := p.get(t, "/readyz"); return strings.Contains(body, want.reason) })
 			assertNoSecret(t, p, client, want.reason)
-			if mood != kustomertest.HTML && rounds(0, 1, 1) == 0 {
+			if mood != standin.HTML && rounds(0, 1, 1) == 0 {
 				return // what follows is seconds of waiting for the next attempt, so only one of them does it by default
 			}
 
-			vendor.SetBehaviour(kustomertest.Normal)
+			vendor.SetBehaviour(standin.Normal)
 			eventually(t, "secret", func() bool { code, _ := p.get(t, "/readyz"); return code == 200 })
 
 			vendor.SetBehaviour(mood)
@@ -71,7 +71,7 @@ func TestKustomerFails(t *testing.T) {
 			}
 
 			vendor.SetSecret(rotated(2))
-			vendor.SetBehaviour(kustomertest.Normal)
+			vendor.SetBehaviour(standin.Normal)
 			eventually(t, "token under the new secret", func() bool {
 				reply, err := client.IssueToken(t.Context(), issueFor("user_id", ""))
 				return err == nil && signedWith(reply.GetToken(), rotated(2))
@@ -83,7 +83,7 @@ func TestKustomerFails(t *testing.T) {
 // A secret that was not refreshed for --secret-max-stale signs no more.
 func TestKustomerIsGoneForGood(t *testing.T) {
 	t.Parallel()
-	url, stop, err := kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: rotated(1)}).Start()
+	url, stop, err := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: rotated(1)}).Start()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestKustomerIsGoneForGood(t *testing.T) {
 // are not signed.
 func TestKustomersClockIsAnother(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: canaryAPIKey, Secret: rotated(1), Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	vendor := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: rotated(1), Now: func() time.Time { return time.Now().Add(time.Hour) }})
 	p, _ := startOnStandin(t, vendor, "--secret-refresh", "1s")
 	eventually(t, "reason", func() bool {
 		_, body := p.get(t, "/readyz")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/chatidentity/chatidentity/server/internal/retry"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -76,7 +77,7 @@ func parseRoles(body []byte) ([]string, bool, error) {
 	var roles []string
 	if found, err := parseDocument(body); err == nil && found != nil && json.Unmarshal(found.Roles, &roles) == nil {
 		for index := range roles {
-			roles[index] = clean(roles[index])
+			roles[index] = retry.Printable(roles[index])
 		}
 		return roles, roles != nil, nil
 	}
@@ -104,7 +105,7 @@ func vendorError(body []byte, key sensitive.String) string {
 		said += ", " + code
 	}
 	if title := text(failure.Errors[0].Title); title != "" && !strings.Contains(title, key.Reveal()) {
-		said += ", " + clean(title)
+		said += ", " + retry.Printable(title)
 	}
 	return said
 }

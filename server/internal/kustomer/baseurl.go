@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
 // DefaultBaseURL is Kustomer's own address: the host of an organization routes
@@ -31,7 +33,7 @@ func ParseBaseURL(rawURL, organization string) (*url.URL, error) {
 	if NeedsOrganization(rawURL) {
 		if !hostLabel.MatchString(organization) {
 			return nil, fmt.Errorf("the organization %q cannot stand in a host name: "+
-				"write the part before .kustomerapp.com of the address at which you log in to Kustomer", clean(organization))
+				"write the part before .kustomerapp.com of the address at which you log in to Kustomer", retry.Printable(organization))
 		}
 		rawURL = strings.ReplaceAll(rawURL, placeholder, strings.ToLower(organization))
 	}
@@ -57,7 +59,7 @@ func checkBaseURL(base *url.URL) error {
 		return errors.New("http is allowed to a loopback address only: the API key would travel unprotected; write https")
 	}
 	if meant := missingAPILabel(host); meant != "" {
-		return fmt.Errorf("the host %s is Kustomer's web application, not its API: write %s", clean(host), meant)
+		return fmt.Errorf("the host %s is Kustomer's web application, not its API: write %s", retry.Printable(host), meant)
 	}
 	return nil
 }

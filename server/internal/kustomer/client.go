@@ -7,6 +7,7 @@
 package kustomer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/retry"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -44,7 +46,7 @@ type Options struct {
 }
 
 // Client asks Kustomer's API. Each call is one attempt, bounded by the timeout;
-// when to try again is the caller's to decide (Backoff, Retry). It is safe for
+// when to try again is for the caller to decide (Pause, Retry). It is safe for
 // concurrent use and keeps no connection open between calls.
 type Client struct {
 	options Options
@@ -194,5 +196,6 @@ func (c *Client) failed(ctx context.Context, host string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return &Error{Kind: KindNetwork, Host: host, explanation: explainTransport(err, c.options.Timeout)}
+	explanation := cmp.Or(retry.Explain(err, c.options.Timeout), "what came back is not a valid HTTP answer")
+	return &Error{Kind: KindNetwork, Host: host, explanation: explanation}
 }

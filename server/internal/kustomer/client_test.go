@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -25,10 +25,10 @@ const (
 
 func TestSettingsReadsBothShapes(t *testing.T) {
 	t.Parallel()
-	for _, behaviour := range []kustomertest.Behaviour{kustomertest.Normal, kustomertest.BareAttributes} {
+	for _, behaviour := range []standin.Behaviour{standin.Normal, standin.BareAttributes} {
 		t.Run(string(behaviour), func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
+			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
 			vendor.SetBehaviour(behaviour)
 			answer, err := clientOf(t, vendor, noTimeout).Settings(t.Context())
 			if err != nil || answer.Secret.Reveal() != secret {
@@ -46,7 +46,7 @@ func TestRequestsAreTheDocumentedOnes(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var seen []*http.Request
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
 	client := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -78,41 +78,41 @@ func TestRequestsAreTheDocumentedOnes(t *testing.T) {
 // never repeats a value.
 func TestEveryFailureIsExplainedAndKeepsValuesIn(t *testing.T) {
 	t.Parallel()
-	want := map[kustomertest.Behaviour]struct {
+	want := map[standin.Behaviour]struct {
 		kind kustomer.Kind
 		says string
 	}{
-		kustomertest.RateLimited:      {kustomer.KindRateLimited, "budget for this minute is spent (429, too_many_requests)"},
-		kustomertest.RetryAfter:       {kustomer.KindRateLimited, "Too Many Requests"},
-		kustomertest.ServerError:      {kustomer.KindServer, "fault of its own (500, internal_error, Internal Server Error)"},
-		kustomertest.Unavailable:      {kustomer.KindServer, "fault of its own (503)"},
-		kustomertest.Slow:             {kustomer.KindNetwork, "no whole answer within"},
-		kustomertest.SlowBody:         {kustomer.KindNetwork, "no whole answer within"},
-		kustomertest.HangUp:           {kustomer.KindNetwork, "closed before the answer was whole"},
-		kustomertest.Truncated:        {kustomer.KindNetwork, "closed before the answer was whole"},
-		kustomertest.TruncatedJSON:    {kustomer.KindAnswer, "not the JSON that was expected"},
-		kustomertest.Garbage:          {kustomer.KindNetwork, "not a valid HTTP answer"},
-		kustomertest.HTML:             {kustomer.KindAnswer, "a web page, not the API's"},
-		kustomertest.Empty:            {kustomer.KindAnswer, "not the JSON that was expected"},
-		kustomertest.EmptySecret:      {kustomer.KindAnswer, "secret is empty"},
-		kustomertest.Huge:             {kustomer.KindAnswer, "larger than 64 KiB"},
-		kustomertest.WrongType:        {kustomer.KindAnswer, "no attributes.secret that is text"},
-		kustomertest.Null:             {kustomer.KindAnswer, "no attributes"},
-		kustomertest.NoSecret:         {kustomer.KindAnswer, "no attributes.secret that is text"},
-		kustomertest.NotUnicode:       {kustomer.KindAnswer, "not valid Unicode"},
-		kustomertest.OtherHost:        {kustomer.KindStatus, "the API key must not travel"},
-		kustomertest.RedirectLoop:     {kustomer.KindStatus, "redirects to another place (307)"},
-		kustomertest.Refused:          {kustomer.KindRefused, "org.admin and org.user"},
-		kustomertest.LeakyError:       {kustomer.KindStatus, "unexpected status 400"},
-		kustomertest.UnexpectedStatus: {kustomer.KindStatus, "unexpected status 204"},
+		standin.RateLimited:      {kustomer.KindRateLimited, "budget for this minute is spent (429, too_many_requests)"},
+		standin.RetryAfter:       {kustomer.KindRateLimited, "Too Many Requests"},
+		standin.ServerError:      {kustomer.KindServer, "fault of its own (500, internal_error, Internal Server Error)"},
+		standin.Unavailable:      {kustomer.KindServer, "fault of its own (503)"},
+		standin.Slow:             {kustomer.KindNetwork, "no whole answer within"},
+		standin.SlowBody:         {kustomer.KindNetwork, "no whole answer within"},
+		standin.HangUp:           {kustomer.KindNetwork, "closed before the answer was whole"},
+		standin.Truncated:        {kustomer.KindNetwork, "closed before the answer was whole"},
+		standin.TruncatedJSON:    {kustomer.KindAnswer, "not the JSON that was expected"},
+		standin.Garbage:          {kustomer.KindNetwork, "not a valid HTTP answer"},
+		standin.HTML:             {kustomer.KindAnswer, "a web page, not the API's"},
+		standin.Empty:            {kustomer.KindAnswer, "not the JSON that was expected"},
+		standin.EmptySecret:      {kustomer.KindAnswer, "secret is empty"},
+		standin.Huge:             {kustomer.KindAnswer, "larger than 64 KiB"},
+		standin.WrongType:        {kustomer.KindAnswer, "no attributes.secret that is text"},
+		standin.Null:             {kustomer.KindAnswer, "no attributes"},
+		standin.NoSecret:         {kustomer.KindAnswer, "no attributes.secret that is text"},
+		standin.NotUnicode:       {kustomer.KindAnswer, "not valid Unicode"},
+		standin.OtherHost:        {kustomer.KindStatus, "the API key must not travel"},
+		standin.RedirectLoop:     {kustomer.KindStatus, "redirects to another place (307)"},
+		standin.Refused:          {kustomer.KindRefused, "org.admin and org.user"},
+		standin.LeakyError:       {kustomer.KindStatus, "unexpected status 400"},
+		standin.UnexpectedStatus: {kustomer.KindStatus, "unexpected status 204"},
 	}
-	for _, behaviour := range kustomertest.Failing() {
+	for _, behaviour := range standin.Failing() {
 		t.Run(string(behaviour), func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
+			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
 			vendor.SetBehaviour(behaviour)
 			timeout := noTimeout
-			if behaviour == kustomertest.Slow || behaviour == kustomertest.SlowBody {
+			if behaviour == standin.Slow || behaviour == standin.SlowBody {
 				timeout = 200 * time.Millisecond
 			}
 			answer, err := clientOf(t, vendor, timeout).Settings(t.Context())
@@ -131,7 +131,7 @@ func TestEveryFailureIsExplainedAndKeepsValuesIn(t *testing.T) {
 			if text := err.Error(); strings.Contains(text, canary) || len(text) > maxError || strings.ContainsAny(text, "\r\n") {
 				t.Errorf("the error holds a value, or is not one bounded line: %q", text)
 			}
-			if requests := vendor.Requests(); requests != 1 && behaviour != kustomertest.RedirectLoop {
+			if requests := vendor.Requests(); requests != 1 && behaviour != standin.RedirectLoop {
 				t.Errorf("one call made %d requests", requests)
 			}
 		})
@@ -151,7 +151,7 @@ func TestTheKeyDoesNotTravelToAnotherHost(t *testing.T) {
 
 func TestARedirectOnTheSameHostIsFollowed(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
 	client := clientOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery == "" {
 			http.Redirect(w, r, r.URL.Path+"?again", http.StatusFound)
@@ -166,7 +166,7 @@ func TestARedirectOnTheSameHostIsFollowed(t *testing.T) {
 
 func TestMissingRolesAreNamed(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret, Roles: []string{"org.user"}})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret, Roles: []string{"org.user"}})
 	client := clientOf(t, vendor, noTimeout)
 	_, err := client.Settings(t.Context())
 	if failure, ok := errors.AsType[*kustomer.Error](err); !ok || failure.Status != http.StatusForbidden ||

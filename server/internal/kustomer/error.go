@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -110,23 +109,4 @@ func (a answer) unusable(err error) *Error {
 		explanation = "the answer is a web page, not the API's: check the API's URL"
 	}
 	return &Error{Kind: KindAnswer, Host: a.host, Status: http.StatusOK, explanation: explanation}
-}
-
-// maxQuoted bounds foreign text in an error, in characters.
-const maxQuoted = 120
-
-// clean makes foreign text fit for one line of a log.
-func clean(text string) string {
-	var cleaned strings.Builder
-	for count, char := range []rune(text) {
-		if count == maxQuoted {
-			cleaned.WriteString("...")
-			break
-		}
-		if !unicode.IsPrint(char) {
-			char = '?'
-		}
-		cleaned.WriteRune(char)
-	}
-	return cleaned.String()
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 func TestTheKeyIsAskedForEachRequest(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: "new", Secret: secret})
+	vendor := standin.New(standin.Options{APIKey: "new", Secret: secret})
 	keys := []string{"old", "new"}
 	client := newClient(t, start(t, vendor), kustomer.Options{APIKey: func() (sensitive.String, error) {
 		key := keys[0]
@@ -42,7 +42,7 @@ func TestAnUnusableKeyIsNotSent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
+			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
 			_, err := newClient(t, start(t, vendor), kustomer.Options{APIKey: key}).Settings(t.Context())
 			failure, ok := errors.AsType[*kustomer.Error](err)
 			if !ok || failure.Kind != kustomer.KindKey || strings.Contains(err.Error(), canary) {
@@ -60,8 +60,8 @@ func TestAnUnusableKeyIsNotSent(t *testing.T) {
 
 func TestTheContextsEndIsNotKustomersFault(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
-	vendor.SetBehaviour(kustomertest.Slow)
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
+	vendor.SetBehaviour(standin.Slow)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := clientOf(t, vendor, noTimeout).Settings(ctx)
@@ -72,7 +72,7 @@ func TestTheContextsEndIsNotKustomersFault(t *testing.T) {
 
 func TestTransportFailuresAreExplained(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
 	secure := httptest.NewTLSServer(vendor)
 	t.Cleanup(secure.Close)
 	plain := start(t, vendor)
@@ -111,9 +111,9 @@ func TestTransportUsesProxiesAndVerifies(t *testing.T) {
 
 func TestRetryGoesOnWhileItMayHelp(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: secret})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})
 	client := clientOf(t, vendor, noTimeout)
-	vendor.SetBehaviour(kustomertest.Refused)
+	vendor.SetBehaviour(standin.Refused)
 	if _, err := kustomer.Retry(t.Context(), 3, client.Settings); err == nil {
 		t.Error("a refused key succeeded")
 	}

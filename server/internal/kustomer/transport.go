@@ -1,14 +1,9 @@
 package kustomer
 
 import (
-	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 )
 
@@ -42,35 +37,4 @@ func staysOnHost(next *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	return nil
-}
-
-// explainTransport says in words of our own why a request failed. The error's
-// own text is not used where it could quote what the server sent: that may hold
-// the secret.
-func explainTransport(err error, timeout time.Duration) string {
-	var (
-		dns         *net.DNSError
-		certificate *tls.CertificateVerificationError
-		alert       tls.AlertError
-		errno       syscall.Errno
-		netError    net.Error
-	)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netError) && netError.Timeout():
-		return fmt.Sprintf("no whole answer within %s", timeout)
-	case errors.As(err, &dns):
-		return "the host name cannot be resolved (" + clean(dns.Err) + ")"
-	case errors.As(err, &certificate):
-		return "its TLS certificate is not trusted (" + clean(certificate.Err.Error()) + ")"
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return "it answers plain HTTP where https is expected"
-	case errors.As(err, &alert):
-		return "the TLS handshake failed (" + clean(alert.Error()) + ")"
-	case errors.As(err, &errno):
-		return clean(errno.Error())
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed before the answer was whole"
-	default:
-		return "what came back is not a valid HTTP answer"
-	}
 }

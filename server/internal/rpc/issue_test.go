@@ -19,7 +19,7 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
@@ -31,7 +31,7 @@ type netListener = net.Listener
 func TestIssuedTokenLogsInAndIsRecorded(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
-	vendor := kustomertest.New(kustomertest.Options{Secret: signingSecret})
+	vendor := standin.New(standin.Options{Secret: signingSecret})
 	for name, test := range map[string]struct {
 		request    *pb.IssueTokenRequest
 		identifier pb.Identifier

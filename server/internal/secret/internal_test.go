@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -23,7 +23,7 @@ import (
 //
 //nolint:paralleltest // see above
 func TestAThousandRefreshesLeaveNothingBehind(t *testing.T) {
-	vendor := kustomertest.New(kustomertest.Options{APIKey: "key", Secret: "secret", CallsPerMinute: 1 << 30})
+	vendor := standin.New(standin.Options{APIKey: "key", Secret: "secret", CallsPerMinute: 1 << 30})
 	address, stop, err := vendor.Start()
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
@@ -43,7 +43,7 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 		},
 		"API": func(t *testing.T) (*secret.Store, func(string)) {
 			t.Helper()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret, CallsPerMinute: 1 << 30})
+			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret, CallsPerMinute: 1 << 30})
 			store := secret.NewAPI(secret.Options{}, clientOf(t, vendor), secret.APIOptions{})
 			store.WithoutPauses()
 			return store, func(want string) {

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -49,7 +49,7 @@ func TestFiftyOrganizationsHaveTheirOwnSecretsAndMetrics(t *testing.T) {
 
 func TestMetricsOfTheAPISource(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
 	store := secret.NewAPI(secret.Options{Organization: "acme"}, clientOf(t, vendor), secret.APIOptions{})
 	if available := metric(t, "chatidentity_secret_available", "", store); available != 0 {
 		t.Errorf("chatidentity_secret_available = %v before the first answer", available)

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -65,7 +65,7 @@ func TestStartErrorsNameTheSetting(t *testing.T) {
 
 func TestAPIStoreFetchesFromTheStandin(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
 	store := secret.NewAPI(secret.Options{}, clientOf(t, vendor), secret.APIOptions{})
 	if _, err := store.Current(); !errors.Is(err, secret.ErrUnavailable) {
 		t.Errorf("Current() before Run: %v, want ErrUnavailable", err)
@@ -107,7 +107,7 @@ func TestRunLastsAsLongAsItsContext(t *testing.T) {
 }
 
 // clientOf returns a client of a stand-in on a real socket.
-func clientOf(t *testing.T, vendor *kustomertest.Standin) *kustomer.Client {
+func clientOf(t *testing.T, vendor *standin.Vendor) *kustomer.Client {
 	t.Helper()
 	address, stop, err := vendor.Start()
 	check(t, err)

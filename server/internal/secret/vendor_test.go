@@ -6,45 +6,45 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
 // results are what each way of lying counts as.
-var results = map[kustomertest.Behaviour]string{
-	kustomertest.RateLimited:      "rate_limited",
-	kustomertest.RetryAfter:       "rate_limited",
-	kustomertest.ServerError:      "server",
-	kustomertest.Unavailable:      "server",
-	kustomertest.Slow:             "network",
-	kustomertest.SlowBody:         "network",
-	kustomertest.HangUp:           "network",
-	kustomertest.Truncated:        "network",
-	kustomertest.Garbage:          "network",
-	kustomertest.TruncatedJSON:    "answer",
-	kustomertest.HTML:             "answer",
-	kustomertest.Empty:            "answer",
-	kustomertest.EmptySecret:      "answer",
-	kustomertest.Huge:             "answer",
-	kustomertest.WrongType:        "answer",
-	kustomertest.Null:             "answer",
-	kustomertest.NoSecret:         "answer",
-	kustomertest.NotUnicode:       "answer",
-	kustomertest.OtherHost:        "status",
-	kustomertest.RedirectLoop:     "status",
-	kustomertest.LeakyError:       "status",
-	kustomertest.UnexpectedStatus: "status",
-	kustomertest.Refused:          "refused",
+var results = map[standin.Behaviour]string{
+	standin.RateLimited:      "rate_limited",
+	standin.RetryAfter:       "rate_limited",
+	standin.ServerError:      "server",
+	standin.Unavailable:      "server",
+	standin.Slow:             "network",
+	standin.SlowBody:         "network",
+	standin.HangUp:           "network",
+	standin.Truncated:        "network",
+	standin.Garbage:          "network",
+	standin.TruncatedJSON:    "answer",
+	standin.HTML:             "answer",
+	standin.Empty:            "answer",
+	standin.EmptySecret:      "answer",
+	standin.Huge:             "answer",
+	standin.WrongType:        "answer",
+	standin.Null:             "answer",
+	standin.NoSecret:         "answer",
+	standin.NotUnicode:       "answer",
+	standin.OtherHost:        "status",
+	standin.RedirectLoop:     "status",
+	standin.LeakyError:       "status",
+	standin.UnexpectedStatus: "status",
+	standin.Refused:          "refused",
 }
 
 // However the vendor fails at start: no secret, the reason in Ready, a count, a
 // warning, nothing leaked, and the secret as soon as the vendor is well.
 func TestAVendorThatFailsAtStart(t *testing.T) {
 	t.Parallel()
-	for _, behaviour := range kustomertest.Failing() {
+	for _, behaviour := range standin.Failing() {
 		t.Run(string(behaviour), func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
 			vendor.SetBehaviour(behaviour)
 			store, log := following(t, vendor)
 			awaitFailure(t, store, log, behaviour, "no signing secret")
@@ -52,7 +52,7 @@ func TestAVendorThatFailsAtStart(t *testing.T) {
 			if !errors.Is(err, secret.ErrUnavailable) || strings.Contains(err.Error(), "awaited") || strings.Contains(err.Error(), "canary") {
 				t.Errorf("Current() = %v, want ErrUnavailable with the reason and no value", err)
 			}
-			vendor.SetBehaviour(kustomertest.Normal)
+			vendor.SetBehaviour(standin.Normal)
 			awaitRefreshed(t, store, firstSecret)
 			log.assertNoCanary(t)
 		})
@@ -63,10 +63,10 @@ func TestAVendorThatFailsAtStart(t *testing.T) {
 // warning, and the new one is taken up as soon as the vendor is well.
 func TestAVendorThatFailsAtRefresh(t *testing.T) {
 	t.Parallel()
-	for _, behaviour := range kustomertest.Failing() {
+	for _, behaviour := range standin.Failing() {
 		t.Run(string(behaviour), func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
 			store, log := following(t, vendor)
 			<-store.Loaded()
 			vendor.SetSecret(secondSecret)
@@ -76,7 +76,7 @@ func TestAVendorThatFailsAtRefresh(t *testing.T) {
 			if current, err := store.Current(); err != nil || current.Value.Reveal() != firstSecret || store.Ready() != nil {
 				t.Errorf("Current() = %v, %v; want the last good secret", current, err)
 			}
-			vendor.SetBehaviour(kustomertest.Normal)
+			vendor.SetBehaviour(standin.Normal)
 			awaitRefreshed(t, store, secondSecret)
 			log.assertNoCanary(t)
 		})
@@ -85,12 +85,12 @@ func TestAVendorThatFailsAtRefresh(t *testing.T) {
 
 func TestAnswersThatAreOddButGoodAreTaken(t *testing.T) {
 	t.Parallel()
-	for behaviour, tellsTime := range map[kustomertest.Behaviour]bool{
-		kustomertest.BareAttributes: true, kustomertest.CachedLongAgo: false, kustomertest.MissingDate: false,
+	for behaviour, tellsTime := range map[standin.Behaviour]bool{
+		standin.BareAttributes: true, standin.CachedLongAgo: false, standin.MissingDate: false,
 	} {
 		t.Run(string(behaviour), func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
 			vendor.SetBehaviour(behaviour)
 			store, _ := following(t, vendor)
 			awaitRefreshed(t, store, firstSecret)
@@ -108,7 +108,7 @@ func TestAnswersThatAreOddButGoodAreTaken(t *testing.T) {
 // A vendor that is not there at all, at start and later.
 func TestAVendorThatIsDown(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: apiKey, Secret: firstSecret})
+	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
 	address, stop, err := vendor.Start()
 	check(t, err)
 	store, log := followingAt(t, address)
@@ -126,7 +126,7 @@ func TestAVendorThatIsDown(t *testing.T) {
 	}
 }
 
-func following(t *testing.T, vendor *kustomertest.Standin) (*secret.Store, *logbook) {
+func following(t *testing.T, vendor *standin.Vendor) (*secret.Store, *logbook) {
 	t.Helper()
 	address, stop, err := vendor.Start()
 	check(t, err)
@@ -144,7 +144,7 @@ func followingAt(t *testing.T, address string) (*secret.Store, *logbook) {
 	return store, log
 }
 
-func awaitFailure(t *testing.T, store *secret.Store, log *logbook, behaviour kustomertest.Behaviour, warning string) {
+func awaitFailure(t *testing.T, store *secret.Store, log *logbook, behaviour standin.Behaviour, warning string) {
 	t.Helper()
 	await(t, func() bool {
 		return metric(t, "chatidentity_secret_refresh_total", "result="+results[behaviour], store) > 0 && log.count(warning) > 0

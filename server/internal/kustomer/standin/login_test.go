@@ -1,4 +1,4 @@
-package kustomertest_test
+package standin_test
 
 import (
 	"crypto/hmac"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 const (
@@ -35,32 +35,32 @@ func TestLogin(t *testing.T) {
 		{"both: e-mail first", sign(header, `{"externalId":"u1","email":"a@b.example","iat":1800000000}`), "email", "a@b.example", nil},
 		{"order and spaces do not matter", sign(header, `{ "iat": 1800000000, "externalId": "é<&>" }`), "externalId", "é<&>", nil},
 		{"just under 15 minutes", sign(header, `{"externalId":"u1","iat":1799999101}`), "externalId", "u1", nil},
-		{"15 minutes", sign(header, `{"externalId":"u1","iat":1799999100}`), "", "", kustomertest.ErrExpired},
-		{"a second ahead", sign(header, `{"externalId":"u1","iat":1800000001}`), "", "", kustomertest.ErrFuture},
-		{"no iat", sign(header, `{"externalId":"u1"}`), "", "", kustomertest.ErrMalformed},
-		{"iat as text", sign(header, `{"externalId":"u1","iat":"1800000000"}`), "", "", kustomertest.ErrMalformed},
-		{"iat with a fraction", sign(header, `{"externalId":"u1","iat":1800000000.5}`), "", "", kustomertest.ErrMalformed},
-		{"nobody", sign(header, `{"iat":1800000000}`), "", "", kustomertest.ErrMalformed},
-		{"empty identifiers", sign(header, `{"externalId":"","email":"","iat":1800000000}`), "", "", kustomertest.ErrMalformed},
-		{"identifier as number", sign(header, `{"externalId":7,"iat":1800000000}`), "", "", kustomertest.ErrMalformed},
-		{"alg none", sign(`{"alg":"none"}`, `{"externalId":"u1","iat":1800000000}`), "", "", kustomertest.ErrMalformed},
+		{"15 minutes", sign(header, `{"externalId":"u1","iat":1799999100}`), "", "", standin.ErrExpired},
+		{"a second ahead", sign(header, `{"externalId":"u1","iat":1800000001}`), "", "", standin.ErrFuture},
+		{"no iat", sign(header, `{"externalId":"u1"}`), "", "", standin.ErrMalformed},
+		{"iat as text", sign(header, `{"externalId":"u1","iat":"1800000000"}`), "", "", standin.ErrMalformed},
+		{"iat with a fraction", sign(header, `{"externalId":"u1","iat":1800000000.5}`), "", "", standin.ErrMalformed},
+		{"nobody", sign(header, `{"iat":1800000000}`), "", "", standin.ErrMalformed},
+		{"empty identifiers", sign(header, `{"externalId":"","email":"","iat":1800000000}`), "", "", standin.ErrMalformed},
+		{"identifier as number", sign(header, `{"externalId":7,"iat":1800000000}`), "", "", standin.ErrMalformed},
+		{"alg none", sign(`{"alg":"none"}`, `{"externalId":"u1","iat":1800000000}`), "", "", standin.ErrMalformed},
 		{
 			"HS512", signWith(sha512.New, secret, `{"alg":"HS512","typ":"JWT"}`, `{"externalId":"u1","iat":1800000000}`),
-			"", "", kustomertest.ErrMalformed,
+			"", "", standin.ErrMalformed,
 		},
 		{
 			"another secret", signWith(sha256.New, secret+"x", header, `{"externalId":"u1","iat":1800000000}`),
-			"", "", kustomertest.ErrSignature,
+			"", "", standin.ErrSignature,
 		},
-		{"two parts", "e30.e30", "", "", kustomertest.ErrMalformed},
-		{"four parts", sign(header, `{"externalId":"u1","iat":1800000000}`) + ".e30", "", "", kustomertest.ErrMalformed},
-		{"a line end inside", sign(header, `{"externalId":"u1","iat":1800000000}`) + "\n", "", "", kustomertest.ErrMalformed},
-		{"padding", sign(header, `{"externalId":"u1","iat":1800000000}`) + "=", "", "", kustomertest.ErrMalformed},
-		{"empty", "", "", "", kustomertest.ErrMalformed},
+		{"two parts", "e30.e30", "", "", standin.ErrMalformed},
+		{"four parts", sign(header, `{"externalId":"u1","iat":1800000000}`) + ".e30", "", "", standin.ErrMalformed},
+		{"a line end inside", sign(header, `{"externalId":"u1","iat":1800000000}`) + "\n", "", "", standin.ErrMalformed},
+		{"padding", sign(header, `{"externalId":"u1","iat":1800000000}`) + "=", "", "", standin.ErrMalformed},
+		{"empty", "", "", "", standin.ErrMalformed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{Secret: secret})
+			vendor := standin.New(standin.Options{Secret: secret})
 			who, err := vendor.Login(test.token, time.Unix(now, 999_999_999))
 			if !errors.Is(err, test.refused) || who.By != test.by || who.Value != test.value {
 				t.Errorf("Login() = %+v, %v; want %q %q, %v", who, err, test.by, test.value, test.refused)
@@ -82,15 +82,15 @@ func TestTheTestsSignerAgreesWithAForeignToken(t *testing.T) {
 
 func TestASecretChangeIsAHardCut(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{Secret: secret})
+	vendor := standin.New(standin.Options{Secret: secret})
 	token := sign(header, `{"externalId":"u1","iat":1800000000}`)
 	now := time.Unix(1_800_000_000, 0)
 	if _, err := vendor.Login(token, now); err != nil {
 		t.Fatal(err)
 	}
 	vendor.SetSecret(secret + "2")
-	if _, err := vendor.Login(token, now); !errors.Is(err, kustomertest.ErrSignature) {
-		t.Errorf("Login() after the change: %v, want %v", err, kustomertest.ErrSignature)
+	if _, err := vendor.Login(token, now); !errors.Is(err, standin.ErrSignature) {
+		t.Errorf("Login() after the change: %v, want %v", err, standin.ErrSignature)
 	}
 }
 

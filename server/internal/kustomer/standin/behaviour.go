@@ -1,4 +1,4 @@
-package kustomertest
+package standin
 
 import (
 	"io"

@@ -1,4 +1,4 @@
-package kustomertest
+package standin
 
 import (
 	"crypto/hmac"
@@ -34,7 +34,7 @@ type Identified struct {
 // Login says what Kustomer's chat would say to a token at the given time, under
 // the secret that counts now. An iat in the future is refused: the vendor does
 // not say, and it is wise to expect so.
-func (s *Standin) Login(token string, now time.Time) (Identified, error) {
+func (s *Vendor) Login(token string, now time.Time) (Identified, error) {
 	decoded, err := split(token)
 	if err != nil {
 		return Identified{}, err

@@ -1,4 +1,4 @@
-package kustomertest_test
+package standin_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chatidentity/chatidentity/server/internal/kustomer/kustomertest"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
 const key = "admin-key"
@@ -31,7 +31,7 @@ func TestSettingsEndpoint(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			vendor := kustomertest.New(kustomertest.Options{APIKey: key, Secret: secret, Roles: test.roles})
+			vendor := standin.New(standin.Options{APIKey: key, Secret: secret, Roles: test.roles})
 			answer := ask(vendor, test.method, "/v1/auth/customer/settings", test.authorization)
 			if answer.Code != test.status || !strings.Contains(answer.Body.String(), test.holds) || !json.Valid(answer.Body.Bytes()) {
 				t.Errorf("answer %d %s, want %d with %s", answer.Code, answer.Body, test.status, test.holds)
@@ -45,7 +45,7 @@ func TestSettingsEndpoint(t *testing.T) {
 
 func TestUnknownPathIsNotFound(t *testing.T) {
 	t.Parallel()
-	vendor := kustomertest.New(kustomertest.Options{APIKey: key})
+	vendor := standin.New(standin.Options{APIKey: key})
 	if answer := ask(vendor, http.MethodGet, "/v1/auth/tokens/current", "Bearer "+key); answer.Code != http.StatusNotFound {
 		t.Errorf("status %d, want 404", answer.Code)
 	}
@@ -54,7 +54,7 @@ func TestUnknownPathIsNotFound(t *testing.T) {
 func TestTheBudgetIsOneOfAMinute(t *testing.T) {
 	t.Parallel()
 	clock := time.Unix(1_800_000_000, 0)
-	vendor := kustomertest.New(kustomertest.Options{APIKey: key, CallsPerMinute: 2, Now: func() time.Time { return clock }})
+	vendor := standin.New(standin.Options{APIKey: key, CallsPerMinute: 2, Now: func() time.Time { return clock }})
 	for _, want := range []struct {
 		status    int
 		remaining string

@@ -1,8 +1,8 @@
-// Package kustomertest is a stand-in for Kustomer: the two endpoints of its API
+// Package standin is a stand-in for Kustomer: the two endpoints of its API
 // that the sidecar asks, in good and bad moods, and the check that its chat makes
 // of a token. `chatidentity dev` and the tests use it; nothing of the product's
 // own signing or client is in it, so that its word is independent.
-package kustomertest
+package standin
 
 import (
 	"crypto/subtle"
@@ -31,8 +31,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Standin plays Kustomer. It is safe for concurrent use.
-type Standin struct {
+// Vendor plays Kustomer. It is safe for concurrent use.
+type Vendor struct {
 	mux http.ServeMux
 
 	mu        sync.Mutex
@@ -44,7 +44,7 @@ type Standin struct {
 }
 
 // New returns a stand-in that behaves well.
-func New(options Options) *Standin {
+func New(options Options) *Vendor {
 	if options.Roles == nil {
 		options.Roles = []string{"org.admin", "org.user"}
 	}
@@ -54,7 +54,7 @@ func New(options Options) *Standin {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	s := &Standin{options: options, behaviour: Normal}
+	s := &Vendor{options: options, behaviour: Normal}
 	s.mux.HandleFunc("/v1/auth/customer/settings", s.endpoint(s.settings, "org.admin", "org.user"))
 	s.mux.HandleFunc("/v1/users/current", s.endpoint(s.currentUser))
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -65,7 +65,7 @@ func New(options Options) *Standin {
 
 // Start serves on a free loopback port. It returns the base URL, and the function
 // that stops it: that ends open requests and returns when nothing is left.
-func (s *Standin) Start() (string, func(), error) {
+func (s *Vendor) Start() (string, func(), error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // binding loopback does not block
 	if err != nil {
 		return "", nil, fmt.Errorf("starting the stand-in for Kustomer: %w", err)
@@ -81,28 +81,28 @@ func (s *Standin) Start() (string, func(), error) {
 }
 
 // SetSecret changes the secret: a hard cut-over, as in Kustomer.
-func (s *Standin) SetSecret(secret string) {
+func (s *Vendor) SetSecret(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.options.Secret = secret
 }
 
 // SetBehaviour changes how the next requests are answered.
-func (s *Standin) SetBehaviour(behaviour Behaviour) {
+func (s *Vendor) SetBehaviour(behaviour Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.behaviour = behaviour
 }
 
 // Requests returns how many requests came so far, whatever the answers.
-func (s *Standin) Requests() int {
+func (s *Vendor) Requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests
 }
 
 // ServeHTTP answers as Kustomer's API would.
-func (s *Standin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	behaviour, options := s.enter()
 	w.Header().Set("Date", options.Now().UTC().Format(http.TimeFormat))
 	if answer, odd := moods[behaviour]; odd {
@@ -113,21 +113,21 @@ func (s *Standin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // enter counts a request and returns what it meets.
-func (s *Standin) enter() (Behaviour, Options) {
+func (s *Vendor) enter() (Behaviour, Options) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
 	return s.behaviour, s.options
 }
 
-func (s *Standin) snapshot() Options {
+func (s *Vendor) snapshot() Options {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.options
 }
 
 // endpoint checks the verb, the key, its roles and the budget, in that order.
-func (s *Standin) endpoint(answer func(http.ResponseWriter), roles ...string) http.HandlerFunc {
+func (s *Vendor) endpoint(answer func(http.ResponseWriter), roles ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		options := s.snapshot()
 		given, _ := bearer(r)
@@ -151,7 +151,7 @@ func holdsAll(held, needed []string) bool {
 }
 
 // spend takes one call from the minute's budget and sets the rate headers.
-func (s *Standin) spend(w http.ResponseWriter) bool {
+func (s *Vendor) spend(w http.ResponseWriter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.options.Now()
@@ -167,7 +167,7 @@ func (s *Standin) spend(w http.ResponseWriter) bool {
 	return left >= 0
 }
 
-func (s *Standin) settings(w http.ResponseWriter) {
+func (s *Vendor) settings(w http.ResponseWriter) {
 	writeJSON(w, http.StatusOK, settingsBody(s.snapshot().Secret))
 }
 
@@ -175,7 +175,7 @@ func settingsBody(secret string) map[string]any {
 	return jsonAPI("settings", map[string]any{"secret": secret})
 }
 
-func (s *Standin) currentUser(w http.ResponseWriter) {
+func (s *Vendor) currentUser(w http.ResponseWriter) {
 	writeJSON(w, http.StatusOK, jsonAPI("user", map[string]any{"name": "chatidentity", "roles": s.snapshot().Roles}))
 }
 
