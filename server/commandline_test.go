@@ -1,0 +1,234 @@
+package main
+
+import (
+	"cmp"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files of help anew")
+
+// helpPages are the commands whose help is kept in testdata/help.
+var helpPages = []string{
+	"", "serve", "dev", "issue", "verify", "health", "doctor", "audit", "audit verify", "audit find", "secret", "secret fetch",
+	"policy", "policy check", "caller-token", "version",
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, name := range helpPages {
+		page := filepath.Join("testdata", "help", strings.ReplaceAll(cmp.Or(name, "chatidentity"), " ", "-")+".txt")
+		code, stdout, stderr := command(t, nil, "", append(strings.Fields(name), "--help")...)
+		if code != 0 || stderr != "" {
+			t.Errorf("%s --help: code %d, error %q", name, code, stderr)
+		}
+		if *update {
+			if err := os.WriteFile(page, []byte(stdout), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(page)
+		if err != nil || stdout != string(want) {
+			t.Errorf("%s --help is not %s (go test ./server -run TestHelp -update writes it): %v\n%s", name, page, err, stdout)
+		}
+	}
+}
+
+// What the command line answers to each kind of mistake: one line, and exit code 2.
+func TestUsageErrors(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args string // separated by spaces; '' is an empty one
+		want string
+	}{
+		{"nosuch", `unexpected argument nosuch`},
+		{"servee", `unexpected argument servee, did you mean "serve"?`},
+		{"audit", `expected one of "verify", "find"`},
+		{"audit verfy", `unexpected argument verfy, did you mean "verify"?`},
+		{"secret", `expected "fetch"`},
+		{"policy", `expected "check"`},
+		{"help nosuch", `unexpected argument nosuch`},
+		{"serve extra", `unexpected argument extra`},
+		{"version -- extra", `unexpected argument extra`},
+		{"verify", `expected "<token>"`},
+		{"verify one two", `unexpected argument two`},
+		{"verify ''", `verify: the token is empty`},
+		{"audit find", `expected "<file> ..."`},
+		{"caller-token", `expected "<name>"`},
+		{"policy check", `expected "<file>"`},
+
+		{"serve --lisen 127.0.0.1:0", `unknown flag --lisen, did you mean "--listen"?`},
+		{"serve --secret-fil x", `unknown flag --secret-fil, did you mean "--secret-file"?`},
+		{"health --adress=x", `unknown flag --adress, did you mean "--address"?`},
+		{"issue --Email x", `unknown flag --Email, did you mean "--email"?`},
+		{"serve --limit-c 1/s", `unknown flag --limit-c, did you mean one of "--limit-caller", "--limit-customer"?`},
+		{"serve --verbose", `unknown flag --verbose`},
+		{"serve --verbose --help", `unknown flag --verbose`},
+		{"--verbose", `unknown flag --verbose`},
+		{"--listen 127.0.0.1:0 serve", `unknown flag --listen`},
+		{"version --version", `unknown flag --version`},
+		{"audit verify --no-allow-unverifiable x", `unknown flag --no-allow-unverifiable`},
+
+		{"serve --listen", `--listen: missing value, expecting "<arg>,..."`},
+		{"serve --secret-file", `--secret-file: expected string value but got "EOL" (<EOL>)`},
+		{"issue --external-id --email", `--external-id: expected string value but got "--email" (long flag); perhaps try --external-id="--email"?`},
+		{"issue --external-id -5", `--external-id: expected string value but got "-5" (short flag); perhaps try --external-id="-5"?`},
+		{"serve --allow-uid -1", `--allow-uid: expected uint value but got "-1" (short flag); perhaps try --allow-uid="-1"?`},
+		{"serve --allow-uid=-1", `--allow-uid: expected a valid 32 bit uint but got "-1"`},
+		{"health --timeout=-1s", `--timeout -1s must be positive`},
+		{"health --timeout 0", `--timeout 0s must be positive`},
+
+		{"serve --listen 127.0.0.1", `--listen: "127.0.0.1" must be host:port or unix:/path`},
+		{"serve --listen 127.0.0.1:0,x", `--listen: "x" must be host:port or unix:/path`},
+		{"serve --listen=127.0.0.1:65536", `--listen: "127.0.0.1:65536" must have a port from 0 to 65535`},
+		{"serve --admin-listen ''", `--admin-listen: "" must be host:port or unix:/path`},
+		{"serve --identifier-policy both", `--identifier-policy: "both" is not one of as-given, external-id, email, exclusive`},
+		{"serve --audit-mode lax", `--audit-mode: "lax" is not one of strict, best-effort`},
+		{"serve --audit-sync maybe", `--audit-sync: "maybe" is not one of on, off`},
+		{"serve --audit-timeout 5", `--audit-timeout: expected duration but got "5": time: missing unit in duration "5"`},
+		{"serve --audit-timeout ''", `--audit-timeout: expected duration but got "": time: invalid duration ""`},
+		{"serve --audit-max-size big",
+			`--audit-max-size: "big" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`},
+		{"serve --audit-min-free=-1",
+			`--audit-min-free: "-1" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`},
+		{"serve --limit-customer ten", `--limit-customer: rate "ten": …`},
+		{"serve --limit-mode off", `--limit-mode: "off" is not one of enforce, shadow`},
+		{"serve --limit-redis-failure open", `--limit-redis-failure: "open" is neither local nor closed`},
+		{"serve --allow-uid root", `--allow-uid: expected a valid 32 bit uint but got "root"`},
+		{"serve --allow-uid 1,4294967296", `--allow-uid: expected a valid 32 bit uint but got "4294967296"`},
+		{"serve --socket-mode rw", `--socket-mode: "rw" must be permissions in octal, such as 0660`},
+		{"serve --log-level loud", `--log-level: slog: level string "loud": unknown name`},
+		{"serve --log-format xml", `--log-format: "xml" is not one of json, text`},
+		{"health --output xml", `--output must be one of "auto","text","json" but got "xml"`},
+		{"audit find --output text x", `--output must be one of "auto","table","json" but got "text"`},
+		{"audit find --since yesterday x",
+			`--since: parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"`},
+		{"dev --exit=maybe", `--exit: bool value must be true, 1, yes, false, 0 or no but got "maybe"`},
+
+		{"audit find --email '' commandline_test.go", `--email is empty: give the value to search for, or leave the flag out`},
+		{"audit find --token x commandline_test.go",
+			`--token takes - alone: write the token to standard input, where others do not see it`},
+		{"audit verify --allow-unverifiable=false commandline_test.go",
+			`audit verify needs --audit-key-file: without the key nothing can be verified`},
+		{"serve\xff", `argument 1 is not valid UTF-8: give it in UTF-8`},
+		{"issue --external-id a\xff", `argument 3 is not valid UTF-8: give it in UTF-8`},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Fields(test.args)
+			for i := range args {
+				args[i] = strings.ReplaceAll(args[i], "''", "")
+			}
+			assertUsageError(t, nil, args, test.want)
+		})
+	}
+}
+
+// assertUsageError takes an error that goes on where want ends in …: a room says the rest.
+func assertUsageError(t *testing.T, env, args []string, want string) {
+	t.Helper()
+	code, stdout, stderr := command(t, append([]string{"KUSTOMER_SECRET_KEY=" + testSecret}, env...), "", args...)
+	said := strings.TrimPrefix(strings.TrimSuffix(stderr, "\n"), "chatidentity: ")
+	if beginning, cut := strings.CutSuffix(want, "…"); cut && strings.HasPrefix(said, beginning) && !strings.Contains(said, "\n") {
+		said = want
+	}
+	if code != exitUsage || stdout != "" || said != want {
+		t.Errorf("code %d, output %q, error\n%s\nwant\n%s", code, stdout, said, want)
+	}
+}
+
+// A variable is what the flag is when it is not given, and an error names both.
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ variable, args, want string }{
+		{"LIMIT_CALLER=5", "serve",
+			`--limit-caller: rate "5": …`},
+		{"ALLOW_UID=1,x", "serve", `--allow-uid: expected a valid 32 bit uint but got "x" (from envar CHATIDENTITY_ALLOW_UID="1,x")`},
+		{"LOG_FORMAT=", "serve", `--log-format: "" is not one of json, text (from envar CHATIDENTITY_LOG_FORMAT="")`},
+		{"AUDIT_FILE=", "serve", `--audit-file is empty: give a path, or - for standard output`},
+		{"OUTPUT=xml", "version", `--output must be one of "auto","text","json" but got "xml"`},
+		{"EXIT=maybe", "dev",
+			`--exit: bool value must be true, 1, yes, false, 0 or no but got "maybe" (from envar CHATIDENTITY_EXIT="maybe")`},
+		{"EMAIL=", "audit find --caller x commandline_test.go",
+			`--email is empty: give the value to search for, or leave the flag out`},
+		{"ADDRESS=here", "health", `--address: "here" must be host:port or unix:/path (from envar CHATIDENTITY_ADDRESS="here")`},
+	} {
+		t.Run(test.variable, func(t *testing.T) {
+			t.Parallel()
+			assertUsageError(t, []string{"CHATIDENTITY_" + test.variable}, strings.Fields(test.args), test.want)
+		})
+	}
+	for _, test := range []struct{ variable, args, want string }{
+		{"OUTPUT=text", "version", "chatidentity "},
+		{"OUTPUT=text", "version --output json", "{"},
+		{"OUTPUT=xml", "version --output=json", "{"},
+		{"OUTPUT=xml", "version --help", "Usage: chatidentity version"},
+		{"HELP=true", "version", "{"},
+		{"ELSE=x", "version", "{"},
+	} {
+		t.Run(test.variable+" "+test.args, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, []string{"CHATIDENTITY_" + test.variable}, "", strings.Fields(test.args)...)
+			if code != exitOK || !strings.HasPrefix(stdout, test.want) || stderr != "" {
+				t.Errorf("code %d, output %q, error %q; want %q", code, stdout, stderr, test.want)
+			}
+		})
+	}
+}
+
+// What may be repeated takes commas too, and an empty head is not taken for none: it asks for a check.
+func TestRepeatableFlags(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("A", 44)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verify := []string{"audit", "verify", "commandline_test.go", "--audit-key-file", key}
+	const twice = `--listen 127.0.0.1:1 is given twice: give it once`
+	for name, test := range map[string]struct {
+		env, args []string
+		want      string
+	}{
+		"commas":     {nil, []string{"serve", "--listen", "127.0.0.1:1,127.0.0.1:1"}, twice},
+		"twice":      {nil, []string{"serve", "--listen", "127.0.0.1:1", "--listen=127.0.0.1:1"}, twice},
+		"a variable": {[]string{"CHATIDENTITY_LISTEN=127.0.0.1:1,127.0.0.1:1"}, []string{"serve"}, twice},
+		"instead of a variable": {[]string{"CHATIDENTITY_LISTEN=127.0.0.1:1"}, []string{"serve", "--listen", "192.0.2.1:1"},
+			"--listen 192.0.2.1:1 is not a loopback address: it needs TLS with client certificates (--tls-cert, --tls-key, --tls-client-ca); " +
+				"or use 127.0.0.1:PORT, [::1]:PORT or unix:/path"},
+		"none of them": {nil, []string{"serve", "--allow-uid", "", "--listen", "unix:/tmp/x"},
+			"--listen unix:/tmp/x: nobody may call over a unix socket yet: give the app's user ID with --allow-uid"},
+		"an empty head":      {nil, append(verify, "--head", ""), `--head: "" …`},
+		"heads with a comma": {nil, append(verify, "--head", "1:x,"), `--head: "1:x" …`},
+		"an empty from-head": {nil, append(verify, "--from-head="), `--from-head: "" …`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assertUsageError(t, test.env, test.args, test.want)
+		})
+	}
+}
+
+// No arguments, help, --help and -h are one, and --version is the command.
+func TestHabits(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ args, want string }{
+		{"", "Usage: chatidentity <command>"},
+		{"help", "Usage: chatidentity <command>"},
+		{"-h", "Usage: chatidentity <command>"},
+		{"help audit", "Usage: chatidentity audit <command>"},
+		{"help audit find", "Usage: chatidentity audit find"},
+		{"audit find -h", "Usage: chatidentity audit find"},
+		{"--version", `{"version":`},
+		{"--version --output text", "chatidentity "},
+		{"version --output text --output json", "{"},
+	} {
+		code, stdout, stderr := command(t, nil, "", strings.Fields(test.args)...)
+		if code != exitOK || !strings.HasPrefix(stdout, test.want) || stderr != "" {
+			t.Errorf("%q: code %d, output %q, error %q; want %q", test.args, code, stdout, stderr, test.want)
+		}
+	}
+}
