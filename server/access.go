@@ -24,7 +24,7 @@ type access struct {
 	wake       chan struct{} // holds at most one request to look at the files
 }
 
-func openAccess(c *config.Serve, secrets config.Secrets, log *slog.Logger) (*access, error) {
+func openAccess(c *config.Serve, log *slog.Logger) (*access, error) {
 	a := &access{wake: make(chan struct{}, 1)}
 	var err error
 	if c.CallerTokensFile != "" {
@@ -56,7 +56,7 @@ func openAccess(c *config.Serve, secrets config.Secrets, log *slog.Logger) (*acc
 	if c.PolicyFile != "" {
 		a.policy, err = config.OpenLive("--policy-file", "policy", log,
 			func(contents [][]byte, last *policy) (*policy, error) {
-				return newPolicy(c, secrets, log, contents[0], last)
+				return newPolicy(c, log, contents[0], last)
 			},
 			c.PolicyFile)
 		if err != nil {
@@ -116,8 +116,8 @@ type policy struct {
 
 // newPolicy makes a policy of a file. Issuers that have not changed keep the keys
 // that they have loaded.
-func newPolicy(c *config.Serve, secrets config.Secrets, log *slog.Logger, text []byte, last *policy) (*policy, error) {
-	file, err := c.ParseChangedPolicy(text, secrets)
+func newPolicy(c *config.Serve, log *slog.Logger, text []byte, last *policy) (*policy, error) {
+	file, err := c.ParseChangedPolicy(text)
 	if err != nil {
 		return nil, err
 	}

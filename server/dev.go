@@ -89,13 +89,12 @@ func (c *devCommand) Run(ctx context.Context, console *console) error {
 	if err := c.prepare(scratch, baseURL); err != nil {
 		return err
 	}
-	secrets := config.DevSecrets(sensitive.New(vendor.apiKey))
-	if err := c.Validate(secrets); err != nil {
+	if err := c.Validate(config.DevSecrets(sensitive.New(vendor.apiKey))); err != nil {
 		return err
 	}
 	log := c.openLog(console)
 	defer log.close()
-	sidecar, err := openSidecar(ctx, &c.Serve, secrets, log)
+	sidecar, err := openSidecar(ctx, &c.Serve, log)
 	if err != nil {
 		return err
 	}

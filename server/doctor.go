@@ -50,19 +50,17 @@ type findings []finding
 // examination is the checks of one configuration.
 type examination struct {
 	findings
-	config  *config.Serve
-	secrets config.Secrets
-	policy  *config.Policy // nil: there is no policy file
-	known   *kong.Node     // the command line, with the variables of its flags
+	config *config.Serve
+	policy *config.Policy // nil: there is no policy file
+	known  *kong.Node     // the command line, with the variables of its flags
 }
 
 // Run prints what each check found.
 func (c *doctorCommand) Run(ctx context.Context, app *kong.Kong, console *console) error {
-	secrets := config.TakeSecrets()
-	if err := c.Validate(secrets); err != nil {
+	if err := c.Validate(config.TakeSecrets()); err != nil {
 		return err
 	}
-	x := &examination{config: &c.Serve, secrets: secrets, known: app.Model.Node}
+	x := &examination{config: &c.Serve, known: app.Model.Node}
 	if err := x.readPolicy(); err != nil {
 		return err
 	}

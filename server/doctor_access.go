@@ -66,7 +66,7 @@ func (x *examination) access(ctx context.Context) {
 func (x *examination) open(check string, files config.Access, tls config.TLS) *access {
 	only := *x.config
 	only.Access, only.TLS = files, tls
-	opened, err := openAccess(&only, x.secrets, slog.New(slog.DiscardHandler))
+	opened, err := openAccess(&only, slog.New(slog.DiscardHandler))
 	if err != nil {
 		x.failf(check, "%v", err)
 		return nil

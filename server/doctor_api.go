@@ -31,7 +31,7 @@ const (
 
 // apiSource asks Kustomer what serve would ask, and whose the API key is.
 func (o *origin) apiSource(ctx context.Context) {
-	client, err := o.source.Client(o.secrets)
+	client, err := o.source.Client()
 	if err != nil {
 		o.failf(checkAPIKey, "%v", err)
 		return

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +12,6 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
-	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 // The checks of each organization's secret.
@@ -28,24 +25,24 @@ const (
 // origin is where one organization's secret comes from.
 type origin struct {
 	findings
-	source  config.Source
-	secrets config.Secrets
-	env     string // variable of the policy file that has the secret; empty: none
-	policy  customer.IdentifierPolicy
+	source config.SecretSource
+	policy customer.IdentifierPolicy
 }
 
 // sources checks the secret of each organization, all at once: one may have to
 // be waited for.
 func (x *examination) sources(ctx context.Context) {
-	origins := x.origins()
+	var origins []*origin
 	var checks sync.WaitGroup
-	for _, o := range origins {
+	for _, organization := range x.config.Organizations() {
+		o := &origin{source: organization.SecretSource, policy: organization.Identifiers}
+		origins = append(origins, o)
 		checks.Go(func() { o.examine(ctx) })
 	}
 	checks.Wait()
 	asksKustomer := false
 	for _, o := range origins {
-		asksKustomer = asksKustomer || o.source.UsesAPI(o.secrets)
+		asksKustomer = asksKustomer || o.source.UsesAPI()
 		for _, found := range o.findings {
 			if x.policy != nil {
 				found.Check += " of " + o.source.Organization
@@ -58,37 +55,8 @@ func (x *examination) sources(ctx context.Context) {
 	}
 }
 
-// origins returns that of the flags, unless the policy file has all of them, and
-// those of the policy file by name.
-func (x *examination) origins() []*origin {
-	var all []*origin
-	if x.policy == nil || !x.hasOrganization(x.config.Organization) && x.config.Organization != "" {
-		all = append(all, &origin{source: x.config.Source, secrets: x.secrets, policy: x.config.IdentifierPolicy})
-	}
-	if x.policy == nil {
-		return all
-	}
-	for _, name := range slices.Sorted(maps.Keys(x.policy.Organizations)) {
-		entry := x.policy.Organizations[name]
-		o := &origin{source: x.config.Source, env: entry.SecretEnv, policy: x.config.IdentifierPolicy}
-		if entry.Identifiers != nil {
-			o.policy = *entry.Identifiers
-		}
-		o.source.Organization, o.source.SecretFile, o.source.APIKeyFile = name, entry.SecretFile, entry.APIKeyFile
-		o.source.APIURL = cmp.Or(entry.APIURL, x.config.APIURL)
-		o.secrets.SecretKey = sensitive.New(os.Getenv(entry.SecretEnv))
-		all = append(all, o)
-	}
-	return all
-}
-
-func (x *examination) hasOrganization(name string) bool {
-	_, found := x.policy.Organizations[name]
-	return found
-}
-
 func (o *origin) examine(ctx context.Context) {
-	if o.source.UsesAPI(o.secrets) {
+	if o.source.UsesAPI() {
 		o.apiSource(ctx)
 	} else {
 		o.localSource() //nolint:contextcheck // a file or a variable
@@ -98,11 +66,7 @@ func (o *origin) examine(ctx context.Context) {
 
 // localSource reads the secret as serve would: of a file or a variable.
 func (o *origin) localSource() {
-	if o.env != "" && o.secrets.SecretKey.IsEmpty() {
-		o.failf(checkSecret, "the environment variable %s is not set or empty: set it to the secret", o.env)
-		return
-	}
-	store, err := o.source.Open(o.secrets, slog.New(slog.DiscardHandler))
+	store, err := o.source.Open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		o.failf(checkSecret, "%v", err)
 		return

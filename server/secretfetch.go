@@ -69,7 +69,7 @@ func (c *secretFetchCommand) Run(ctx context.Context, console *console) error {
 
 func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, error) {
 	switch {
-	case c.APIKeyFile == "" && secrets.APIKey.IsEmpty():
+	case c.APIKeyFile == "" && secrets.APIKey.Value.IsEmpty():
 		return nil, config.Usage("secret fetch: with which API key? give --api-key-file, or set KUSTOMER_API_KEY")
 	case c.Organization == "" && kustomer.NeedsOrganization(c.APIURL):
 		return nil, config.Usage("--organization is required: it stands for {organization} in --api-url %s", c.APIURL)
@@ -80,8 +80,8 @@ func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, e
 	case c.Timeout <= 0:
 		return nil, config.Usage("--timeout %v must be positive", c.Timeout)
 	}
-	source := config.Source{Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile}
-	return source.Client(secrets)
+	source := config.SecretSource{Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile, Secrets: secrets}
+	return source.Client()
 }
 
 // kubernetesName is a DNS subdomain name, RFC 1123.

@@ -22,8 +22,7 @@ func (serveCommand) Help() string {
 
 // Run serves until a signal.
 func (c *serveCommand) Run(ctx context.Context, console *console) error {
-	secrets := config.TakeSecrets()
-	if err := c.Validate(secrets); err != nil {
+	if err := c.Validate(config.TakeSecrets()); err != nil {
 		return err
 	}
 	log := openLog(&c.Log, console.err)
@@ -31,7 +30,7 @@ func (c *serveCommand) Run(ctx context.Context, console *console) error {
 	if err := harden(); err != nil {
 		log.Warn("not hardened", "error", err.Error())
 	}
-	sidecar, err := openSidecar(ctx, &c.Serve, secrets, log)
+	sidecar, err := openSidecar(ctx, &c.Serve, log)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ var errDraining = errors.New("the sidecar is stopping")
 // openSidecar opens everything that can be wrong, so that a bad configuration
 // is told before the first call: the audit, the secret, and the listeners. An
 // error names the flag.
-func openSidecar(ctx context.Context, c *config.Serve, secrets config.Secrets, log *programLog) (*sidecar, error) {
+func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sidecar, error) {
 	s := &sidecar{config: c, log: log.Logger}
 	s.require("stopping", func() error {
 		if s.draining.Load() {
@@ -73,8 +73,8 @@ func openSidecar(ctx context.Context, c *config.Serve, secrets config.Secrets, l
 		return nil
 	})
 	for _, open := range []func() error{
-		func() error { return s.openSecrets(secrets) }, //nolint:contextcheck // a store lasts longer than the opening
-		func() error { return s.openAccess(secrets) },  //nolint:contextcheck // the same
+		s.openSecrets,
+		s.openAccess,
 		func() error { return s.listen(ctx) },
 		s.openAudit, // last: it writes a record
 	} {
@@ -105,15 +105,15 @@ func openSidecar(ctx context.Context, c *config.Serve, secrets config.Secrets, l
 	return s, nil
 }
 
-func (s *sidecar) openSecrets(secrets config.Secrets) error {
-	organizations, err := s.config.OpenOrganizations(secrets, s.log)
-	if err != nil {
-		return err
-	}
-	for _, organization := range organizations {
-		s.stores = append(s.stores, organization.Store)
+func (s *sidecar) openSecrets() error {
+	for _, organization := range s.config.Organizations() {
+		store, err := organization.Open(s.log)
+		if err != nil {
+			return err
+		}
+		s.stores = append(s.stores, store)
 		s.organizations = append(s.organizations, rpc.Organization{
-			Name: organization.Organization(), Secrets: organization.Store, Identifiers: organization.Identifiers,
+			Name: store.Organization(), Secrets: store, Identifiers: &organization.Identifiers,
 		})
 	}
 	s.background = append(s.background, func(ctx context.Context) { secret.Run(ctx, s.log, s.stores...) })
@@ -141,9 +141,9 @@ func (s *sidecar) requireSecret() {
 	})
 }
 
-func (s *sidecar) openAccess(secrets config.Secrets) error {
+func (s *sidecar) openAccess() error {
 	var err error
-	if s.access, err = openAccess(s.config, secrets, s.log); err != nil {
+	if s.access, err = openAccess(s.config, s.log); err != nil {
 		return err
 	}
 	s.background = append(s.background, func(ctx context.Context) { s.access.run(ctx, s.log) })

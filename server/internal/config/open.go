@@ -6,59 +6,9 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
-	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
-
-// Open returns the default organization's secret from the one source that is
-// given. Validate has been called before. A file that is not there yet, or has
-// nothing in it yet, is no error: it may be mounted or fetched later, and a
-// sidecar that does not start would keep the app of its pod from starting.
-func (s *Source) Open(secrets Secrets, log *slog.Logger) (*secret.Store, error) {
-	options := secret.Options{Organization: s.Organization, Logger: log}
-	if s.UsesAPI(secrets) {
-		return s.openAPI(options, secrets)
-	}
-	if s.SecretFile != "" {
-		options.Setting = "--secret-file"
-		store, err := secret.NewFile(options, s.SecretFile, 0)
-		if err != nil {
-			log.Error("serving without a signing secret until its file has one", "organization", s.Organization, "error", err.Error())
-		}
-		return store, nil
-	}
-	options.Setting = secretKeyVariable
-	store, err := secret.NewStatic(options, secrets.SecretKey)
-	if err != nil {
-		return nil, Usage("%v", err)
-	}
-	return store, nil
-}
-
-func (s *Source) openAPI(options secret.Options, secrets Secrets) (*secret.Store, error) {
-	client, err := s.Client(secrets)
-	if err != nil {
-		return nil, err
-	}
-	return secret.NewAPI(options, client, secret.APIOptions{
-		Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew,
-	}), nil
-}
-
-// Client returns a client of Kustomer's API.
-func (s *Source) Client(secrets Secrets) (*kustomer.Client, error) {
-	baseURL, err := kustomer.ParseBaseURL(s.APIURL, s.Organization)
-	if err != nil {
-		return nil, Usage("--api-url: %v", err)
-	}
-	key := func() (sensitive.String, error) { return secrets.APIKey, nil }
-	if s.APIKeyFile != "" {
-		key = secret.KeyFile(s.APIKeyFile)
-	}
-	return kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
-}
 
 // OpenLocal returns the limiter of this process alone.
 func OpenLocal() *ratelimit.Local {

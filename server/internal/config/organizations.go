@@ -2,38 +2,73 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"os"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-// validateOrganizations reads the policy file, if there is one, and checks where
-// the secrets come from: the flags' source is the default organization's, and may
-// be left out when the policy has organizations.
-func (s *Serve) validateOrganizations(secrets Secrets) error {
-	if err := s.validateTimes(); err != nil {
+// Organization is one whose tokens the sidecar can sign.
+type Organization struct {
+	SecretSource
+	Identifiers customer.IdentifierPolicy
+	place       string // in the policy file; empty: the flags name it
+}
+
+// Organizations returns those that Validate found: the default one first if the flags name its
+// secret, then those of the policy file by name.
+func (s *Serve) Organizations() []Organization { return s.organizations }
+
+// Open returns the organization's secret.
+func (o *Organization) Open(log *slog.Logger) (*secret.Store, error) {
+	store, err := o.SecretSource.Open(log)
+	if err != nil && o.place != "" {
+		return nil, Usage("%s: %v", o.place, err)
+	}
+	return store, err
+}
+
+// validateOrganizations finds out which organizations there are and where their secrets come from.
+// The flags name the default one's, which may be left out when the policy file has organizations.
+func (s *Serve) validateOrganizations() error {
+	if err := s.SecretTimes.validate(); err != nil {
 		return err
 	}
+	if err := s.readPolicy(); err != nil {
+		return err
+	}
+	hasSource := len(s.given()) > 0
+	if hasSource || s.policy == nil || len(s.policy.Organizations) == 0 {
+		if err := s.SecretSource.validate(); err != nil {
+			return err
+		}
+		s.organizations = []Organization{{SecretSource: s.SecretSource, Identifiers: s.IdentifierPolicy}}
+	}
+	if s.policy == nil {
+		return nil
+	}
+	if err := s.validateDefault(hasSource); err != nil {
+		return err
+	}
+	return s.addPolicyOrganizations()
+}
+
+func (s *Serve) readPolicy() error {
 	if s.PolicyFile == "" {
-		return s.Source.validate(secrets)
+		return nil
 	}
 	text, err := ReadFile(s.PolicyFile)
 	if err != nil {
 		return Usage("--policy-file: %v", err)
 	}
-	hasSource := len(s.sources(secrets)) > 0
-	if s.policy, err = s.parsePolicy(text, hasSource); err != nil {
+	if s.policy, err = s.parsePolicy(text); err != nil {
 		return Usage("--policy-file %s: %v", s.PolicyFile, err)
 	}
-	if hasSource || len(s.policy.Organizations) == 0 {
-		if err := s.Source.validate(secrets); err != nil {
-			return err
-		}
-	}
-	return s.validateDefault(hasSource)
+	return nil
 }
 
 // validateDefault settles which organization is the default one, if any is.
@@ -52,16 +87,59 @@ func (s *Serve) validateDefault(hasSource bool) error {
 	}
 }
 
-func (s *Serve) parsePolicy(text []byte, hasSource bool) (*Policy, error) {
+func (s *Serve) addPolicyOrganizations() error {
+	for _, name := range s.policy.organizationNames() {
+		entry := s.policy.Organizations[name]
+		organization := s.organization(name, entry)
+		organization.place = fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.line, name)
+		if entry.SecretEnv != "" && organization.Secrets.SecretKey.Value.IsEmpty() {
+			return Usage("%s: the environment variable %s is not set or empty", organization.place, entry.SecretEnv)
+		}
+		if _, err := kustomer.ParseBaseURL(organization.APIURL, name); err != nil && organization.UsesAPI() {
+			return Usage("%s: the API's URL: %v", organization.place, err)
+		}
+		s.organizations = append(s.organizations, organization)
+	}
+	for _, entry := range s.policy.Organizations { // only now: two may name the same variable
+		if entry.SecretEnv != "" {
+			_ = os.Unsetenv(entry.SecretEnv) // fails only for malformed names
+		}
+	}
+	return nil
+}
+
+// organization returns one of the policy file's. Its source holds what its own entry says and what
+// applies to all, never anything of the flags' source.
+func (s *Serve) organization(name string, entry PolicyOrganization) Organization {
+	organization := Organization{
+		SecretSource: SecretSource{
+			Organization: name,
+			SecretFile:   entry.SecretFile,
+			APIKeyFile:   entry.APIKeyFile,
+			APIURL:       cmp.Or(entry.APIURL, s.APIURL),
+			SecretTimes:  s.SecretTimes,
+		},
+		Identifiers: s.IdentifierPolicy,
+	}
+	if entry.SecretEnv != "" {
+		organization.Secrets.SecretKey = Variable{entry.SecretEnv, sensitive.New(os.Getenv(entry.SecretEnv))}
+	}
+	if entry.Identifiers != nil {
+		organization.Identifiers = *entry.Identifiers
+	}
+	return organization
+}
+
+func (s *Serve) parsePolicy(text []byte) (*Policy, error) {
 	return ParsePolicy(text, func(organization string) bool {
-		return hasSource && organization == cmp.Or(s.Organization, defaultOrganization)
+		return len(s.given()) > 0 && organization == cmp.Or(s.Organization, defaultOrganization)
 	})
 }
 
-// ParseChangedPolicy reads a new content of the policy file. Its organizations
-// must be those of the start.
-func (s *Serve) ParseChangedPolicy(text []byte, secrets Secrets) (*Policy, error) {
-	policy, err := s.parsePolicy(text, len(s.sources(secrets)) > 0)
+// ParseChangedPolicy reads a new content of the policy file. Its organizations must be those of the
+// start.
+func (s *Serve) ParseChangedPolicy(text []byte) (*Policy, error) {
+	policy, err := s.parsePolicy(text)
 	if err != nil {
 		return nil, err
 	}
@@ -69,61 +147,4 @@ func (s *Serve) ParseChangedPolicy(text []byte, secrets Secrets) (*Policy, error
 		return nil, err
 	}
 	return policy, nil
-}
-
-// Organization is one whose tokens can be signed.
-type Organization struct {
-	*secret.Store
-	Identifiers *customer.IdentifierPolicy // nil: --identifier-policy
-}
-
-// OpenOrganizations opens the secrets: that of the flags first, then those of the
-// policy file by name. Validate has been called before.
-func (s *Serve) OpenOrganizations(secrets Secrets, log *slog.Logger) ([]Organization, error) {
-	var organizations []Organization
-	if len(s.sources(secrets)) > 0 {
-		store, err := s.Source.Open(secrets, log)
-		if err != nil {
-			return nil, err
-		}
-		organizations = append(organizations, Organization{Store: store})
-	}
-	if s.policy == nil {
-		return organizations, nil
-	}
-	for _, name := range s.policy.organizationNames() {
-		entry := s.policy.Organizations[name]
-		store, err := s.openEntry(name, entry, log)
-		if err != nil {
-			return nil, Usage("--policy-file %s, line %d, organization %s: %v", s.PolicyFile, entry.line, name, err)
-		}
-		organizations = append(organizations, Organization{store, entry.Identifiers})
-	}
-	s.forgetSecrets()
-	return organizations, nil
-}
-
-func (s *Serve) openEntry(name string, entry PolicyOrganization, log *slog.Logger) (*secret.Store, error) {
-	source := s.Source
-	source.Organization, source.SecretFile, source.APIKeyFile = name, entry.SecretFile, entry.APIKeyFile
-	source.APIURL = cmp.Or(entry.APIURL, s.APIURL)
-	var secrets Secrets
-	if entry.SecretEnv != "" {
-		value, given := os.LookupEnv(entry.SecretEnv)
-		if !given || value == "" {
-			return nil, Usage("the environment variable %s is not set or empty", entry.SecretEnv)
-		}
-		secrets.SecretKey = sensitive.New(value)
-	}
-	return source.Open(secrets, log)
-}
-
-// forgetSecrets removes the secrets of the policy's organizations from the
-// environment.
-func (s *Serve) forgetSecrets() {
-	for _, entry := range s.policy.Organizations {
-		if entry.SecretEnv != "" {
-			_ = os.Unsetenv(entry.SecretEnv) // fails for malformed names alone
-		}
-	}
 }

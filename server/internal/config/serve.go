@@ -17,7 +17,7 @@ type Serve struct {
 	Listen      []Address `default:"127.0.0.1:50451" placeholder:"ADDRESS" help:"Where to serve gRPC: host:port, or unix:/path. Outside loopback it speaks TLS. Repeatable."`
 	AdminListen Address   `default:"127.0.0.1:50452" placeholder:"HOST:PORT" help:"Where to serve /livez, /readyz and /metrics. Nothing secret is there, so it may be opened to the pod network."`
 
-	Source `embed:"" group:"Signing secret (exactly one source: KUSTOMER_SECRET_KEY, --secret-file, KUSTOMER_API_KEY or --api-key-file):"`
+	SecretSource `embed:"" group:"Signing secret (exactly one source: KUSTOMER_SECRET_KEY, --secret-file, KUSTOMER_API_KEY or --api-key-file):"`
 
 	IdentifierPolicy customer.IdentifierPolicy `default:"as-given" placeholder:"POLICY" help:"What to sign: as-given, external-id, email (that one alone), or exclusive (both given: refused)."`
 
@@ -30,19 +30,11 @@ type Serve struct {
 	Drain  `embed:"" group:"Stopping, after SIGTERM:"`
 	Log    `embed:"" group:"Program log, on standard error:"`
 
-	AllowRemote bool    `kong:"-"` // `dev` alone: serve outside loopback
-	policy      *Policy // as Validate read it; nil without a file
-}
+	AllowRemote bool `kong:"-"` // `dev` alone: serve outside loopback
 
-// Source says where the signing secret comes from.
-type Source struct {
-	Organization   string        `placeholder:"NAME" help:"Name of the default organization (default: default). Required with the API source when --api-url holds {organization}."`
-	SecretFile     string        `placeholder:"PATH" help:"File with the signing secret, followed when it changes. Recommended."`
-	APIKeyFile     string        `name:"api-key-file" placeholder:"PATH" help:"File with an API key that may read the signing secret (roles org.admin and org.user)."`
-	APIURL         string        `name:"api-url" default:"https://{organization}.api.kustomerapp.com" placeholder:"URL" help:"Base URL of Kustomer's API."`
-	SecretRefresh  time.Duration `default:"5m" placeholder:"DURATION" help:"How often the API source asks again; at least 1s."`
-	SecretMaxStale time.Duration `default:"24h" placeholder:"DURATION" help:"How long the API source's last secret is good for while the API fails."`
-	MaxClockSkew   time.Duration `default:"5m" placeholder:"DURATION" help:"How far the clock may be from Kustomer's."`
+	// As Validate found them:
+	policy        *Policy // nil without a file
+	organizations []Organization
 }
 
 // Audit is the audit trail's configuration.

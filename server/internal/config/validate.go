@@ -1,68 +1,25 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
-	"github.com/chatidentity/chatidentity/server/internal/kustomer"
-	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-// The environment variables that hold secrets. Flags never do: a process's
-// arguments can be read by others.
-const (
-	secretKeyVariable = "KUSTOMER_SECRET_KEY"
-	apiKeyVariable    = "KUSTOMER_API_KEY" //nolint:gosec // the name of a variable
-)
-
-// defaultOrganization is the name of the default organization unless another
-// is given.
-const defaultOrganization = "default"
-
-// Secrets are what the environment holds of them.
-type Secrets struct {
-	SecretKey sensitive.String
-	APIKey    sensitive.String
-	given     []string
-}
-
-// TakeSecrets reads the secrets out of the environment and removes them from
-// it, so that nothing which prints or passes on the environment has them.
-func TakeSecrets() Secrets {
-	var secrets Secrets
-	take := func(name string) sensitive.String {
-		value, given := os.LookupEnv(name)
-		if given {
-			secrets.given = append(secrets.given, name)
-			_ = os.Unsetenv(name) // fails for malformed names alone
-		}
-		return sensitive.New(value)
-	}
-	secrets.SecretKey, secrets.APIKey = take(secretKeyVariable), take(apiKeyVariable)
-	return secrets
-}
-
-// DevSecrets are those of `dev`: the stand-in's API key.
-func DevSecrets(apiKey sensitive.String) Secrets {
-	return Secrets{APIKey: apiKey, given: []string{apiKeyVariable}}
-}
-
-// Validate checks what no single flag can tell, and fills in the default
-// organization. The error is one line that names the flag and what to do.
+// Validate checks what no single flag can tell, reads the policy file, and fills in the default
+// organization, whose secrets it keeps. The error is one line that names the flag and what to do.
 func (s *Serve) Validate(secrets Secrets) error {
+	s.Secrets = secrets
 	for _, check := range []func() error{
 		s.validateListeners,
 		s.validateTLS,
 		s.validateAccess,
-		func() error { return s.validateOrganizations(secrets) },
+		s.validateOrganizations,
 		s.Audit.validate,
 		s.validateRedis,
 		s.Drain.validate,
@@ -135,74 +92,6 @@ func (s *Serve) validateAccess() error {
 		}
 	}
 	return nil
-}
-
-// sources returns the names of the flags and variables that give the default
-// organization's secret.
-func (s *Source) sources(secrets Secrets) []string {
-	given := slices.Clone(secrets.given)
-	for name, value := range map[string]string{"--secret-file": s.SecretFile, "--api-key-file": s.APIKeyFile} {
-		if value != "" {
-			given = append(given, name)
-		}
-	}
-	slices.Sort(given)
-	return given
-}
-
-func (s *Source) validate(secrets Secrets) error {
-	if err := s.validateChoice(s.sources(secrets), secrets); err != nil {
-		return err
-	}
-	if s.UsesAPI(secrets) {
-		if err := s.validateURL(); err != nil {
-			return err
-		}
-	}
-	s.Organization = cmp.Or(s.Organization, defaultOrganization)
-	return nil
-}
-
-func (s *Source) validateChoice(given []string, secrets Secrets) error {
-	switch {
-	case len(given) == 0:
-		return Usage("no source of the signing secret: give --secret-file (recommended), KUSTOMER_SECRET_KEY, --api-key-file or KUSTOMER_API_KEY; " +
-			"or try `chatidentity dev`")
-	case len(given) > 1:
-		return Usage("%s: more than one source of the signing secret: give one", strings.Join(given, ", "))
-	case given[0] == secretKeyVariable && secrets.SecretKey.IsEmpty(), given[0] == apiKeyVariable && secrets.APIKey.IsEmpty():
-		return Usage("%s is empty: set it to the value, or unset it and give --secret-file", given[0])
-	default:
-		return nil
-	}
-}
-
-func (s *Source) validateTimes() error {
-	switch {
-	case s.SecretRefresh < time.Second:
-		return Usage("--secret-refresh %v must be at least 1s", s.SecretRefresh)
-	case s.SecretMaxStale < s.SecretRefresh:
-		return Usage("--secret-max-stale %v must be at least --secret-refresh (%v)", s.SecretMaxStale, s.SecretRefresh)
-	case s.MaxClockSkew < time.Second || s.MaxClockSkew > 15*time.Minute:
-		return Usage("--max-clock-skew %v must be from 1s to 15m, the life of a token", s.MaxClockSkew)
-	default:
-		return nil
-	}
-}
-
-func (s *Source) validateURL() error {
-	if s.Organization == "" && kustomer.NeedsOrganization(s.APIURL) {
-		return Usage("--organization is required: it stands for {organization} in --api-url %s", s.APIURL)
-	}
-	if _, err := kustomer.ParseBaseURL(s.APIURL, s.Organization); err != nil {
-		return Usage("--api-url: %v", err)
-	}
-	return nil
-}
-
-// UsesAPI reports whether the secret comes from Kustomer's API.
-func (s *Source) UsesAPI(secrets Secrets) bool {
-	return s.APIKeyFile != "" || !secrets.APIKey.IsEmpty()
 }
 
 func (a *Audit) validate() error {

@@ -1,0 +1,195 @@
+package config
+
+import (
+	"cmp"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+// The environment variables that hold secrets. Flags never do: other users can read a process's
+// arguments.
+const (
+	secretKeyVariable = "KUSTOMER_SECRET_KEY"
+	apiKeyVariable    = "KUSTOMER_API_KEY" //nolint:gosec // the name of a variable
+)
+
+// defaultOrganization is the name of the default organization when --organization gives none.
+const defaultOrganization = "default"
+
+// SecretSource says where one organization's signing secret comes from: a file, an environment
+// variable, or Kustomer's API. Another organization's source is never made from a copy of this one,
+// which would sign with this one's secret.
+type SecretSource struct {
+	Organization string `placeholder:"NAME" help:"Name of the default organization (default: default). Required with the API source when --api-url holds {organization}."`
+	SecretFile   string `placeholder:"PATH" help:"File with the signing secret, followed when it changes. Recommended."`
+	APIKeyFile   string `name:"api-key-file" placeholder:"PATH" help:"File with an API key that may read the signing secret (roles org.admin and org.user)."`
+	APIURL       string `name:"api-url" default:"https://{organization}.api.kustomerapp.com" placeholder:"URL" help:"Base URL of Kustomer's API."`
+	SecretTimes  `embed:""`
+
+	Secrets Secrets `kong:"-"` // from the environment
+}
+
+// SecretTimes apply to the secrets of all organizations.
+type SecretTimes struct {
+	SecretRefresh  time.Duration `default:"5m" placeholder:"DURATION" help:"How often the API source asks again; at least 1s."`
+	SecretMaxStale time.Duration `default:"24h" placeholder:"DURATION" help:"How long the API source's last secret is good for while the API fails."`
+	MaxClockSkew   time.Duration `default:"5m" placeholder:"DURATION" help:"How far the clock may be from Kustomer's."`
+}
+
+// Secrets are the environment variables that hold an organization's secret.
+type Secrets struct {
+	SecretKey Variable // the signing secret itself
+	APIKey    Variable // a key for Kustomer's API
+}
+
+// Variable is an environment variable. Its value prints as "[redacted]".
+type Variable struct {
+	Name  string // empty: it is not set
+	Value sensitive.String
+}
+
+func (v Variable) isSet() bool { return v.Name != "" }
+
+// TakeSecrets reads the default organization's secrets and removes them from the environment, so
+// that nothing that prints the environment or passes it on has them.
+func TakeSecrets() Secrets {
+	take := func(name string) Variable {
+		value, set := os.LookupEnv(name)
+		if !set {
+			return Variable{}
+		}
+		_ = os.Unsetenv(name) // fails only for malformed names
+		return Variable{name, sensitive.New(value)}
+	}
+	return Secrets{SecretKey: take(secretKeyVariable), APIKey: take(apiKeyVariable)}
+}
+
+// DevSecrets returns those of `dev`: the stand-in's API key.
+func DevSecrets(apiKey sensitive.String) Secrets {
+	return Secrets{APIKey: Variable{apiKeyVariable, apiKey}}
+}
+
+// UsesAPI reports whether the secret comes from Kustomer's API.
+func (s *SecretSource) UsesAPI() bool { return s.APIKeyFile != "" || s.Secrets.APIKey.isSet() }
+
+// given returns the names of the flags and variables that name a source, in order.
+func (s *SecretSource) given() []string {
+	var names []string
+	for name, given := range map[string]bool{
+		"--secret-file":          s.SecretFile != "",
+		"--api-key-file":         s.APIKeyFile != "",
+		s.Secrets.SecretKey.Name: s.Secrets.SecretKey.isSet(),
+		s.Secrets.APIKey.Name:    s.Secrets.APIKey.isSet(),
+	} {
+		if given {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// validate checks the source that the flags name, and fills in the organization.
+func (s *SecretSource) validate() error {
+	if err := s.validateChoice(); err != nil {
+		return err
+	}
+	if s.UsesAPI() {
+		if err := s.validateURL(); err != nil {
+			return err
+		}
+	}
+	s.Organization = cmp.Or(s.Organization, defaultOrganization)
+	return nil
+}
+
+func (s *SecretSource) validateChoice() error {
+	given := s.given()
+	switch {
+	case len(given) == 0:
+		return Usage("no source of the signing secret: give --secret-file (recommended), KUSTOMER_SECRET_KEY, --api-key-file or KUSTOMER_API_KEY; " +
+			"or try `chatidentity dev`")
+	case len(given) > 1:
+		return Usage("%s: more than one source of the signing secret: give one", strings.Join(given, ", "))
+	}
+	for _, variable := range []Variable{s.Secrets.SecretKey, s.Secrets.APIKey} {
+		if variable.isSet() && variable.Value.IsEmpty() {
+			return Usage("%s is empty: set it to the value, or unset it and give --secret-file", variable.Name)
+		}
+	}
+	return nil
+}
+
+func (s *SecretSource) validateURL() error {
+	if s.Organization == "" && kustomer.NeedsOrganization(s.APIURL) {
+		return Usage("--organization is required: it stands for {organization} in --api-url %s", s.APIURL)
+	}
+	if _, err := kustomer.ParseBaseURL(s.APIURL, s.Organization); err != nil {
+		return Usage("--api-url: %v", err)
+	}
+	return nil
+}
+
+func (t *SecretTimes) validate() error {
+	switch {
+	case t.SecretRefresh < time.Second:
+		return Usage("--secret-refresh %v must be at least 1s", t.SecretRefresh)
+	case t.SecretMaxStale < t.SecretRefresh:
+		return Usage("--secret-max-stale %v must be at least --secret-refresh (%v)", t.SecretMaxStale, t.SecretRefresh)
+	case t.MaxClockSkew < time.Second || t.MaxClockSkew > 15*time.Minute:
+		return Usage("--max-clock-skew %v must be from 1s to 15m, the life of a token", t.MaxClockSkew)
+	default:
+		return nil
+	}
+}
+
+// Open returns the secret. Validate has been called before. A file that is missing or empty now is
+// not an error: it may be mounted or fetched later, and a sidecar that does not start would keep the
+// app of its pod from starting.
+func (s *SecretSource) Open(log *slog.Logger) (*secret.Store, error) {
+	options := secret.Options{Organization: s.Organization, Logger: log}
+	switch {
+	case s.UsesAPI():
+		client, err := s.Client()
+		if err != nil {
+			return nil, err
+		}
+		return secret.NewAPI(options, client, secret.APIOptions{
+			Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew,
+		}), nil
+	case s.SecretFile != "":
+		options.Setting = "--secret-file"
+		store, err := secret.NewFile(options, s.SecretFile, 0)
+		if err != nil {
+			log.Error("serving without a signing secret until its file has one", "organization", s.Organization, "error", err.Error())
+		}
+		return store, nil
+	default:
+		options.Setting = s.Secrets.SecretKey.Name
+		store, err := secret.NewStatic(options, s.Secrets.SecretKey.Value)
+		if err != nil {
+			return nil, Usage("%v", err)
+		}
+		return store, nil
+	}
+}
+
+// Client returns a client of Kustomer's API.
+func (s *SecretSource) Client() (*kustomer.Client, error) {
+	baseURL, err := kustomer.ParseBaseURL(s.APIURL, s.Organization)
+	if err != nil {
+		return nil, Usage("--api-url: %v", err)
+	}
+	key := func() (sensitive.String, error) { return s.Secrets.APIKey.Value, nil }
+	if s.APIKeyFile != "" {
+		key = secret.KeyFile(s.APIKeyFile)
+	}
+	return kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
+}
