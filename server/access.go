@@ -99,9 +99,7 @@ func (a *access) apply(options *rpc.Options) {
 	if a.tokens != nil {
 		options.Callers.Tokens = a.tokens.Value
 	}
-	if a.tls != nil {
-		options.TLS = a.tls.Value
-	}
+	options.HasTLS = a.tls != nil
 	if a.policy != nil {
 		options.Policy = func() *rpc.Policy { return &a.policy.Value().grants }
 	}

@@ -2,42 +2,39 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
-	"github.com/chatidentity/chatidentity/server/internal/rpc"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
-// addresses checks where serve would listen. What is not safe has been refused
-// before, as by serve.
+// addresses checks where serve would listen, with the code that opens the listeners. Unsafe addresses
+// have been refused before, as by serve.
 func (x *examination) addresses(ctx context.Context) {
-	for _, address := range x.config.Listen {
-		check := "listen " + address.String()
-		if address.IsUnix() {
-			x.socket(ctx, check, address.Address)
-			continue
+	addresses := append(slices.Clone(x.config.Listen), x.config.AdminListen)
+	wanted := make([]listen.Address, len(addresses))
+	for i, address := range addresses {
+		wanted[i] = whereToListen(x.config, address)
+	}
+	for i, err := range listen.Probe(ctx, wanted...) {
+		check := "listen " + addresses[i].String()
+		if i == len(x.config.Listen) {
+			check = "admin " + check
 		}
-		x.port(ctx, check, address)
+		switch {
+		case err != nil:
+			x.failf(check, "%v", err)
+		case addresses[i].IsUnix():
+			x.socket(check, filepath.Dir(addresses[i].Address))
+		default:
+			x.okf(check, "free; reachable from %s", reach(addresses[i]))
+		}
 	}
-	x.port(ctx, "admin listen "+x.config.AdminListen.String(), x.config.AdminListen)
-}
-
-// port binds an address for an instant; no connection can be lost by that,
-// because nothing else listens there.
-func (x *examination) port(ctx context.Context, check string, address config.Address) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, address.Network, address.Address)
-	if err != nil {
-		x.failf(check, "%v", listenFailure(err))
-		return
-	}
-	_ = listener.Close()
-	x.okf(check, "free; reachable from %s", reach(address))
 }
 
 func reach(address config.Address) string {
@@ -47,41 +44,13 @@ func reach(address config.Address) string {
 	return "the network"
 }
 
-// socket checks what a unix socket needs, and makes one beside its place.
-func (x *examination) socket(ctx context.Context, check, path string) {
-	if err := rpc.CheckSocketPath(ctx, path); err != nil {
-		x.failf(check, "%v", err)
-		return
-	}
-	directory := filepath.Dir(path)
-	if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
-		x.failf(check, "its directory %s is not there: make it, writable for user %d", directory, os.Getuid())
-		return
-	}
-	if err := trySocket(ctx, directory, fs.FileMode(x.config.SocketMode)); err != nil {
-		x.failf(check, "no socket can be made in its directory: %v: make %s writable for user %d", err, directory, os.Getuid())
-		return
-	}
+// socket reports who can use a socket in the directory.
+func (x *examination) socket(check, directory string) {
 	if doubt := x.socketAccess(directory); doubt != "" {
 		x.warnf(check, "free, but %s", doubt)
 		return
 	}
 	x.okf(check, "free; for the users of --allow-uid %s", strings.Trim(fmt.Sprint(x.config.AllowUID), "[]"))
-}
-
-// trySocket makes a socket in a private directory beside its place, as serve
-// does, and removes both.
-func trySocket(ctx context.Context, directory string, mode fs.FileMode) error {
-	private, err := os.MkdirTemp(directory, ".ci-*")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(private, "s")
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err == nil {
-		err = errors.Join(os.Chmod(path, mode), listener.Close())
-	}
-	return errors.Join(err, os.RemoveAll(private))
 }
 
 // socketAccess says what may keep the listed users from connecting, or lets

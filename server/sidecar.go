@@ -7,9 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +17,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
@@ -40,7 +39,7 @@ type sidecar struct {
 	background []func(context.Context) // run beside the listeners
 	checks     []admin.Check           // what must be in order for a token to be issued
 
-	listeners []net.Listener
+	listeners []*listen.Listener
 	admin     net.Listener
 	live      atomic.Bool // the listeners accept calls
 	draining  atomic.Bool
@@ -51,12 +50,6 @@ type limiter interface {
 	rpc.Limiter
 	prometheus.Collector
 }
-
-// The admin listener may be open to the pod network.
-const (
-	maxAdminConnections     = 256
-	maxAdminConnectionsEach = 32
-)
 
 // errDraining is why a sidecar that stops is not ready.
 var errDraining = errors.New("the sidecar is stopping")
@@ -101,7 +94,7 @@ func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sideca
 	s.access.apply(&options)
 	s.server = rpc.New(options)
 	s.metrics = admin.NewRegistry(s.server.Collectors(), s.access.collectors,
-		[]prometheus.Collector{log, s.audit, s.limiter, secret.NewCollector(s.stores...)})
+		[]prometheus.Collector{log, s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...)})
 	return s, nil
 }
 
@@ -186,39 +179,35 @@ func (s *sidecar) require(name string, check func() error) {
 }
 
 func (s *sidecar) listen(ctx context.Context) error {
+	options := listen.Options{Refused: func(r listen.Refusal) { s.server.Refused(r) }}
+	if s.access.tls != nil {
+		options.TLS = s.access.tls.Value
+	}
 	for _, address := range s.config.Listen {
-		listener, err := rpc.Listen(ctx, address.Network, address.Address, fs.FileMode(s.config.SocketMode))
+		listener, err := listen.Open(ctx, whereToListen(s.config, address), options)
 		if err != nil {
-			return config.Usage("--listen %v: %v", address, listenFailure(err))
+			return config.Usage("--listen %v: %v", address, err)
 		}
 		s.listeners = append(s.listeners, listener)
 	}
-	listener, err := rpc.Listen(ctx, s.config.AdminListen.Network, s.config.AdminListen.Address, 0)
-	if err != nil {
-		return config.Usage("--admin-listen %v: %v", s.config.AdminListen, listenFailure(err))
+	var err error
+	if s.admin, err = listen.OpenAdmin(ctx, s.config.AdminListen.Address); err != nil {
+		return config.Usage("--admin-listen %v: %v", s.config.AdminListen, err)
 	}
-	s.admin = rpc.Bound(listener, maxAdminConnections, maxAdminConnectionsEach)
 	return nil
 }
 
-// listenFailure says what to do about an address that cannot be had.
-func listenFailure(err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return errors.New("in use (by a running sidecar?): stop what listens there, or choose another address")
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return errors.New("not an address of this machine: choose one that is")
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("not permitted: %w: choose an address that user %d may use; ports below 1024 are root's", err, os.Getuid())
-	default:
-		return err
-	}
+func whereToListen(c *config.Serve, address config.Address) listen.Address {
+	return listen.Address{Network: address.Network, Address: address.Address, SocketMode: fs.FileMode(c.SocketMode)}
 }
 
 // abandon releases what was opened before the start failed.
 func (s *sidecar) abandon(ctx context.Context) {
 	for _, listener := range s.listeners {
 		_ = listener.Close()
+	}
+	if s.admin != nil {
+		_ = s.admin.Close()
 	}
 	if s.audit != nil {
 		_ = s.audit.Close(ctx)
@@ -242,7 +231,7 @@ func (s *sidecar) run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	parts, failed := errgroup.WithContext(background)
-	parts.Go(func() error { return s.server.Serve(s.listeners) })
+	parts.Go(func() error { return s.server.Serve(s.listeners...) })
 	s.live.Store(true)
 	parts.Go(func() error {
 		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics), s.log)

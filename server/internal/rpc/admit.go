@@ -5,10 +5,10 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 // admitUnary stops methods that the table does not hold, and callers that may
@@ -31,12 +31,12 @@ func (s *Server) admit(ctx context.Context, fullMethod string) error {
 	method, known := methods[fullMethod]
 	switch {
 	case !known:
-		s.metrics.transportErrors.WithLabelValues("unknown_method").Inc()
+		s.refusedCall(ctx, kindUnknownMethod, "the method is not served")
 		return status.Error(codes.Unimplemented, "unknown method")
 	case method.event != "":
 		return nil
 	case method.action == caller.CheckHealth: // probes have no token: who is connected is enough
-		if !s.options.Callers.May(connectionOf(ctx).identity, caller.CheckHealth) {
+		if !s.options.Callers.May(listen.ConnectionOf(ctx).Caller, caller.CheckHealth) {
 			return status.Error(codes.PermissionDenied, "this caller may not do that")
 		}
 		return nil
@@ -55,15 +55,4 @@ func (s *Server) admitCaller(ctx context.Context, action caller.Action) error {
 		return status.Error(r.code(), r.message)
 	}
 	return nil
-}
-
-// connectionOf returns what the listener found at the other end of the
-// connection.
-func connectionOf(ctx context.Context) authInfo {
-	if p, ok := peer.FromContext(ctx); ok {
-		if info, ok := p.AuthInfo.(authInfo); ok {
-			return info
-		}
-	}
-	return authInfo{}
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
-	"github.com/chatidentity/chatidentity/server/internal/rpc"
 )
 
 // BenchmarkIssueToken measures a whole call over a real socket, client and
@@ -14,7 +13,7 @@ import (
 // customers rotate, because a single one flatters every cache.
 func BenchmarkIssueToken(b *testing.B) {
 	const customers = 20_000
-	f := serve(b, func(o *rpc.Options) {
+	f := serve(b, func(o *setup) {
 		o.Limits = ratelimit.Rates{ratelimit.Caller: rate(b, "1000000/s"), ratelimit.Customer: rate(b, "1000/s:1000000")}
 	})
 	var last atomic.Int64

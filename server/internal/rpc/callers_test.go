@@ -73,7 +73,7 @@ type listeners struct {
 	loopback, unix, outside string
 }
 
-func serveEverywhere(t *testing.T, change func(*rpc.Options)) *listeners {
+func serveEverywhere(t *testing.T, change func(*setup)) *listeners {
 	t.Helper()
 	l := &listeners{fixture: serve(t, change)}
 	l.loopback = l.listener
@@ -135,27 +135,27 @@ func TestWhoIsLetIn(t *testing.T) {
 	secured := serverTLS(t, ca)
 	letIn := caller.Policy{AllowedUIDs: []uint32{own}, OverflowUID: caller.OverflowUID()}
 	configurations := map[string]*listeners{
-		"no policy": serveEverywhere(t, func(o *rpc.Options) {
+		"no policy": serveEverywhere(t, func(o *setup) {
 			o.Callers, o.TLS = letIn, secured
 		}),
-		"tokens, no policy": serveEverywhere(t, func(o *rpc.Options) {
+		"tokens, no policy": serveEverywhere(t, func(o *setup) {
 			o.Callers, o.TLS = letIn, secured
 			o.Callers.Tokens = knownTokens(t)
 		}),
-		"policy": serveEverywhere(t, func(o *rpc.Options) {
+		"policy": serveEverywhere(t, func(o *setup) {
 			o.Callers, o.TLS = letIn, secured
 			o.Policy = allOf("loopback", ownUID, "certificate:"+goodSPIFFE)
 		}),
-		"policy for others": serveEverywhere(t, func(o *rpc.Options) {
+		"policy for others": serveEverywhere(t, func(o *setup) {
 			o.Callers, o.TLS = letIn, secured
 			o.Policy = allOf("token:somebody", "uid:12345")
 		}),
-		"tokens and policy": serveEverywhere(t, func(o *rpc.Options) {
+		"tokens and policy": serveEverywhere(t, func(o *setup) {
 			o.Callers, o.TLS = letIn, secured
 			o.Callers.Tokens = knownTokens(t)
 			o.Policy = allOf("loopback", ownUID, "token:checkout", "certificate:"+goodSPIFFE)
 		}),
-		"uid not allowed": serveEverywhere(t, func(o *rpc.Options) {
+		"uid not allowed": serveEverywhere(t, func(o *setup) {
 			o.Callers = caller.Policy{AllowedUIDs: []uint32{own + 1}, OverflowUID: caller.OverflowUID(), Tokens: knownTokens(t)}
 			o.TLS = secured
 			o.Policy = allOf(ownUID, "token:checkout")
@@ -338,7 +338,7 @@ func TestHealthAndReflectionUnderAPolicy(t *testing.T) {
 	t.Parallel()
 	own := uint32(os.Getuid())
 	ca := callertest.NewCA(t)
-	server := serveEverywhere(t, func(o *rpc.Options) {
+	server := serveEverywhere(t, func(o *setup) {
 		o.Callers = caller.Policy{AllowedUIDs: []uint32{own + 1}, OwnUID: own, OverflowUID: caller.OverflowUID(), Tokens: knownTokens(t)}
 		o.TLS = serverTLS(t, ca)
 		o.Policy = allOf("token:checkout")

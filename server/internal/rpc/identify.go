@@ -9,6 +9,7 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -28,7 +29,7 @@ type Grant struct {
 // identify says who is calling, and refuses whoever may not.
 func (s *Server) identify(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	c := callFrom(ctx)
-	c.caller = connectionOf(ctx).identity
+	c.caller = listen.ConnectionOf(ctx).Caller
 	who, err := s.authenticate(ctx)
 	if err != nil {
 		return nil, err
@@ -46,12 +47,12 @@ func (s *Server) identify(ctx context.Context, req any, info *grpc.UnaryServerIn
 // authenticate returns who is calling. A certificate is looked at anew: the
 // connection may be older than what is trusted now.
 func (s *Server) authenticate(ctx context.Context) (caller.Identity, error) {
-	connection := connectionOf(ctx)
-	who, err := s.options.Callers.Authenticate(connection.identity, metadata.ValueFromIncomingContext(ctx, "authorization"))
+	connection := listen.ConnectionOf(ctx)
+	who, err := s.options.Callers.Authenticate(connection.Caller, metadata.ValueFromIncomingContext(ctx, "authorization"))
 	if err != nil {
 		return caller.Identity{}, unauthenticated(err.Error())
 	}
-	if connection.certificate != nil && !connection.certificate.isGood(s.options.TLS(), s.options.Now()) {
+	if !connection.IsTrusted(s.options.Now()) {
 		return caller.Identity{}, unauthenticated("the client certificate of this connection has expired or its CA is not trusted any more: connect anew")
 	}
 	return who, nil
@@ -60,7 +61,7 @@ func (s *Server) authenticate(ctx context.Context) (caller.Identity, error) {
 // authorize returns the caller's grant, nil where there is no policy. The
 // connection must be one that is let in, whatever token the call carries.
 func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*Grant, error) {
-	if !s.options.Callers.May(connectionOf(ctx).identity, action) {
+	if !s.options.Callers.May(listen.ConnectionOf(ctx).Caller, action) {
 		return nil, denied("this caller may not use this service: --allow-uid names those who may")
 	}
 	if s.options.Policy == nil {

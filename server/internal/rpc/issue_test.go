@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -25,8 +24,6 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/token"
 )
-
-type netListener = net.Listener
 
 func TestIssuedTokenLogsInAndIsRecorded(t *testing.T) {
 	t.Parallel()
@@ -119,7 +116,7 @@ func TestBadCustomersAreNamedByFieldAndNeverRepeated(t *testing.T) {
 
 func TestIdentifierPolicyDecidesWhatIsSigned(t *testing.T) {
 	t.Parallel()
-	f := serve(t, func(o *rpc.Options) { o.IdentifierPolicy = customer.OnlyExternalID })
+	f := serve(t, func(o *setup) { o.IdentifierPolicy = customer.OnlyExternalID })
 	reply, err := f.IssueToken(t.Context(), issueFor("user_id", "ada@example.com"))
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +196,7 @@ func TestBadRequestsAndVerificationsSpendCallerAndGlobal(t *testing.T) {
 		} {
 			t.Run(name+", "+limit, func(t *testing.T) {
 				t.Parallel()
-				f := serve(t, func(o *rpc.Options) { o.Limits = limits })
+				f := serve(t, func(o *setup) { o.Limits = limits })
 				for range 3 {
 					if status.Code(call(f)) == codes.ResourceExhausted {
 						t.Fatal("refused before the burst was spent")
@@ -215,7 +212,7 @@ func TestBadRequestsAndVerificationsSpendCallerAndGlobal(t *testing.T) {
 
 func TestShadowLimitsRecordAndRefuseNothing(t *testing.T) {
 	t.Parallel()
-	f := serve(t, func(o *rpc.Options) { o.ShadowLimits = true })
+	f := serve(t, func(o *setup) { o.ShadowLimits = true })
 	var last *pb.IssueTokenResponse
 	for range 11 {
 		reply, err := f.IssueToken(t.Context(), issueFor("user_id", ""))
@@ -231,7 +228,7 @@ func TestShadowLimitsRecordAndRefuseNothing(t *testing.T) {
 
 func TestShadowLimitsRefuseNothingEvenWhenTheyCannotDecide(t *testing.T) {
 	t.Parallel()
-	f := serve(t, func(o *rpc.Options) {
+	f := serve(t, func(o *setup) {
 		o.ShadowLimits = true
 		o.Limiter = noLimiter{errPermission}
 	})
@@ -275,19 +272,19 @@ func (n noLimiter) Take(context.Context, ratelimit.Budgets) (ratelimit.Decision,
 func TestWhatARoomCannotDoIsAClearError(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("canary: a cause for the log alone")
-	secrets := func(s rpc.Secrets) func(*rpc.Options) {
-		return func(o *rpc.Options) { o.Organizations = []rpc.Organization{{Name: "default", Secrets: s}} }
+	secrets := func(s rpc.Secrets) func(*setup) {
+		return func(o *setup) { o.Organizations = []rpc.Organization{{Name: "default", Secrets: s}} }
 	}
 	for name, test := range map[string]struct {
-		change func(*rpc.Options)
+		change func(*setup)
 		code   codes.Code
 		reason string
 	}{
-		"the record is not written":  {func(o *rpc.Options) { o.Audit = unwell{o.Audit, cause, nil} }, codes.Unavailable, "AUDIT_UNAVAILABLE"},
-		"the audit is known to fail": {func(o *rpc.Options) { o.Audit = unwell{o.Audit, nil, cause} }, codes.Unavailable, "AUDIT_UNAVAILABLE"},
+		"the record is not written":  {func(o *setup) { o.Audit = unwell{o.Audit, cause, nil} }, codes.Unavailable, "AUDIT_UNAVAILABLE"},
+		"the audit is known to fail": {func(o *setup) { o.Audit = unwell{o.Audit, nil, cause} }, codes.Unavailable, "AUDIT_UNAVAILABLE"},
 		"there is no secret":         {secrets(noSecrets{fmt.Errorf("%w: %w", secret.ErrUnavailable, cause)}), codes.Unavailable, "SECRET_UNAVAILABLE"},
 		"the clock is skewed":        {secrets(noSecrets{fmt.Errorf("%w: %w", secret.ErrClockSkewed, cause)}), codes.Unavailable, "CLOCK_SKEWED"},
-		"the limiter cannot decide":  {func(o *rpc.Options) { o.Limiter = noLimiter{cause} }, codes.Unavailable, "LIMITER_UNAVAILABLE"},
+		"the limiter cannot decide":  {func(o *setup) { o.Limiter = noLimiter{cause} }, codes.Unavailable, "LIMITER_UNAVAILABLE"},
 		"a panic":                    {secrets(panicking{}), codes.Internal, "INTERNAL"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -313,7 +310,7 @@ func TestWhatARoomCannotDoIsAClearError(t *testing.T) {
 
 func TestAPanicIsRecorded(t *testing.T) {
 	t.Parallel()
-	f := serve(t, func(o *rpc.Options) { o.Organizations[0].Secrets = panicking{} })
+	f := serve(t, func(o *setup) { o.Organizations[0].Secrets = panicking{} })
 	_, err := f.IssueToken(t.Context(), issueFor("user_id", ""))
 	record := f.record(t, detailsOf(t, err).auditID)
 	if record["outcome"] != "INTERNAL" || record["reason"] != "INTERNAL" {
@@ -334,14 +331,14 @@ func (s *spy) Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.De
 
 func TestAKnownOutageIsRefusedBeforeItSpends(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*rpc.Options){
-		"audit":  func(o *rpc.Options) { o.Audit = unwell{o.Audit, nil, errPermission} },
-		"secret": func(o *rpc.Options) { o.Organizations[0].Secrets = noSecrets{errPermission} },
+	for name, change := range map[string]func(*setup){
+		"audit":  func(o *setup) { o.Audit = unwell{o.Audit, nil, errPermission} },
+		"secret": func(o *setup) { o.Organizations[0].Secrets = noSecrets{errPermission} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			limits := &spy{}
-			f := serve(t, func(o *rpc.Options) {
+			f := serve(t, func(o *setup) {
 				change(o)
 				limits.Limiter, o.Limiter = o.Limiter, limits
 			})
@@ -370,7 +367,7 @@ func (h held) Write(context.Context, *audit.Record) error {
 func TestNoTokenLeavesBeforeItsRecordIsWritten(t *testing.T) {
 	t.Parallel()
 	log := held{entered: make(chan struct{}), release: make(chan error)}
-	f := serve(t, func(o *rpc.Options) {
+	f := serve(t, func(o *setup) {
 		log.AuditLog = o.Audit
 		o.Audit = log
 	})
@@ -408,7 +405,7 @@ func (p patientLog) Write(ctx context.Context, _ *audit.Record) error {
 func TestACallerWhoGivesUpIsNoAuditFailure(t *testing.T) {
 	t.Parallel()
 	entered := make(chan struct{})
-	f := serve(t, func(o *rpc.Options) { o.Audit = patientLog{o.Audit, entered} })
+	f := serve(t, func(o *setup) { o.Audit = patientLog{o.Audit, entered} })
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-entered

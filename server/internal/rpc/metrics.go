@@ -1,13 +1,8 @@
 package rpc
 
 import (
-	"context"
-
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
@@ -16,29 +11,22 @@ import (
 
 // metrics counts calls. No label holds anything that a request can choose.
 type metrics struct {
-	grpc            *grpcprom.ServerMetrics
-	tokens          *prometheus.CounterVec
-	refusals        *prometheus.CounterVec
-	verdicts        *prometheus.CounterVec
-	limited         *prometheus.CounterVec
-	transportErrors *prometheus.CounterVec
-	givenUp         prometheus.Counter
-	panics          prometheus.Counter
-	connections     prometheus.Gauge
+	grpc     *grpcprom.ServerMetrics
+	tokens   *prometheus.CounterVec
+	refusals *prometheus.CounterVec
+	verdicts *prometheus.CounterVec
+	limited  *prometheus.CounterVec
+	givenUp  prometheus.Counter
+	panics   prometheus.Counter
 }
 
 func newMetrics() *metrics {
-	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "chatidentity_" + name, Help: help}, labels)
-	}
 	return &metrics{
 		grpc:     newGRPCMetrics(),
-		tokens:   vec("tokens_issued_total", "Tokens issued, by organization and login identifier.", "organization", "identifier"),
-		refusals: vec("refusals_total", "Calls that were answered with an error of ours, by its reason.", "reason"),
-		verdicts: vec("verdicts_total", "Tokens verified, by verdict.", "verdict"),
-		limited:  vec("limited_total", "Calls over a rate limit, by limit; with the prefix \"shadow:\" those that passed all the same.", "limit"),
-		transportErrors: vec("transport_errors_total",
-			"Calls and connections that ended before they reached the service: decode, unknown_method, connection_limit, caller_unknown, tls.", "kind"),
+		tokens:   newCounter("tokens_issued_total", "Tokens issued, by organization and login identifier.", "organization", "identifier"),
+		refusals: newCounter("refusals_total", "Calls that were answered with an error of ours, by its reason.", "reason"),
+		verdicts: newCounter("verdicts_total", "Tokens verified, by verdict.", "verdict"),
+		limited:  newCounter("limited_total", "Calls over a rate limit, by limit; with the prefix \"shadow:\" those that passed all the same.", "limit"),
 		givenUp: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chatidentity_calls_given_up_total",
 			Help: "Calls whose caller gave up, or whose deadline passed, while the record was written: no token left.",
@@ -46,10 +34,11 @@ func newMetrics() *metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chatidentity_panics_total", Help: "Panics that were recovered from.",
 		}),
-		connections: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "chatidentity_connections", Help: "Open connections of callers.",
-		}),
 	}
+}
+
+func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "chatidentity_" + name, Help: help}, labels)
 }
 
 // startAtZero makes the counters whose labels are known before the first call,
@@ -68,9 +57,6 @@ func (m *metrics) startAtZero(organizations []Organization) {
 	for _, limit := range ratelimit.Limits() {
 		m.limited.WithLabelValues(limit.String())
 	}
-	for _, kind := range []string{"decode", "unknown_method", "connection_limit", "caller_unknown", "tls"} {
-		m.transportErrors.WithLabelValues(kind)
-	}
 	for _, organization := range organizations {
 		for _, identifier := range []customer.Identifier{customer.ExternalID, customer.Email} {
 			m.tokens.WithLabelValues(organization.Name, identifier.String())
@@ -81,7 +67,7 @@ func (m *metrics) startAtZero(organizations []Organization) {
 // Collectors returns what to register for /metrics.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.metrics
-	return []prometheus.Collector{m.grpc, m.tokens, m.refusals, m.verdicts, m.limited, m.transportErrors, m.givenUp, m.panics, m.connections}
+	return []prometheus.Collector{m.grpc, m.tokens, m.refusals, m.verdicts, m.limited, s.transport.counter, m.givenUp, m.panics}
 }
 
 func (m *metrics) count(c *call) {
@@ -99,37 +85,4 @@ func (m *metrics) count(c *call) {
 	default:
 		m.verdicts.WithLabelValues(c.verdict).Inc()
 	}
-}
-
-// countingRegistrar counts messages that cannot be decoded: grpc-go answers
-// those before any interceptor runs.
-type countingRegistrar struct {
-	grpc.ServiceRegistrar
-	metrics *metrics
-}
-
-func (r countingRegistrar) RegisterService(service *grpc.ServiceDesc, implementation any) {
-	counted := *service
-	counted.Methods = make([]grpc.MethodDesc, len(service.Methods))
-	for i, method := range service.Methods {
-		counted.Methods[i] = grpc.MethodDesc{MethodName: method.MethodName, Handler: r.counting(method.Handler)}
-	}
-	r.ServiceRegistrar.RegisterService(&counted, implementation)
-}
-
-func (r countingRegistrar) counting(handler grpc.MethodHandler) grpc.MethodHandler {
-	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		countedDecode := func(message any) error {
-			err := decode(message)
-			if err != nil {
-				r.metrics.transportErrors.WithLabelValues("decode").Inc()
-			}
-			return err
-		}
-		return handler(srv, ctx, countedDecode, interceptor)
-	}
-}
-
-func unknownMethod(any, grpc.ServerStream) error {
-	return status.Error(codes.Unimplemented, "unknown method")
 }

@@ -31,9 +31,9 @@ import (
 
 // serveUnder serves loopback callers under the grant, with two organizations
 // besides the default one.
-func serveUnder(t *testing.T, grant *rpc.Grant, change func(*rpc.Options)) *fixture {
+func serveUnder(t *testing.T, grant *rpc.Grant, change func(*setup)) *fixture {
 	t.Helper()
-	return serve(t, func(o *rpc.Options) {
+	return serve(t, func(o *setup) {
 		policy := &rpc.Policy{Grants: map[string]*rpc.Grant{"loopback": grant}}
 		o.Policy = func() *rpc.Policy { return policy }
 		email := customer.OnlyEmail
@@ -153,7 +153,7 @@ func TestLimitsOfACaller(t *testing.T) {
 	t.Parallel()
 	limiter := &asked{}
 	own := rate(t, "1/h")
-	f := serve(t, func(o *rpc.Options) {
+	f := serve(t, func(o *setup) {
 		limiter.Limiter, o.Limiter = o.Limiter, limiter
 		o.Callers.Tokens = knownTokens(t)
 		policy := allOf("token:checkout", "token:another")()
@@ -223,7 +223,7 @@ func TestProofOfTheUser(t *testing.T) {
 			grant := grantOf("default")
 			grant.Proof, grant.Identifiers = &word{Customer: test.proven, err: test.err}, test.identifiers
 			limiter := &asked{}
-			f := serveUnder(t, grant, func(o *rpc.Options) { limiter.Limiter, o.Limiter = o.Limiter, limiter })
+			f := serveUnder(t, grant, func(o *setup) { limiter.Limiter, o.Limiter = o.Limiter, limiter })
 			ctx := metadata.NewOutgoingContext(t.Context(), metadata.MD{"x-user-id-token": test.header})
 			reply, err := f.IssueToken(ctx, issueFor(test.given.ExternalID, test.given.Email))
 			if test.want == "" {
@@ -281,7 +281,7 @@ func TestACertificateIsLookedAtAnew(t *testing.T) {
 	var trusted atomic.Pointer[caller.TLS]
 	trusted.Store(trusting(first))
 	var ahead atomic.Int64
-	l := serveEverywhere(t, func(o *rpc.Options) {
+	l := serveEverywhere(t, func(o *setup) {
 		o.TLS = trusted.Load
 		o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
@@ -311,7 +311,7 @@ func TestACertificateIsLookedAtAnew(t *testing.T) {
 func TestHandshakesThatFail(t *testing.T) {
 	t.Parallel()
 	ca := callertest.NewCA(t)
-	l := serveEverywhere(t, func(o *rpc.Options) { o.TLS = serverTLS(t, ca) })
+	l := serveEverywhere(t, func(o *setup) { o.TLS = serverTLS(t, ca) })
 	silent, err := net.Dial("tcp", l.outside)
 	if err != nil {
 		t.Fatal(err)

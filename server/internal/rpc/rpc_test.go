@@ -23,6 +23,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
@@ -40,7 +41,16 @@ type fixture struct {
 	auditFile string
 	log       *bytes.Buffer
 	clock     *clock
-	listener  string
+	listener  string // the address of the last one
+	listeners []*listen.Listener
+	options   listen.Options
+}
+
+// setup is what a test may change of a server and its listeners.
+type setup struct {
+	rpc.Options
+
+	TLS func() *caller.TLS // of listeners outside loopback
 }
 
 type clock struct {
@@ -71,7 +81,7 @@ func rate(t testing.TB, text string) ratelimit.Rate {
 
 // serve starts a server that is set up like `serve`, after change has had its
 // say.
-func serve(t testing.TB, change func(*rpc.Options)) *fixture {
+func serve(t testing.TB, change func(*setup)) *fixture {
 	t.Helper()
 	f := &fixture{auditFile: filepath.Join(t.TempDir(), "audit.jsonl"), log: &bytes.Buffer{}, clock: &clock{}}
 	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -83,7 +93,7 @@ func serve(t testing.TB, change func(*rpc.Options)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := rpc.Options{
+	options := setup{Options: rpc.Options{
 		Audit:               log,
 		Limiter:             ratelimit.NewLocal(1024, f.clock.read),
 		Limits:              ratelimit.Rates{ratelimit.Caller: rate(t, "200/s:400"), ratelimit.Customer: rate(t, "10/m:10")},
@@ -95,11 +105,13 @@ func serve(t testing.TB, change func(*rpc.Options)) *fixture {
 		Now:                 time.Now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
 		Logger:              logger,
-	}
+	}}
 	if change != nil {
 		change(&options)
 	}
-	f.server = rpc.New(options)
+	options.HasTLS = options.TLS != nil
+	f.server = rpc.New(options.Options)
+	f.options = listen.Options{TLS: options.TLS, Refused: f.server.Refused}
 	f.listen(t, "tcp", "127.0.0.1:0")
 	t.Cleanup(func() {
 		if err := log.Close(context.Background()); err != nil {
@@ -112,13 +124,14 @@ func serve(t testing.TB, change func(*rpc.Options)) *fixture {
 // listen serves on the address until the test ends, and connects the client.
 func (f *fixture) listen(t testing.TB, network, address string) {
 	t.Helper()
-	listener, err := rpc.Listen(t.Context(), network, address, 0o600)
+	listener, err := listen.Open(t.Context(), listen.Address{Network: network, Address: address, SocketMode: 0o600}, f.options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.listener = listener.Addr().String()
+	f.listeners = append(f.listeners, listener)
 	served := make(chan error, 1)
-	go func() { served <- f.server.Serve([]netListener{listener}) }()
+	go func() { served <- f.server.Serve(listener) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

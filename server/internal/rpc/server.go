@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
@@ -22,6 +21,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
@@ -31,9 +31,7 @@ const (
 	maxMessageBytes      = 16 << 10
 	maxHeaderBytes       = 16 << 10
 	maxConcurrentStreams = 1024
-	maxConnections       = 1024 // of a listener
-	maxConnectionsEach   = 256  // of them, of one user ID or remote host
-	maxStreams           = 64   // of health and reflection, which last as long as their client likes
+	maxStreams           = 64 // of health and reflection, which last as long as their client likes
 	handshakeTimeout     = 5 * time.Second
 	// maxConnectionAge makes clients that have a new certificate show it. Where
 	// there is TLS it ends connections, those on loopback too, between calls.
@@ -83,10 +81,10 @@ type Options struct {
 	DefaultOrganization string
 	IdentifierPolicy    customer.IdentifierPolicy
 	Callers             caller.Policy
-	Policy              func() *Policy     // what each caller may do at this moment. Nil: whoever is let in may do everything
-	TLS                 func() *caller.TLS // of listeners outside loopback, at this moment. Nil: they speak plain text
-	MaxClockSkew        time.Duration      // of an iat in the future, for VerifyToken
-	Ready               func() error       // nil, or why no token can be issued now: the answer of grpc.health.v1
+	Policy              func() *Policy // what each caller may do at this moment. Nil: whoever is let in may do everything
+	HasTLS              bool           // of a listener: connections end after a while, so that clients show a renewed certificate
+	MaxClockSkew        time.Duration  // of an iat in the future, for VerifyToken
+	Ready               func() error   // nil, or why no token can be issued now: the answer of grpc.health.v1
 	Now                 func() time.Time
 	NewAuditID          func(now time.Time) string
 	Logger              *slog.Logger
@@ -94,10 +92,11 @@ type Options struct {
 
 // Server serves calls until it is stopped.
 type Server struct {
-	options Options
-	metrics *metrics
-	grpc    *grpc.Server
-	streams chan struct{} // one place for each open stream
+	options   Options
+	metrics   *metrics
+	transport *transportErrors
+	grpc      *grpc.Server
+	streams   chan struct{} // one place for each open stream
 
 	stopping context.Context //nolint:containedctx // the server's own life, which streams follow
 	stop     context.CancelFunc
@@ -105,11 +104,19 @@ type Server struct {
 
 // New returns a server that listens nowhere yet.
 func New(options Options) *Server {
-	s := &Server{options: options, streams: make(chan struct{}, maxStreams), metrics: newMetrics()}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		options: options, streams: make(chan struct{}, maxStreams), metrics: newMetrics(), transport: newTransportErrors(options),
+	}
 	s.metrics.startAtZero(options.Organizations)
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
-		grpc.Creds(connCredentials{options.TLS, s.metrics}),
+		grpc.Creds(listen.Credentials()),
 		grpc.ChainUnaryInterceptor(s.unaryChain()...),
 		grpc.ChainStreamInterceptor(s.streamChain()...),
 		grpc.UnknownServiceHandler(unknownMethod), // so that admitStream sees and counts them
@@ -121,9 +128,9 @@ func New(options Options) *Server {
 		// A client may ping as often as it likes: a closed connection
 		// ("too_many_pings") harms the app more than a ping harms us.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Nanosecond, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepaliveParameters(options.TLS != nil)),
+		grpc.KeepaliveParams(keepaliveParameters(options.HasTLS)),
 	)
-	counted := countingRegistrar{s.grpc, s.metrics}
+	counted := countingRegistrar{s.grpc, s}
 	pb.RegisterChatIdentityServiceServer(counted, handlers{server: s})
 	healthpb.RegisterHealthServer(counted, &health{ready: options.Ready})
 	reflection.Register(s.grpc)
@@ -131,9 +138,9 @@ func New(options Options) *Server {
 	return s
 }
 
-func keepaliveParameters(secured bool) keepalive.ServerParameters {
+func keepaliveParameters(hasTLS bool) keepalive.ServerParameters {
 	parameters := keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}
-	if secured {
+	if hasTLS {
 		parameters.MaxConnectionAge = maxConnectionAge
 	}
 	return parameters
@@ -141,11 +148,11 @@ func keepaliveParameters(secured bool) keepalive.ServerParameters {
 
 // Serve accepts calls on all listeners until Stop, or until one fails: then it
 // returns that error.
-func (s *Server) Serve(listeners []net.Listener) error {
+func (s *Server) Serve(listeners ...*listen.Listener) error {
 	var serving errgroup.Group
 	for _, listener := range listeners {
 		serving.Go(func() error {
-			err := s.grpc.Serve(s.newListener(listener))
+			err := s.grpc.Serve(listener)
 			if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 				s.grpc.Stop()
 				return fmt.Errorf("serve on %v: %w", listener.Addr(), err)

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,7 +25,7 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
-	"github.com/chatidentity/chatidentity/server/internal/rpc"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 // metric returns the sum of a metric's values whose labels hold the text.
@@ -46,7 +44,7 @@ func (f *fixture) metric(t *testing.T, name, label string) float64 {
 func (f *fixture) series(t *testing.T, name string) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(f.server.Collectors()...)
+	registry.MustRegister(append(f.server.Collectors(), listen.NewCollector(f.listeners...))...)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +110,7 @@ func TestTransportErrorsAreCounted(t *testing.T) {
 func TestHealthTellsWhetherATokenWouldBeIssued(t *testing.T) {
 	t.Parallel()
 	var unready atomic.Bool
-	f := serve(t, func(o *rpc.Options) {
+	f := serve(t, func(o *setup) {
 		o.Ready = func() error {
 			if unready.Load() {
 				return errors.New("not now")
@@ -151,7 +149,7 @@ func TestHealthTellsWhetherATokenWouldBeIssued(t *testing.T) {
 func TestStopAnswersCallsAndEndsStreams(t *testing.T) {
 	t.Parallel()
 	log := held{entered: make(chan struct{}), release: make(chan error)}
-	f := serve(t, func(o *rpc.Options) {
+	f := serve(t, func(o *setup) {
 		log.AuditLog = o.Audit
 		o.Audit = log
 	})
@@ -199,7 +197,7 @@ func TestStopAnswersCallsAndEndsStreams(t *testing.T) {
 func TestStopBreaksOffWhatDoesNotEnd(t *testing.T) {
 	t.Parallel()
 	log := held{entered: make(chan struct{}), release: make(chan error)}
-	f := serve(t, func(o *rpc.Options) {
+	f := serve(t, func(o *setup) {
 		log.AuditLog = o.Audit
 		o.Audit = log
 	})
@@ -312,7 +310,7 @@ func TestUnixSocket(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := serve(t, func(o *rpc.Options) { o.Callers = test.callers })
+			f := serve(t, func(o *setup) { o.Callers = test.callers })
 			path := filepath.Join(t.TempDir(), "s")
 			f.listen(t, "unix", path)
 			conn, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -335,131 +333,6 @@ func TestUnixSocket(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestSocketHasItsModeWhateverTheUmask(t *testing.T) { //nolint:paralleltest // the umask is the process's
-	before := syscall.Umask(0o777)
-	defer syscall.Umask(before)
-	directory := t.TempDir()
-	if err := os.Chmod(directory, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, mode := range []fs.FileMode{0o660, 0o600, 0o666} {
-		path := filepath.Join(directory, fmt.Sprintf("%o", mode))
-		listener, err := rpc.Listen(t.Context(), "unix", path, mode)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != mode {
-			t.Errorf("mode %v, error %v; want %v", info.Mode(), err, mode)
-		}
-		if err := listener.Close(); err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the socket stays after the end: %v", err)
-		}
-	}
-	if left, err := os.ReadDir(directory); err != nil || len(left) != 0 {
-		t.Errorf("left behind: %v, error %v", left, err)
-	}
-}
-
-func TestSocketPathThatIsTaken(t *testing.T) {
-	t.Parallel()
-	t.Run("a stale socket is replaced", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "s")
-		stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
-		if err != nil {
-			t.Fatal(err)
-		}
-		stale.SetUnlinkOnClose(false)
-		stale.Close()
-		listener, err := rpc.Listen(t.Context(), "unix", path, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		if conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", path); err != nil {
-			t.Error(err)
-		} else {
-			conn.Close()
-		}
-	})
-	t.Run("a socket that answers stays", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "s")
-		first, err := rpc.Listen(t.Context(), "unix", path, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer first.Close()
-		if _, err := rpc.Listen(t.Context(), "unix", path, 0o600); err == nil || !strings.Contains(err.Error(), "in use") {
-			t.Errorf("error %v, want one that says that it is in use", err)
-		}
-		if _, err := os.Lstat(path); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("a file stays", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "s")
-		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := rpc.Listen(t.Context(), "unix", path, 0o600); err == nil || !strings.Contains(err.Error(), "not a socket") {
-			t.Errorf("error %v, want one that says that it is not a socket", err)
-		}
-		if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
-			t.Errorf("%q, error %v", text, err)
-		}
-	})
-	t.Run("a socket whose queue is full does not hold up the start", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "s")
-		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer syscall.Close(fd)
-		if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
-			t.Fatal(err)
-		}
-		first, err := net.Dial("unix", path) // takes the only place, and is never accepted
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer first.Close()
-		if err := rpc.CheckSocketPath(t.Context(), path); err == nil {
-			t.Error("it may be replaced")
-		}
-		if _, err := os.Lstat(path); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("somebody else's new socket is not removed", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "s")
-		first, err := rpc.Listen(t.Context(), "unix", path, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		second, err := rpc.Listen(t.Context(), "unix", path, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer second.Close()
-		if err := first.Close(); err != nil {
-			t.Error(err)
-		}
-		if _, err := os.Lstat(path); err != nil {
-			t.Errorf("the first one removed the second's socket: %v", err)
-		}
-	})
 }
 
 // Health is open to callers that may do nothing else, so what it costs is
@@ -489,48 +362,5 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 	if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "no.such.Service"}); status.Code(err) != codes.NotFound {
 		t.Errorf("an unknown service: %v, want NOT_FOUND", err)
-	}
-}
-
-// One remote host takes a part of the connections, and leaves it when it goes.
-func TestBoundSharesTheConnections(t *testing.T) {
-	t.Parallel()
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener := rpc.Bound(inner, 3, 2)
-	defer listener.Close()
-	accepted := make(chan net.Conn, 10)
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- c
-		}
-	}()
-	dialTo := func() net.Conn {
-		c, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	dialTo()
-	dialTo()
-	first, second := <-accepted, <-accepted
-	defer second.Close()
-	if _, err := dialTo().Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the third of one host: %v, want it closed", err)
-	}
-	first.Close()
-	first.Close() // twice gives back one place
-	dialTo()
-	defer (<-accepted).Close()
-	if _, err := dialTo().Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("a place was given back twice: %v", err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
-	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 	"github.com/chatidentity/chatidentity/server/internal/token"
@@ -35,7 +34,7 @@ func (rotated) Snapshot() (secret.Snapshot, error) {
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1767225600, 500_000_000)
-	f := serve(t, func(o *rpc.Options) {
+	f := serve(t, func(o *setup) {
 		o.Organizations[0].Secrets = rotated{}
 		o.Now = func() time.Time { return now }
 	})

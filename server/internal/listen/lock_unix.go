@@ -1,11 +1,10 @@
 //go:build unix
 
-package rpc
+package listen
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -17,12 +16,12 @@ const (
 	lockInterval = 20 * time.Millisecond
 )
 
-// lockDirectory waits a while for the directory's lock: others hold it for an
-// instant. It leaves no lock file behind.
+// lockDirectory waits a while for the directory's lock, which others hold only briefly. Closing the
+// directory releases it; there is no lock file.
 func lockDirectory(ctx context.Context, path string) (*os.File, error) {
 	directory, err := os.Open(path) //nolint:gosec // the operator's own choice
 	if err != nil {
-		return nil, fmt.Errorf("open the socket's directory: %w", err)
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
@@ -32,12 +31,12 @@ func lockDirectory(ctx context.Context, path string) (*os.File, error) {
 			return directory, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) || !pause(ctx, lockInterval) {
-			return nil, errors.Join(fmt.Errorf("lock the socket's directory %s: %w", path, err), directory.Close())
+			return nil, errors.Join(os.NewSyscallError("lock", err), directory.Close())
 		}
 	}
 }
 
-// pause reports whether it was not cut short.
+// pause reports whether the time passed before the context ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -46,5 +45,3 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
-
-func isConnectionRefused(err error) bool { return errors.Is(err, unix.ECONNREFUSED) }

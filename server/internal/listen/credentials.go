@@ -1,0 +1,129 @@
+package listen
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+)
+
+// Connection is what is known about a connection. grpc gives it to each call as its peer's AuthInfo.
+// The zero value is a connection of nobody.
+type Connection struct {
+	credentials.CommonAuthInfo
+
+	Caller      caller.Identity // at the other end
+	certificate *certificate    // nil without TLS
+}
+
+// AuthType implements credentials.AuthInfo.
+func (*Connection) AuthType() string { return protocol }
+
+const protocol = "peer"
+
+// ConnectionOf returns the connection of a call, or the zero value if it did not come from a Listener.
+func ConnectionOf(ctx context.Context) *Connection {
+	if p, ok := peer.FromContext(ctx); ok {
+		if connection, ok := p.AuthInfo.(*Connection); ok {
+			return connection
+		}
+	}
+	return &Connection{}
+}
+
+// IsTrusted reports whether the connection would be accepted if it were new: its client certificate,
+// if it has one, has not expired and is signed by a CA that is trusted now.
+func (c *Connection) IsTrusted(now time.Time) bool {
+	return c.certificate == nil || c.certificate.isTrusted(now)
+}
+
+// certificate is what the client of a connection has shown.
+type certificate struct {
+	sent       []*x509.Certificate
+	expires    time.Time          // the first of its chain
+	current    func() *caller.TLS // of the listener
+	verifiedBy atomic.Pointer[caller.TLS]
+}
+
+func (c *certificate) isTrusted(now time.Time) bool {
+	trusted := c.current()
+	if c.verifiedBy.Load() == trusted && !now.After(c.expires) {
+		return true
+	}
+	if trusted.Verify(c.sent, now) != nil {
+		return false
+	}
+	c.verifiedBy.Store(trusted)
+	return true
+}
+
+// Credentials returns the transport credentials that a grpc server needs for connections of a
+// Listener.
+func Credentials() credentials.TransportCredentials { return transportCredentials{} }
+
+type transportCredentials struct{}
+
+// ServerHandshake is bounded by grpc, which sets a deadline on the connection for it.
+func (transportCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	accepted, ok := raw.(*conn)
+	if !ok {
+		return nil, nil, fmt.Errorf("a %T is not a connection of a listener", raw)
+	}
+	if !accepted.listener.secured {
+		plain := credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}
+		return accepted, &Connection{CommonAuthInfo: plain, Caller: accepted.identity}, nil
+	}
+	secured, connection, err := accepted.handshake()
+	if err != nil {
+		accepted.listener.options.Refused(Refusal{kindHandshake, accepted.identity.Peer, err})
+		return nil, nil, err
+	}
+	return secured, connection, nil
+}
+
+func (c *conn) handshake() (net.Conn, *Connection, error) {
+	trusted := c.listener.options.TLS()
+	secured, info, err := credentials.NewTLS(trusted.Config()).ServerHandshake(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	tlsInfo, ok := info.(credentials.TLSInfo)
+	if !ok || len(tlsInfo.State.VerifiedChains) == 0 {
+		return nil, nil, errors.New("the handshake verified no client certificate")
+	}
+	sent := tlsInfo.State.PeerCertificates
+	identity, err := caller.FromCertificate(sent[0], c.identity.Peer)
+	if err != nil {
+		return nil, nil, err
+	}
+	shown := &certificate{sent: sent, expires: sent[0].NotAfter, current: c.listener.options.TLS}
+	for _, signer := range tlsInfo.State.VerifiedChains[0] {
+		if signer.NotAfter.Before(shown.expires) {
+			shown.expires = signer.NotAfter
+		}
+	}
+	shown.verifiedBy.Store(trusted)
+	return secured, &Connection{tlsInfo.CommonAuthInfo, identity, shown}, nil
+}
+
+func (transportCredentials) ClientHandshake(
+	context.Context, string, net.Conn,
+) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("server side only")
+}
+
+func (transportCredentials) Info() credentials.ProtocolInfo {
+	return credentials.ProtocolInfo{SecurityProtocol: protocol}
+}
+
+func (c transportCredentials) Clone() credentials.TransportCredentials { return c }
+
+func (transportCredentials) OverrideServerName(string) error { return nil }

@@ -1,0 +1,127 @@
+package listen_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/listen"
+)
+
+// Whatever keeps an address from being opened, Open and Probe say the same, and what to do about it.
+func TestAnAddressThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	directory := t.TempDir()
+	socket := filepath.Join(directory, "taken")
+	busy, err := openSocketAt(t, socket, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { busy.Close() })
+	file := filepath.Join(directory, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		network, address, want string
+	}{
+		"a port in use":               {"tcp", taken.Addr().String(), "in use (by a running sidecar?): stop"},
+		"an address elsewhere":        {"tcp", "192.0.2.1:1", "not an address of this machine"},
+		"a socket in use":             {"unix", socket, "in use (by a running sidecar?): stop"},
+		"a file":                      {"unix", file, "not a socket: remove it"},
+		"no directory":                {"unix", "/no/such/s", "/no/such does not exist: create it"},
+		"a file for a directory":      {"unix", filepath.Join(file, "s"), "not a directory"},
+		"a path too long for sockets": {"unix", filepath.Join(directory, strings.Repeat("x", 107)), "too long"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := listen.Address{Network: test.network, Address: test.address, SocketMode: 0o600}
+			_, opening := listen.Open(t.Context(), address, listen.Options{})
+			for what, err := range map[string]error{"Open": opening, "Probe": listen.Probe(t.Context(), address)[0]} {
+				if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), ".ci-") {
+					t.Errorf("%s: error %v, want one with %q that does not name the private directory", what, err, test.want)
+				}
+			}
+		})
+	}
+}
+
+func TestProbeLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	socket := listen.Address{Network: "unix", Address: filepath.Join(directory, "s"), SocketMode: 0o600}
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(directory, "stale")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	probed := listen.Probe(t.Context(), listen.Address{Network: "tcp", Address: "127.0.0.1:0"}, socket,
+		listen.Address{Network: "unix", Address: stale.Addr().String(), SocketMode: 0o600})
+	if err := errors.Join(probed...); err != nil {
+		t.Error(err)
+	}
+	left, err := os.ReadDir(directory)
+	if err != nil || len(left) != 1 || left[0].Name() != "stale" {
+		t.Errorf("left behind: %v, error %v; want the stale socket alone", left, err)
+	}
+	if _, err := net.Dial("unix", stale.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("the stale socket was replaced: %v", err)
+	}
+}
+
+func TestProbeFindsTheSameAddressTwice(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listen.Address{Network: "tcp", Address: free.Addr().String()}
+	free.Close()
+	probed := listen.Probe(t.Context(), address, address)
+	if probed[0] != nil || probed[1] == nil || !strings.Contains(probed[1].Error(), "in use") {
+		t.Errorf("errors %v, want the second in use", probed)
+	}
+}
+
+// A connection without a place is closed at once, and reported.
+func TestARefusedConnectionIsReported(t *testing.T) {
+	t.Parallel()
+	refused := make(chan listen.Refusal, 2)
+	listener, err := listen.Open(t.Context(), listen.Address{Network: "tcp", Address: "127.0.0.1:0"},
+		listen.Options{Refused: func(r listen.Refusal) { refused <- r }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			if _, err := listener.Accept(); err != nil { // they stay open
+				return
+			}
+		}
+	}()
+	var last net.Conn
+	for range 1025 {
+		if last, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer last.Close()
+	}
+	if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection without a place: %v, want it closed", err)
+	}
+	if r := <-refused; r.Kind != "connection_limit" || r.Peer != last.LocalAddr().String() || r.Err == nil {
+		t.Errorf("reported %+v", r)
+	}
+}

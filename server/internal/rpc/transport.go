@@ -1,0 +1,119 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/chatidentity/chatidentity/server/internal/listen"
+)
+
+// Transport errors of this room; those of connections are listen's.
+const (
+	kindDecode        = "decode"
+	kindUnknownMethod = "unknown_method"
+)
+
+// transportErrors counts and logs what ends before it reaches the chain.
+type transportErrors struct {
+	counter *prometheus.CounterVec
+	logger  *slog.Logger
+	now     func() time.Time
+
+	mu     sync.Mutex
+	logged map[string]time.Time // by kind
+}
+
+func newTransportErrors(options Options) *transportErrors {
+	e := &transportErrors{
+		counter: newCounter("transport_errors_total", "Calls and connections that ended before they reached the service: "+
+			"decode, unknown_method, connection_limit, caller_unknown, tls.", "kind"),
+		logger: options.Logger,
+		now:    options.Now,
+		logged: map[string]time.Time{},
+	}
+	for _, kind := range append(listen.Kinds(), kindDecode, kindUnknownMethod) {
+		e.counter.WithLabelValues(kind)
+	}
+	return e
+}
+
+// report counts every error and logs at most one of its kind a second.
+func (e *transportErrors) report(r listen.Refusal) {
+	e.counter.WithLabelValues(r.Kind).Inc()
+	if e.isDue(r.Kind) {
+		e.logger.Warn("refused before the service", "kind", r.Kind, "peer", r.Peer, "error", r.Err.Error())
+	}
+}
+
+func (e *transportErrors) isDue(kind string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	if last, found := e.logged[kind]; found && now.Sub(last) < time.Second {
+		return false
+	}
+	e.logged[kind] = now
+	return true
+}
+
+// Refused counts and logs a connection that listen refused.
+func (s *Server) Refused(r listen.Refusal) { s.transport.report(r) }
+
+// refusedCall counts and logs a call that grpc-go answers before the chain.
+func (s *Server) refusedCall(ctx context.Context, kind, reason string) {
+	s.transport.report(listen.Refusal{Kind: kind, Peer: peerOf(ctx), Err: errors.New(reason)})
+}
+
+func peerOf(ctx context.Context) string {
+	if connection := listen.ConnectionOf(ctx); connection.Caller.Peer != "" {
+		return connection.Caller.Peer
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr.String()
+	}
+	return ""
+}
+
+// countingRegistrar counts messages that cannot be decoded: grpc-go answers those before any
+// interceptor runs.
+type countingRegistrar struct {
+	grpc.ServiceRegistrar
+	server *Server
+}
+
+func (r countingRegistrar) RegisterService(service *grpc.ServiceDesc, implementation any) {
+	counted := *service
+	counted.Methods = make([]grpc.MethodDesc, len(service.Methods))
+	for i, method := range service.Methods {
+		counted.Methods[i] = grpc.MethodDesc{MethodName: method.MethodName, Handler: r.counting(method.Handler)}
+	}
+	r.ServiceRegistrar.RegisterService(&counted, implementation)
+}
+
+func (r countingRegistrar) counting(handler grpc.MethodHandler) grpc.MethodHandler {
+	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		countedDecode := func(message any) error {
+			err := decode(message)
+			if err != nil {
+				r.server.refusedCall(ctx, kindDecode, "the message cannot be decoded")
+			}
+			return err
+		}
+		return handler(srv, ctx, countedDecode, interceptor)
+	}
+}
+
+// unknownMethod answers calls of services that are not served. It only has to exist: admitStream
+// refuses and counts them first.
+func unknownMethod(any, grpc.ServerStream) error {
+	return status.Error(codes.Unimplemented, "unknown method")
+}
