@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,98 +9,76 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // access is the files that say who may call and what each caller may do. They are
 // followed: a call sees one state of each.
 type access struct {
-	tokens *config.Live[caller.Tokens] // nil: none are configured
-	tls    *config.Live[caller.TLS]
-	policy *config.Live[policy]
-
-	followed   []config.Followed
-	collectors []prometheus.Collector
-	wake       chan struct{} // holds at most one request to look at the files
+	tokens *watch.Value[*caller.Tokens] // nil: none are configured
+	tls    *watch.Value[*caller.TLS]
+	policy *watch.Value[*policy]
 }
 
-func openAccess(c *config.Serve, log *slog.Logger) (*access, error) {
-	a := &access{wake: make(chan struct{}, 1)}
-	var err error
+// openAccess reads the files, which the follower keeps current.
+func openAccess(c *config.Serve, follower *watch.Follower, log *slog.Logger) (*access, error) {
+	a := &access{}
 	if c.CallerTokensFile != "" {
-		a.tokens, err = config.OpenLive("--caller-tokens-file", "caller_tokens", log,
-			func(contents [][]byte, _ *caller.Tokens) (*caller.Tokens, error) {
+		a.tokens = watch.New(follower, watch.Options[*caller.Tokens]{
+			Kind: "caller_tokens", Setting: "--caller-tokens-file", Paths: []string{c.CallerTokensFile},
+			Parse: func(contents [][]byte, _ *caller.Tokens) (*caller.Tokens, error) {
 				return caller.ParseTokens(contents[0])
 			},
-			c.CallerTokensFile)
-		if err != nil {
-			return nil, err
+		})
+		if err := a.tokens.Err(); err != nil {
+			return nil, config.Usage("--caller-tokens-file: %v", err)
 		}
-		a.follow(a.tokens)
 	}
 	if c.HasTLS() {
-		a.tls, err = config.OpenLive("--tls-cert, --tls-key, --tls-client-ca", "tls", log,
-			func(contents [][]byte, _ *caller.TLS) (*caller.TLS, error) {
+		const flags = "--tls-cert, --tls-key, --tls-client-ca"
+		a.tls = watch.New(follower, watch.Options[*caller.TLS]{
+			Kind: "tls", Setting: flags, Paths: []string{c.TLSCert, c.TLSKey, c.TLSClientCA},
+			Parse: func(contents [][]byte, _ *caller.TLS) (*caller.TLS, error) {
 				return caller.ParseTLS(contents[0], contents[1], contents[2])
 			},
-			c.TLSCert, c.TLSKey, c.TLSClientCA)
-		if err != nil {
-			return nil, err
+		})
+		if err := a.tls.Err(); err != nil {
+			return nil, config.Usage(flags+": %v", err)
 		}
-		a.follow(a.tls)
-		a.collectors = append(a.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "chatidentity_tls_certificate_expiry_timestamp_seconds",
-			Help: "When the certificate that listeners outside loopback show expires, in seconds since 1970.",
-		}, func() float64 { return float64(a.tls.Value().ExpireTime().Unix()) }))
 	}
 	if c.PolicyFile != "" {
-		a.policy, err = config.OpenLive("--policy-file", "policy", log,
-			func(contents [][]byte, last *policy) (*policy, error) {
+		a.policy = watch.New(follower, watch.Options[*policy]{
+			Kind: "policy", Setting: "--policy-file", Paths: []string{c.PolicyFile},
+			Parse: func(contents [][]byte, last *policy) (*policy, error) {
 				return newPolicy(c, log, contents[0], last)
 			},
-			c.PolicyFile)
-		if err != nil {
-			return nil, err
+		})
+		if err := a.policy.Err(); err != nil {
+			return nil, config.Usage("--policy-file: %v", err)
 		}
-		a.follow(a.policy)
 	}
 	return a, nil
 }
 
-// followable is a Live of any type, with its metric.
-type followable interface {
-	config.Followed
-	Collector() prometheus.Collector
-}
-
-func (a *access) follow(file followable) {
-	a.followed = append(a.followed, file)
-	a.collectors = append(a.collectors, file.Collector())
-}
-
-// run follows the files until the context ends.
-func (a *access) run(ctx context.Context, log *slog.Logger) {
-	if len(a.followed) > 0 {
-		config.Follow(ctx, log, a.wake, a.followed...)
+func (a *access) collectors() []prometheus.Collector {
+	if a.tls == nil {
+		return nil
 	}
-}
-
-// refresh asks for a look at the files now.
-func (a *access) refresh() {
-	select {
-	case a.wake <- struct{}{}:
-	default: // one is waiting already
-	}
+	return []prometheus.Collector{prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "chatidentity_tls_certificate_expiry_timestamp_seconds",
+		Help: "When the certificate that listeners outside loopback show expires, in seconds since 1970.",
+	}, func() float64 { return float64(a.tls.Load().ExpireTime().Unix()) })}
 }
 
 // apply makes the files the server's. Where there is no file there is no
 // function, and the server does not ask.
 func (a *access) apply(options *rpc.Options) {
 	if a.tokens != nil {
-		options.Callers.Tokens = a.tokens.Value
+		options.Callers.Tokens = a.tokens.Load
 	}
 	options.HasTLS = a.tls != nil
 	if a.policy != nil {
-		options.Policy = func() *rpc.Policy { return &a.policy.Value().grants }
+		options.Policy = func() *rpc.Policy { return &a.policy.Load().grants }
 	}
 }
 

@@ -200,7 +200,7 @@ func TestAccessSwapsUnderLoad(t *testing.T) {
 		t.Errorf("the certificate expires at %v", expiry)
 	}
 	for _, kind := range []string{"caller_tokens", "tls", "policy"} {
-		if got := p.metric(t, "chatidentity_"+kind+`_reloads_total{result="ok"}`); int(got) != v.swaps-1 {
+		if got := p.metric(t, `chatidentity_file_reloads_total{file="`+kind+`",result="ok"}`); int(got) != v.swaps-1 {
 			t.Errorf("%s was reloaded %v times, want %d", kind, got, v.swaps-1)
 		}
 	}
@@ -237,7 +237,7 @@ func TestABadPolicyLeavesTheLastGoodOne(t *testing.T) {
 	}
 	write("callers:\n  loopback: {organizations: all}\n")
 	p := start(t, withSecret("--policy-file", file))
-	failed := `chatidentity_policy_reloads_total{result="error"}`
+	failed := `chatidentity_file_reloads_total{file="policy",result="error"}`
 	for i, bad := range []struct{ text, want string }{
 		{"callers:\n  loopback: {organisations: all}\n", "line 2, column 14"},
 		{"callers: [", "line 2, column 1"},

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // clientTLSFlags are for a listener with TLS; loopback and unix sockets have none.
@@ -27,7 +28,7 @@ func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error)
 	case f.ServerCA == "" || f.ClientCert == "" || f.ClientKey == "":
 		return nil, config.Usage("--server-ca, --client-cert and --client-key are needed together: give all three, or none for a listener without TLS")
 	}
-	authorities, err := config.ReadFile(f.ServerCA)
+	authorities, err := watch.ReadFile(f.ServerCA)
 	if err != nil {
 		return nil, config.Usage("--server-ca: %v", err)
 	}
@@ -45,11 +46,11 @@ func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error)
 }
 
 func (f *clientTLSFlags) certificate() (tls.Certificate, error) {
-	chain, err := config.ReadFile(f.ClientCert)
+	chain, err := watch.ReadFile(f.ClientCert)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := config.ReadFile(f.ClientKey)
+	key, err := watch.ReadFile(f.ClientKey)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -149,7 +149,7 @@ func TestClientCommandsOverTLS(t *testing.T) {
 		"another name":         {append(with("ca.crt", "client.crt"), "--server-name", "elsewhere"), 1, "elsewhere"},
 		"a CA without one":     {with("empty", "client.crt"), 2, "--server-ca"},
 		"no CA file":           {with("nowhere", "client.crt"), 2, "--server-ca"},
-		"a CA without end":     {[]string{"--server-ca", "/dev/zero", "--client-cert", "x", "--client-key", "x"}, 2, "--server-ca: /dev/zero is not a regular file"},
+		"a CA without end":     {[]string{"--server-ca", "/dev/zero", "--client-cert", "x", "--client-key", "x"}, 2, "--server-ca: /dev/zero: not a regular file"},
 		"a key of another":     {with("ca.crt", "tls.crt"), 2, "--client-cert and --client-key"},
 		"no certificate there": {with("ca.crt", "nowhere"), 2, "--client-cert and --client-key"},
 	} {

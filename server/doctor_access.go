@@ -13,6 +13,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // The checks of who may call.
@@ -31,7 +32,7 @@ func (x *examination) readPolicy() error {
 	if x.config.PolicyFile == "" {
 		return nil
 	}
-	text, err := config.ReadFile(x.config.PolicyFile)
+	text, err := watch.ReadFile(x.config.PolicyFile)
 	if err != nil {
 		return config.Usage("--policy-file: %v", err)
 	}
@@ -51,13 +52,13 @@ func (x *examination) access(ctx context.Context) {
 	}
 	if x.config.TLSCert != "" {
 		if opened := x.open(checkTLS, config.Access{}, x.config.TLS); opened != nil { //nolint:contextcheck // files
-			x.certificate(opened.tls.Value().ExpireTime())
+			x.certificate(opened.tls.Load().ExpireTime())
 		}
 	}
 	if path := x.config.PolicyFile; path != "" {
 		if opened := x.open(checkPolicy, config.Access{PolicyFile: path}, config.TLS{}); opened != nil { //nolint:contextcheck // files
 			x.callers()
-			x.issuers(ctx, opened.policy.Value())
+			x.issuers(ctx, opened.policy.Load())
 		}
 	}
 }
@@ -66,7 +67,7 @@ func (x *examination) access(ctx context.Context) {
 func (x *examination) open(check string, files config.Access, tls config.TLS) *access {
 	only := *x.config
 	only.Access, only.TLS = files, tls
-	opened, err := openAccess(&only, slog.New(slog.DiscardHandler))
+	opened, err := openAccess(&only, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		x.failf(check, "%v", err)
 		return nil

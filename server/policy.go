@@ -8,6 +8,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 type policyCommands struct {
@@ -61,7 +62,7 @@ func (c *policyCheckCommand) Run(console *console) error {
 			return config.Usage("--caller %v", err)
 		}
 	}
-	text, err := config.ReadFile(c.File)
+	text, err := watch.ReadFile(c.File)
 	if err != nil {
 		return config.Usage("policy check: %v", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/listen"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // sidecar is all rooms of the house, wired. It is opened, run once, and closes
@@ -29,6 +30,7 @@ type sidecar struct {
 	log     *slog.Logger
 	audit   *writer.Log
 	stores  []*secret.Store
+	files   *watch.Follower
 	access  *access
 	limiter limiter
 
@@ -58,7 +60,7 @@ var errDraining = errors.New("the sidecar is stopping")
 // is told before the first call: the audit, the secret, and the listeners. An
 // error names the flag.
 func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sidecar, error) {
-	s := &sidecar{config: c, log: log.Logger}
+	s := &sidecar{config: c, log: log.Logger, files: watch.NewFollower(log.Logger)}
 	s.require("stopping", func() error {
 		if s.draining.Load() {
 			return errDraining
@@ -93,8 +95,8 @@ func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sideca
 	}
 	s.access.apply(&options)
 	s.server = rpc.New(options)
-	s.metrics = admin.NewRegistry(s.server.Collectors(), s.access.collectors,
-		[]prometheus.Collector{log, s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...)})
+	s.metrics = admin.NewRegistry(s.server.Collectors(), s.access.collectors(),
+		[]prometheus.Collector{log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...)})
 	return s, nil
 }
 
@@ -136,11 +138,9 @@ func (s *sidecar) requireSecret() {
 
 func (s *sidecar) openAccess() error {
 	var err error
-	if s.access, err = openAccess(s.config, s.log); err != nil {
-		return err
-	}
-	s.background = append(s.background, func(ctx context.Context) { s.access.run(ctx, s.log) })
-	return nil
+	s.access, err = openAccess(s.config, s.files, s.log)
+	s.background = append(s.background, s.files.Run)
+	return err
 }
 
 // openAudit opens the audit, and the limiter, which uses its key.
@@ -181,7 +181,7 @@ func (s *sidecar) require(name string, check func() error) {
 func (s *sidecar) listen(ctx context.Context) error {
 	options := listen.Options{Refused: func(r listen.Refusal) { s.server.Refused(r) }}
 	if s.access.tls != nil {
-		options.TLS = s.access.tls.Value
+		options.TLS = s.access.tls.Load
 	}
 	for _, address := range s.config.Listen {
 		listener, err := listen.Open(ctx, whereToListen(s.config, address), options)
@@ -289,7 +289,7 @@ func (s *sidecar) addresses() []string {
 // hangup does what SIGHUP asks for: the secrets and the files of access are
 // loaded anew and the audit file is rotated.
 func (s *sidecar) hangup(ctx context.Context) {
-	s.access.refresh()
+	s.files.Wake()
 	for _, store := range s.stores {
 		store.Refresh()
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // Organization is one whose tokens the sidecar can sign.
@@ -61,7 +62,7 @@ func (s *Serve) readPolicy() error {
 	if s.PolicyFile == "" {
 		return nil
 	}
-	text, err := ReadFile(s.PolicyFile)
+	text, err := watch.ReadFile(s.PolicyFile)
 	if err != nil {
 		return Usage("--policy-file: %v", err)
 	}

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"fmt"
 	"sync/atomic"
 )
 
@@ -13,7 +14,8 @@ type Options[T any] struct {
 	// Paths are read together and in this order; they are one value.
 	Paths []string
 	// Parse makes a value of the contents of all paths. It gets the last good value too, which is
-	// T's zero value at first. Its errors must hold nothing of the contents.
+	// T's zero value at first. Its errors must hold nothing of the contents; the path of a single
+	// file is added to them.
 	Parse func(contents [][]byte, last T) (T, error)
 	// Looked, if not nil, is called after each look that found settled files, also when nothing
 	// has changed. It gets the last good value and what Err returns.
@@ -76,13 +78,22 @@ func (v *Value[T]) take(contents [][]byte, err error) error {
 	next := *v.state.Load()
 	if err == nil {
 		var fresh T
-		if fresh, err = v.options.Parse(contents, next.value); err == nil {
+		if fresh, err = v.parse(contents, next.value); err == nil {
 			next.value, next.good = fresh, true
 		}
 	}
 	next.err = err
 	v.state.Store(&next)
 	return err
+}
+
+// parse names the file in errors. Of several files, Parse knows which one is wrong.
+func (v *Value[T]) parse(contents [][]byte, last T) (T, error) {
+	value, err := v.options.Parse(contents, last)
+	if err != nil && len(v.options.Paths) == 1 {
+		err = fmt.Errorf("%s: %w", v.options.Paths[0], err)
+	}
+	return value, err
 }
 
 func (v *Value[T]) looked() {

@@ -69,7 +69,7 @@ func TestAChangeIsTakenOverOnceItHasSettled(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]int{
-		"msg=reloaded": 2, "reload rejected, keeping the last good version": 2, "setting=--some-file": 4, `error="not good"`: 1,
+		"msg=reloaded": 2, "reload rejected, keeping the last good version": 2, "setting=--some-file": 4, "error=\"" + path + ": not good\"": 1,
 	} {
 		if got := log.count(text); got != want {
 			t.Errorf("the log has %q %d times, want %d", text, got, want)
@@ -177,7 +177,7 @@ func TestLooked(t *testing.T) {
 	options := words(path)
 	options.Looked = func(value string, err error) {
 		if err != nil {
-			value += ", " + err.Error()
+			value += ", " + filepath.Base(err.Error())
 		}
 		heard = append(heard, value)
 	}
@@ -187,7 +187,7 @@ func TestLooked(t *testing.T) {
 		write(t, path, text)
 		follower.look()
 	}
-	want := []string{"good 1", "good 1", "good 2", "good 2, not good", "good 2, not good"}
+	want := []string{"good 1", "good 1", "good 2", "good 2, file: not good", "good 2, file: not good"}
 	if !slices.Equal(heard, want) {
 		t.Errorf("heard %q, want %q", heard, want)
 	}
