@@ -98,11 +98,11 @@ func (f *Follower) look() bool {
 		}
 		switch result, err := one.look(); result {
 		case reloaded:
-			f.reloads.WithLabelValues(one.kind, resultOK).Inc()
 			f.log.Info("reloaded", "setting", one.setting)
+			f.reloads.WithLabelValues(one.kind, resultOK).Inc()
 		case rejected:
-			f.reloads.WithLabelValues(one.kind, resultError).Inc()
 			f.log.Warn("reload rejected, keeping the last good version", "setting", one.setting, "error", err.Error())
+			f.reloads.WithLabelValues(one.kind, resultError).Inc()
 		case unsettled:
 			again = true
 		case unchanged:
