@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,19 +11,19 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// build builds a program with dependencies: this one.
-func build(t *testing.T) string {
+// thisProgram is one with dependencies: the test itself.
+func thisProgram(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "program")
-	if said, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return program
+	return self
 }
 
 func TestEveryModuleInTheBinaryIsListed(t *testing.T) {
 	t.Parallel()
-	program := build(t)
+	program := thisProgram(t)
 	var out bytes.Buffer
 	if err := run([]string{program}, &out); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestEveryModuleInTheBinaryIsListed(t *testing.T) {
 
 func TestTheSameBinaryGivesTheSameDocument(t *testing.T) {
 	t.Parallel()
-	program := build(t)
+	program := thisProgram(t)
 	var first, second bytes.Buffer
 	for _, out := range []*bytes.Buffer{&first, &second} {
 		if err := run([]string{program}, out); err != nil {
