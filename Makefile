@@ -2,7 +2,7 @@
 BUF      = go tool -modfile=tools/buf/go.mod buf
 LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
-MODULES  = bench/limits deploy/test deploy/validate examples/conformance examples/go tools/sbom
+MODULES  = bench/limits deploy/test deploy/validate examples/conformance examples/go tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -41,6 +41,10 @@ image: ## Build the real image without an engine, run it, and one pod's worth of
 .PHONY: manifests
 manifests: ## Render and validate every Kubernetes overlay
 	cd deploy/validate && go test -count=1 -timeout 10m ./...
+
+.PHONY: schema
+schema: ## Check the schema of audit records with a JSON Schema validator
+	cd tools/schema && go test -count=1 ./...
 
 .PHONY: bench
 bench: ## Measure throughput and footprint (a quiet machine)

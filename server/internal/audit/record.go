@@ -1,7 +1,8 @@
 // Package audit is the format of the audit log: what a record holds, how it
-// stands in a line, the chain that shows edits, and the keys of both the chain
-// and the pseudonyms. audit/writer writes the log, audit/reader verifies and
-// searches it. docs/audit.md says what the chain proves and what it does not.
+// is written as a line, the chain that makes edits visible, and the keys of
+// the chain and the pseudonyms. audit/writer writes logs, audit/reader verifies
+// and searches them. docs/audit.md says what the chain proves and what it does
+// not.
 package audit
 
 import "time"
@@ -20,7 +21,7 @@ type Event string
 const (
 	EventIssue   Event = "token.issue"
 	EventVerify  Event = "token.verify"
-	EventRefused Event = "calls.refused" // the rest of a second's alike calls, as one record with a count
+	EventRefused Event = "calls.refused" // the rest of a second's similar calls, as one record with a count
 	EventStart   Event = "chain.start"   // a process begins to write
 )
 
@@ -28,17 +29,15 @@ const (
 // codes in capitals.
 const OutcomeOK = "OK"
 
-// outcomeUnknown stands for an outcome that nobody filled in.
-const outcomeUnknown = "UNKNOWN"
-
-// Record describes one call. Fields that are empty are left out of the line;
-// texts over their bound are cut at a character and end in "…". The log adds v,
-// seq, instance, key_id and mac.
+// Record describes one call. How each field is written, and whether it can be
+// searched for, is in the table of fields; a field of the record that the table
+// lacks fails a test.
 //
 // A record holds no token, no secret and no identifier of a person: only their
 // digests and pseudonyms ([Key.Pseudonym]).
 type Record struct {
 	Time           time.Time // when the call came in; zero: when it is written
+	Instance       string    // the log fills it in
 	AuditID        string    // [NewID]; empty: the log makes one
 	Event          Event
 	Outcome        string // gRPC code in capitals; empty is written as UNKNOWN
@@ -56,10 +55,9 @@ type Record struct {
 	TraceID        string
 	TokenSHA256    string // hex, of the token's characters
 	SecretID       string
+	Summarized     Event         // of a calls.refused: the event of the calls it counts
+	Count          uint64        // of a calls.refused: how many calls it stands for
 	Duration       time.Duration // written in whole microseconds; of a calls.refused, from its first call to its last
-
-	Summarized Event  // of a calls.refused: the event of the calls it counts
-	Count      uint64 // of a calls.refused: how many calls it stands for
 }
 
 // CarriesToken reports whether the reply to this call holds a token, so that

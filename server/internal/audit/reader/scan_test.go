@@ -79,8 +79,8 @@ type endless struct {
 
 func newEndless(tb testing.TB, k *audit.Key, n int, r *audit.Record) *endless {
 	tb.Helper()
-	r.Time, r.AuditID = time.Unix(1_790_000_000, 0), audit.NewID(time.Now(), nil)
-	return &endless{chain: audit.NewChain(k, audit.Head{}), body: audit.AppendBody(nil, r, "pod-1"), n: n}
+	r.Time, r.Instance, r.AuditID = time.Unix(1_790_000_000, 0), "pod-1", audit.NewID(time.Now(), nil)
+	return &endless{chain: audit.NewChain(k, audit.Head{}), body: audit.AppendBody(nil, r), n: n}
 }
 
 func (e *endless) Read(p []byte) (int, error) {

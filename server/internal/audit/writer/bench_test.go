@@ -25,32 +25,6 @@ func BenchmarkWrite(b *testing.B) {
 	})
 }
 
-func BenchmarkSeal(b *testing.B) {
-	c := audit.NewChain(testKey(b, "k"), audit.Head{})
-	body := audit.AppendBody(nil, issued(digestOf("x")), "pod-1")
-	var line []byte
-	for b.Loop() {
-		line = c.Seal(line[:0], body, 0)
-	}
-	b.SetBytes(int64(len(line)))
-}
-
-func BenchmarkEncode(b *testing.B) {
-	r := issued(digestOf("x"))
-	var body []byte
-	for b.Loop() {
-		body = audit.AppendBody(body[:0], r, "pod-1")
-	}
-}
-
-func BenchmarkPseudonym(b *testing.B) {
-	k := testKey(b, "k")
-	b.ReportAllocs()
-	for b.Loop() {
-		k.Pseudonym(audit.KindEmail, "anna@example.com")
-	}
-}
-
 func BenchmarkRefusalInAFlood(b *testing.B) {
 	o := testOptions(b)
 	o.File = "/dev/null"

@@ -54,8 +54,9 @@ func (l *Log) enqueue(r *audit.Record, own bool) (*verdict, error) {
 	if r.Time.IsZero() {
 		r.Time = l.o.Now()
 	}
+	r.Instance = l.o.Instance
 	body := scratch.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
-	*body = audit.AppendBody((*body)[:0], r, l.o.Instance)
+	*body = audit.AppendBody((*body)[:0], r)
 	v, err := l.join(*body, own)
 	scratch.Put(body)
 	return v, err

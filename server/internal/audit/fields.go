@@ -1,0 +1,175 @@
+package audit
+
+import (
+	"slices"
+	"time"
+)
+
+// Field is one member of a record's line. The table of all fields drives how a
+// record is written, what find searches for and prints, and
+// docs/audit-record.schema.json.
+type Field struct {
+	Name   string
+	Bound  int  // of a text: the most bytes between its quotes, escapes included
+	Always bool // every record has it
+
+	// How a record gives its value: one of these. The chain writes the fields without any.
+	text   func(*Record) string // "" is left out
+	number func(*Record) int64  // 0 is left out, unless Always
+	time   func(*Record) time.Time
+	key    string // what is written before the value
+
+	Search Search // how find searches for it
+	Column Column // in the table that find prints
+	Schema string // JSON Schema of the value, if its kind does not say it all
+	Doc    string // description in the schema
+}
+
+// Search is how find searches for a field.
+type Search int
+
+// The ways to search.
+const (
+	SearchNone       Search = iota
+	SearchValue             // for its value
+	SearchExternalID        // for the external ID behind the pseudonym
+	SearchEmail             // for the email behind the pseudonym
+)
+
+// Column is a column of the table that find prints.
+type Column struct {
+	Place int // from 1; 0: the field is not printed
+	Width int
+}
+
+// IsText reports whether the value is a text that is cut at its bound.
+func (f *Field) IsText() bool { return f.text != nil }
+
+// IsNumber reports whether the value is a number.
+func (f *Field) IsNumber() bool { return f.number != nil }
+
+// Fields returns the table, in the order in which fields stand in a line.
+func Fields() []Field { return slices.Clone(fields) }
+
+// What several fields share.
+const (
+	maxName    = 64 // bytes of names, codes and digests
+	positive   = `"type": "integer", "minimum": 1`
+	isSHA256   = `"type": "string", "pattern": "^[0-9a-f]{64}$"`
+	aPseudonym = `"$ref": "#/$defs/pseudonym"`
+)
+
+var fields = withKeys([]Field{
+	{Name: "v", Always: true, Schema: `"const": 1`, Doc: "Version of this schema."},
+	{Name: "seq", Always: true, Schema: positive, Doc: "Number of the record in its chain."},
+	{
+		Name: "time", Always: true, Column: Column{1, 30}, time: func(r *Record) time.Time { return r.Time },
+		Schema: `"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{9}Z$"`,
+		Doc:    "When the call came in: RFC 3339, UTC, always nine digits.",
+	},
+	{
+		Name: "instance", Bound: 256, Always: true, text: func(r *Record) string { return r.Instance },
+		Doc: "Pod or host name.",
+	},
+	{
+		Name: "audit_id", Bound: maxName, Always: true, Search: SearchValue, Column: Column{10, 36},
+		text: func(r *Record) string { return r.AuditID },
+		Doc:  "UUIDv7 of the call; errors carry it to the caller.",
+	},
+	{
+		Name: "event", Bound: maxName, Always: true, Column: Column{2, 13},
+		text:   func(r *Record) string { return string(r.Event) },
+		Schema: `"enum": ["token.issue", "token.verify", "calls.refused", "chain.start"]`,
+	},
+	{
+		Name: "outcome", Bound: maxName, Always: true, Column: Column{3, 18}, text: (*Record).outcome,
+		Schema: `"type": "string", "pattern": "^[A-Z][A-Z_]*$", "maxLength": 64`,
+		Doc:    "gRPC code in capitals; OK: the call was answered.",
+	},
+	{
+		Name: "reason", Bound: maxName, Column: Column{4, 22}, text: func(r *Record) string { return r.Reason },
+		Doc: "ErrorReason of a refusal; of chain.start NEW_CHAIN, RESTARTED, KEY_CHANGED or FILE_CHANGED.",
+	},
+	{
+		Name: "organization", Bound: 256, Column: Column{6, 16},
+		text: func(r *Record) string { return r.Organization },
+	},
+	{
+		Name: "external_id_hmac", Bound: maxName, Search: SearchExternalID, Schema: aPseudonym,
+		text: func(r *Record) string { return r.ExternalIDHMAC },
+	},
+	{
+		Name: "email_hmac", Bound: maxName, Search: SearchEmail, Schema: aPseudonym,
+		text: func(r *Record) string { return r.EmailHMAC },
+	},
+	{
+		Name: "identifier", Bound: maxName, Column: Column{7, 11}, text: func(r *Record) string { return r.Identifier },
+		Doc: "The identifier that the token logs in with.",
+	},
+	{
+		Name: "iat", number: func(r *Record) int64 { return r.IssuedAt },
+		Schema: `"type": "integer"`,
+		Doc:    "Issue time of the token, seconds since the epoch.",
+	},
+	{Name: "verdict", Bound: maxName, text: func(r *Record) string { return r.Verdict }},
+	{
+		Name: "limit", Bound: maxName, Column: Column{5, 15}, text: func(r *Record) string { return r.Limit },
+		Doc: "The rate limit that refused or, in shadow mode, would have.",
+	},
+	{
+		Name: "caller", Bound: 512, Search: SearchValue, Column: Column{8, 20},
+		text: func(r *Record) string { return r.Caller },
+		Doc:  `Who called; "*" in a calls.refused record that counts several.`,
+	},
+	{Name: "peer", Bound: 256, text: func(r *Record) string { return r.Peer }},
+	{
+		Name: "request_id", Bound: maxRequestID, text: (*Record).requestID,
+		Schema: `"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"`,
+	},
+	{Name: "trace_id", Bound: maxName, text: func(r *Record) string { return r.TraceID }},
+	{
+		Name: "token_sha256", Bound: maxName, Search: SearchValue, Schema: isSHA256,
+		text: func(r *Record) string { return r.TokenSHA256 },
+		Doc:  "SHA-256 of the token's characters.",
+	},
+	{
+		Name: "secret_id", Bound: maxName, text: func(r *Record) string { return r.SecretID },
+		Doc: "One-way fingerprint of the signing secret.",
+	},
+	{
+		Name: "summarized_event", Bound: maxName, text: func(r *Record) string { return string(r.Summarized) },
+		Schema: `"enum": ["token.issue", "token.verify"]`,
+		Doc:    "Of calls.refused: the event of the calls it counts.",
+	},
+	{
+		Name: "count", Column: Column{9, 6}, number: func(r *Record) int64 { return int64(min(r.Count, 1<<62)) },
+		Doc: "Of calls.refused: how many calls it stands for.",
+	},
+	{
+		Name: "duration_us", Always: true, number: func(r *Record) int64 { return max(r.Duration.Microseconds(), 0) },
+		Schema: `"type": "integer", "minimum": 0`,
+		Doc: "Microseconds that the call took before its record was written; " +
+			"of calls.refused, from its first call to its last.",
+	},
+	{
+		Name: "dropped", Schema: positive,
+		Doc: "Records that were lost before this one because the sink did not take them.",
+	},
+	{
+		Name: "key_id", Always: true, Schema: `"type": "string", "pattern": "^(ephemeral-)?[0-9a-f]{16}$"`,
+		Doc: "Fingerprint of the audit key; ephemeral-: made for one process.",
+	},
+	{Name: "mac", Always: true, Schema: isSHA256},
+})
+
+// withKeys fills in what is written before each value.
+func withKeys(fields []Field) []Field {
+	for i := range fields {
+		f := &fields[i]
+		f.key = `,"` + f.Name + `":`
+		if f.number == nil {
+			f.key += `"`
+		}
+	}
+	return fields
+}
