@@ -39,8 +39,8 @@ func (c *serveCommand) Run(ctx context.Context, console *console) error {
 	return sidecar.run(ctx)
 }
 
-func callers(c *config.Serve) caller.Policy {
-	return caller.Policy{
+func callers(c *config.Serve) caller.Admission {
+	return caller.Admission{
 		AllowRemote: c.AllowRemote,
 		AllowedUIDs: c.AllowUID,
 		OwnUID:      uint32(os.Getuid()), //nolint:gosec // a user ID has 32 bits

@@ -14,10 +14,10 @@ func BenchmarkAuthenticate(b *testing.B) {
 		for n := range lines {
 			lines[n] = lineOf(fmt.Sprintf("caller-%d", n), fmt.Sprintf("token-%d", n))
 		}
-		policy := withTokens(parseTokens(b, lines...))
+		admission := withTokens(parseTokens(b, lines...))
 		b.Run(fmt.Sprintf("%d tokens", count), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := policy.Authenticate(caller.Identity{Kind: caller.Loopback}, []string{"Bearer token-0"}); err != nil {
+				if _, err := admission.Authenticate(caller.Identity{Kind: caller.Loopback}, []string{"Bearer token-0"}); err != nil {
 					b.Fatal(err)
 				}
 			}

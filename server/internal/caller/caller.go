@@ -1,11 +1,11 @@
-// Package caller says who is calling, and what a caller may do. It reads what
-// the kernel vouches for; who the user is, is the caller's word (see customer).
+// Package caller says who is calling and who is let in. It trusts only what the kernel, a bearer
+// token or a certificate vouches for; who the user is, is the caller's word (see customer). It opens
+// nothing.
 package caller
 
 import (
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 )
 
@@ -16,16 +16,16 @@ type Kind uint8
 const (
 	Unknown     Kind = iota
 	Loopback         // over TCP on the loopback interface: everyone in the pod
-	Remote           // over TCP from anywhere: `dev` alone serves it
+	Remote           // over TCP from anywhere: only `dev` serves it
 	UID              // over a unix socket: the peer's user ID, from the kernel
 	Token            // a bearer token in the call's metadata
-	Certificate      // over TLS: a client certificate that our CA signed
+	Certificate      // over TLS: a client certificate that a trusted CA signed
 )
 
 // Identity is who is calling. The zero value is nobody, who may do nothing.
 type Identity struct {
 	Kind Kind
-	Name string // of UID: the number; of Token and Certificate: the name; of the others: empty
+	Name string // the number of a UID; the name of a Token or Certificate; otherwise empty
 	Peer string // the connection's other end, for the audit record
 }
 
@@ -49,17 +49,17 @@ func (i Identity) String() string {
 	}
 }
 
-// IsShared reports whether the same name is the same caller at every replica. A
-// loopback address or a user ID is one pod's own.
+// IsShared reports whether the name means the same caller at every replica. "loopback" and "uid:N"
+// mean different callers in different pods.
 func (i Identity) IsShared() bool { return i.Kind == Token || i.Kind == Certificate }
 
-// FromConn identifies the other end of a connection that a server accepted:
-// TCP, or a unix socket whose peer the kernel knows.
+// FromConn identifies the other end of a connection that a server accepted over TCP or a unix socket.
 func FromConn(conn net.Conn) (Identity, error) {
 	switch conn := conn.(type) {
 	case *net.TCPConn:
 		kind := Remote
-		if isLoopback(conn.LocalAddr()) && isLoopback(conn.RemoteAddr()) { // the route to loopback can be opened to others
+		// Both ends: the route to a loopback address can be opened to other machines.
+		if isLoopback(conn.LocalAddr()) && isLoopback(conn.RemoteAddr()) {
 			kind = Loopback
 		}
 		return Identity{Kind: kind, Peer: conn.RemoteAddr().String()}, nil
@@ -71,52 +71,11 @@ func FromConn(conn net.Conn) (Identity, error) {
 		name := strconv.FormatUint(uint64(uid), 10)
 		return Identity{Kind: UID, Name: name, Peer: "pid:" + strconv.Itoa(int(pid))}, nil
 	default:
-		return Identity{}, fmt.Errorf("identify caller: %T is no kind of connection that is served", conn)
+		return Identity{}, fmt.Errorf("identify caller: a %T is not a TCP or unix connection", conn)
 	}
 }
 
 func isLoopback(address net.Addr) bool {
 	tcp, ok := address.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
-}
-
-// Action is what a caller wants to do.
-type Action uint8
-
-// The actions.
-const (
-	Call        Action = iota // an RPC of ChatIdentityService
-	CheckHealth               // grpc.health.v1
-	Reflect                   // grpc.reflection
-)
-
-// Policy says who is let in: by the connection, and by token where there are
-// tokens. What each may then do is a Grant's to say. The zero value lets in
-// loopback callers and certificates, and nobody else.
-type Policy struct {
-	AllowRemote bool // whoever reaches a listener outside loopback: for `dev`, whose secret is worthless
-	AllowedUIDs []uint32
-	OwnUID      uint32 // the sidecar's own: it may check health, so that exec probes work
-	OverflowUID uint32 // the kernel's name for every user that this user namespace does not know: never allowed
-	// Tokens returns the bearer tokens of this moment. Nil: there are none.
-	Tokens func() *Tokens
-}
-
-// May reports whether who is at the other end of a connection may do it.
-func (p Policy) May(who Identity, action Action) bool {
-	switch who.Kind {
-	case Loopback, Certificate:
-		return true
-	case Remote:
-		return p.AllowRemote
-	case UID:
-		uid, err := strconv.ParseUint(who.Name, 10, 32)
-		if err != nil || uint32(uid) == p.OverflowUID {
-			return false
-		}
-		own := uint32(uid) == p.OwnUID && action == CheckHealth
-		return own || slices.Contains(p.AllowedUIDs, uint32(uid))
-	default:
-		return false
-	}
 }

@@ -64,9 +64,9 @@ func accepted(t *testing.T, network, address string) net.Conn {
 	return conn
 }
 
-func TestPolicy(t *testing.T) {
+func TestAdmissionByConnection(t *testing.T) {
 	t.Parallel()
-	policy := caller.Policy{AllowedUIDs: []uint32{1000, 65534}, OwnUID: 65532, OverflowUID: 65534}
+	admission := caller.Admission{AllowedUIDs: []uint32{1000, 65534}, OwnUID: 65532, OverflowUID: 65534}
 	loopback := caller.Identity{Kind: caller.Loopback}
 	uid := func(name string) caller.Identity { return caller.Identity{Kind: caller.UID, Name: name} }
 	for _, test := range []struct {
@@ -92,7 +92,7 @@ func TestPolicy(t *testing.T) {
 			for action, want := range map[caller.Action]bool{
 				caller.Call: test.call, caller.CheckHealth: test.health, caller.Reflect: test.reflect,
 			} {
-				if got := policy.May(test.who, action); got != want {
+				if got := admission.May(test.who, action); got != want {
 					t.Errorf("action %d: %t, want %t", action, got, want)
 				}
 			}
@@ -102,8 +102,8 @@ func TestPolicy(t *testing.T) {
 
 func TestTheOwnUIDMayCallWhenListed(t *testing.T) {
 	t.Parallel()
-	policy := caller.Policy{AllowedUIDs: []uint32{65532}, OwnUID: 65532, OverflowUID: 65534}
-	if !policy.May(caller.Identity{Kind: caller.UID, Name: "65532"}, caller.Call) {
+	admission := caller.Admission{AllowedUIDs: []uint32{65532}, OwnUID: 65532, OverflowUID: 65534}
+	if !admission.May(caller.Identity{Kind: caller.UID, Name: "65532"}, caller.Call) {
 		t.Error("the listed own uid may not call")
 	}
 }
@@ -111,17 +111,17 @@ func TestTheOwnUIDMayCallWhenListed(t *testing.T) {
 func TestRemoteCallersAreAllowedByNameAlone(t *testing.T) {
 	t.Parallel()
 	remote := caller.Identity{Kind: caller.Remote}
-	if (caller.Policy{}).May(remote, caller.Call) || !(caller.Policy{AllowRemote: true}).May(remote, caller.Call) {
-		t.Error("a remote caller may call only where the policy says so")
+	if (caller.Admission{}).May(remote, caller.Call) || !(caller.Admission{AllowRemote: true}).May(remote, caller.Call) {
+		t.Error("a remote caller may call only where the admission says so")
 	}
 	if remote.String() != "remote" {
 		t.Errorf("is called %q", remote.String())
 	}
 }
 
-func TestTheZeroPolicyAllowsNoUID(t *testing.T) {
+func TestTheZeroAdmissionAllowsNoUID(t *testing.T) {
 	t.Parallel()
-	var zero caller.Policy
+	var zero caller.Admission
 	if zero.May(caller.Identity{Kind: caller.UID, Name: "1000"}, caller.Call) {
 		t.Error("a uid may call")
 	}

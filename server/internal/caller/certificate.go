@@ -10,17 +10,16 @@ import (
 // maxCertificateName keeps a caller's name whole in an audit record.
 const maxCertificateName = 480
 
-// FromCertificate names the owner of a client certificate, which has been
-// verified: its SPIFFE ID if it has one, else its first DNS name in lower case.
-// A certificate with several URIs beside a SPIFFE ID is nobody's, as the SPIFFE
-// standard for X.509 demands (X509-SVID, section 2).
+// FromCertificate names the owner of a verified client certificate: its SPIFFE ID if it has one, else
+// its first DNS name in lower case. A certificate with a SPIFFE ID and other URIs is refused, as the
+// SPIFFE standard for X.509 requires (X509-SVID, section 2).
 func FromCertificate(certificate *x509.Certificate, peer string) (Identity, error) {
 	name, err := certificateName(certificate)
 	if err != nil {
 		return Identity{}, err
 	}
 	if len(name) > maxCertificateName || strings.ContainsFunc(name, outsideName) {
-		return Identity{}, errors.New("the client certificate's name is too long, or has characters that names do not have")
+		return Identity{}, errors.New("the client certificate's name is too long, or contains characters that names cannot have")
 	}
 	return Identity{Kind: Certificate, Name: name, Peer: peer}, nil
 }
@@ -39,7 +38,7 @@ func certificateName(certificate *x509.Certificate) (string, error) {
 		return "", errors.New("the client certificate has neither a SPIFFE ID nor a DNS name")
 	}
 	if strings.ContainsAny(certificate.DNSNames[0], ":/") { // it would read as a SPIFFE ID
-		return "", errors.New("the client certificate's DNS name is no DNS name")
+		return "", errors.New("the client certificate's DNS name is not a DNS name")
 	}
 	return strings.ToLower(certificate.DNSNames[0]), nil
 }

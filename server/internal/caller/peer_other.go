@@ -8,7 +8,7 @@ import (
 )
 
 func peerCredentials(*net.UnixConn) (uint32, int32, error) {
-	return 0, 0, errors.New("peer credentials of unix sockets are read on Linux alone")
+	return 0, 0, errors.New("peer credentials of unix sockets are read only on Linux")
 }
 
 // OverflowUID returns 65534.

@@ -10,35 +10,35 @@ import (
 	"time"
 )
 
-// TLS is what a listener shows its callers and verifies them with. It does not
-// change: new files make a new one.
+// TLS is the certificate that a listener shows its callers and the CAs that verify theirs. It is
+// immutable: changed files make a new one.
 type TLS struct {
 	certificate tls.Certificate
 	clientCAs   *x509.CertPool
 }
 
-// ParseTLS reads the certificate chain, its private key and the CAs of clients,
-// all in PEM. A key of another certificate is an error, and so is anything among
-// the CAs that is not a certificate.
+// ParseTLS reads the certificate chain, its private key and the CAs of clients, all in PEM. A key that
+// belongs to another certificate is an error, and so is anything among the CAs that is not a
+// certificate.
 func ParseTLS(certificate, key, clientCA []byte) (*TLS, error) {
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
-		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		return nil, fmt.Errorf("certificate and key: %w", err)
 	}
 	pool := x509.NewCertPool()
 	rest := bytes.TrimSpace(clientCA)
 	if len(rest) == 0 {
-		return nil, errors.New("--tls-client-ca: it holds no certificate")
+		return nil, errors.New("the client CA file holds no certificate")
 	}
 	for len(rest) > 0 {
 		var block *pem.Block
 		block, rest = pem.Decode(rest)
 		if block == nil || block.Type != "CERTIFICATE" {
-			return nil, errors.New("--tls-client-ca: it must hold certificates in PEM and nothing else")
+			return nil, errors.New("the client CA file must hold certificates in PEM and nothing else")
 		}
 		ca, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("--tls-client-ca: %w", err)
+			return nil, fmt.Errorf("client CA file: %w", err)
 		}
 		pool.AddCert(ca)
 		rest = bytes.TrimSpace(rest)
@@ -46,8 +46,8 @@ func ParseTLS(certificate, key, clientCA []byte) (*TLS, error) {
 	return &TLS{pair, pool}, nil
 }
 
-// Config returns the settings of one handshake. There is no resumption: each
-// connection proves its certificate anew.
+// Config returns the settings of one handshake. Sessions are never resumed: each connection proves
+// its certificate anew.
 func (t *TLS) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
@@ -62,8 +62,8 @@ func (t *TLS) Config() *tls.Config {
 // ExpireTime returns when the listener's own certificate expires.
 func (t *TLS) ExpireTime() time.Time { return t.certificate.Leaf.NotAfter }
 
-// Verify checks a client's certificates, as sent in its handshake, once more: a
-// connection may outlive its certificate, and the CA that signed it.
+// Verify checks a client's certificates, as sent in its handshake, once more: a connection may outlive
+// its certificate and the CA that signed it.
 func (t *TLS) Verify(sent []*x509.Certificate, now time.Time) error {
 	if len(sent) == 0 {
 		return errors.New("no client certificate")

@@ -18,7 +18,7 @@ const (
 	// tokenPrefix lets scanners find a token that was committed or logged.
 	tokenPrefix = "chatidentity_"
 	tokenBytes  = 32
-	// maxTokens bounds what a call costs: every digest is compared.
+	// maxTokens bounds the cost of a call, which compares every digest.
 	maxTokens    = 1000
 	digestPrefix = "sha256:"
 )
@@ -38,10 +38,9 @@ type tokenEntry struct {
 	digest [sha256.Size]byte
 }
 
-// ParseTokens reads lines of a name, one space and "sha256:" with the digest of
-// the token in lower-case hexadecimal; nothing else, so that a line is never
-// half read. A name may have several tokens, for a change from one to the next.
-// Up to 1,000 lines. Errors name the line and repeat nothing of it.
+// ParseTokens reads up to 1,000 lines, each a name, one space and "sha256:" with the digest of the token
+// in lower-case hexadecimal. Anything else is an error, so a line is never half read. A name may have
+// several tokens, for a change from one to the next. Errors name the line and never repeat it.
 func ParseTokens(text []byte) (*Tokens, error) {
 	var tokens Tokens
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
@@ -55,7 +54,7 @@ func ParseTokens(text []byte) (*Tokens, error) {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
 		if before, found := seen[entry.digest]; found {
-			return nil, fmt.Errorf("line %d: the same token as in line %d", i+1, before)
+			return nil, fmt.Errorf("line %d: the same token as on line %d", i+1, before)
 		}
 		seen[entry.digest] = i + 1
 		tokens.entries = append(tokens.entries, entry)
@@ -77,8 +76,8 @@ func parseTokenLine(line string) (tokenEntry, error) {
 	return entry, nil
 }
 
-// find returns the name whose token it is. Every digest is compared in constant
-// time, so that how long it takes tells nothing of how close a guess was.
+// find returns the name that the token belongs to. It compares every digest in constant time, so the
+// time it takes does not reveal how close a guess was.
 func (t *Tokens) find(token string) (string, bool) {
 	digest := sha256.Sum256([]byte(token))
 	found := -1
@@ -92,11 +91,12 @@ func (t *Tokens) find(token string) (string, bool) {
 	return t.entries[found].name, true
 }
 
-// NewToken returns a fresh token of 256 random bits for the name, and the line
-// of the tokens file that admits it.
+// NewToken returns a new token of 256 random bits for the name, and the line of the tokens file that
+// admits it.
 func NewToken(name string) (sensitive.String, string, error) {
 	if !tokenName.MatchString(name) {
-		return sensitive.String{}, "", errors.New("a name has 1 to 64 letters, digits, dots, hyphens and underscores, and begins with a letter or a digit")
+		return sensitive.String{}, "", errors.New("a name has 1 to 64 letters, digits, dots, hyphens and underscores, " +
+			"and begins with a letter or a digit")
 	}
 	random := make([]byte, tokenBytes)
 	_, _ = rand.Read(random) // never fails

@@ -79,8 +79,8 @@ func TestANewTokenIsAdmittedByItsLine(t *testing.T) {
 		if fmt.Sprint(token) != "[redacted]" || !strings.HasPrefix(token.Reveal(), "chatidentity_") || len(token.Reveal()) != 56 {
 			t.Error("a token is 56 characters that scanners can find, and does not print")
 		}
-		policy := withTokens(parseTokens(t, line))
-		who, err := policy.Authenticate(caller.Identity{Kind: caller.Loopback, Peer: "p"}, []string{"Bearer " + token.Reveal()})
+		admission := withTokens(parseTokens(t, line))
+		who, err := admission.Authenticate(caller.Identity{Kind: caller.Loopback, Peer: "p"}, []string{"Bearer " + token.Reveal()})
 		if err != nil || who.String() != "token:checkout" || who.Peer != "p" || !who.IsShared() {
 			t.Errorf("identity %+v, error %v", who, err)
 		}
@@ -90,15 +90,15 @@ func TestANewTokenIsAdmittedByItsLine(t *testing.T) {
 	}
 }
 
-func withTokens(tokens *caller.Tokens) caller.Policy {
-	return caller.Policy{Tokens: func() *caller.Tokens { return tokens }}
+func withTokens(tokens *caller.Tokens) caller.Admission {
+	return caller.Admission{Tokens: func() *caller.Tokens { return tokens }}
 }
 
 func TestAuthenticate(t *testing.T) {
 	t.Parallel()
 	const token = "secret-of-checkout"
 	line := lineOf("checkout", token)
-	policy := withTokens(parseTokens(t, lineOf("before", "another"), line, lineOf("after", "yet another")))
+	admission := withTokens(parseTokens(t, lineOf("before", "another"), line, lineOf("after", "yet another")))
 	_, digest, _ := strings.Cut(line, "sha256:")
 	connections := map[string]caller.Identity{
 		"loopback":      {Kind: caller.Loopback},
@@ -131,7 +131,7 @@ func TestAuthenticate(t *testing.T) {
 		"a token of great length": {[]string{"Bearer " + strings.Repeat("x", 513)}, ""},
 	} {
 		for connection, identity := range connections {
-			who, err := policy.Authenticate(identity, test.authorization)
+			who, err := admission.Authenticate(identity, test.authorization)
 			if (err != nil) != (test.want == "") || who.String() != test.want {
 				t.Errorf("%s, %s: %q, error %v; want %q", connection, name, who, err, test.want)
 			}
@@ -141,13 +141,13 @@ func TestAuthenticate(t *testing.T) {
 		}
 	}
 	for connection, identity := range connections {
-		who, err := policy.Authenticate(identity, nil)
+		who, err := admission.Authenticate(identity, nil)
 		named := identity.Kind == caller.UID || identity.Kind == caller.Certificate
 		if named && (err != nil || who != identity) || !named && err == nil {
 			t.Errorf("%s without a token: %q, error %v", connection, who, err)
 		}
 		// Where there are no tokens the header is somebody else's.
-		who, err = caller.Policy{}.Authenticate(identity, []string{"Bearer whatever"})
+		who, err = caller.Admission{}.Authenticate(identity, []string{"Bearer whatever"})
 		if err != nil || who != identity {
 			t.Errorf("%s where there are no tokens: %q, error %v", connection, who, err)
 		}
@@ -160,12 +160,12 @@ func TestEveryBitOfATokenCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy := withTokens(parseTokens(t, line))
+	admission := withTokens(parseTokens(t, line))
 	for i := range len(token.Reveal()) {
 		for bit := range bits.UintSize / 8 {
 			changed := []byte(token.Reveal())
 			changed[i] ^= 1 << bit
-			if who, err := policy.Authenticate(caller.Identity{Kind: caller.Loopback}, []string{"Bearer " + string(changed)}); err == nil {
+			if who, err := admission.Authenticate(caller.Identity{Kind: caller.Loopback}, []string{"Bearer " + string(changed)}); err == nil {
 				t.Errorf("bit %d of byte %d changed, and it is %q", bit, i, who)
 			}
 		}
@@ -193,12 +193,12 @@ func FuzzParseTokens(f *testing.F) {
 // FuzzAuthorization: no metadata but the token itself is anybody.
 func FuzzAuthorization(f *testing.F) {
 	const token = "secret-of-checkout"
-	policy := withTokens(parseTokens(f, lineOf("checkout", token)))
+	admission := withTokens(parseTokens(f, lineOf("checkout", token)))
 	f.Add("Bearer " + token)
 	f.Add("Basic x")
 	f.Add("Bearer \x00")
 	f.Fuzz(func(t *testing.T, value string) {
-		who, err := policy.Authenticate(caller.Identity{Kind: caller.Loopback}, []string{value})
+		who, err := admission.Authenticate(caller.Identity{Kind: caller.Loopback}, []string{value})
 		scheme, rest, _ := strings.Cut(value, " ")
 		if want := strings.EqualFold(scheme, "bearer") && rest == token; (err == nil) != want || (who.String() == "token:checkout") != want {
 			t.Errorf("%q is %q, error %v", value, who, err)

@@ -133,7 +133,7 @@ func TestWhoIsLetIn(t *testing.T) {
 	ownUID := "uid:" + strconv.Itoa(os.Getuid())
 	ca, foreignCA := callertest.NewCA(t), callertest.NewCA(t)
 	secured := serverTLS(t, ca)
-	letIn := caller.Policy{AllowedUIDs: []uint32{own}, OverflowUID: caller.OverflowUID()}
+	letIn := caller.Admission{AllowedUIDs: []uint32{own}, OverflowUID: caller.OverflowUID()}
 	configurations := map[string]*listeners{
 		"no policy": serveEverywhere(t, func(o *setup) {
 			o.Callers, o.TLS = letIn, secured
@@ -156,7 +156,7 @@ func TestWhoIsLetIn(t *testing.T) {
 			o.Policy = allOf("loopback", ownUID, "token:checkout", "certificate:"+goodSPIFFE)
 		}),
 		"uid not allowed": serveEverywhere(t, func(o *setup) {
-			o.Callers = caller.Policy{AllowedUIDs: []uint32{own + 1}, OverflowUID: caller.OverflowUID(), Tokens: knownTokens(t)}
+			o.Callers = caller.Admission{AllowedUIDs: []uint32{own + 1}, OverflowUID: caller.OverflowUID(), Tokens: knownTokens(t)}
 			o.TLS = secured
 			o.Policy = allOf(ownUID, "token:checkout")
 		}),
@@ -339,7 +339,7 @@ func TestHealthAndReflectionUnderAPolicy(t *testing.T) {
 	own := uint32(os.Getuid())
 	ca := callertest.NewCA(t)
 	server := serveEverywhere(t, func(o *setup) {
-		o.Callers = caller.Policy{AllowedUIDs: []uint32{own + 1}, OwnUID: own, OverflowUID: caller.OverflowUID(), Tokens: knownTokens(t)}
+		o.Callers = caller.Admission{AllowedUIDs: []uint32{own + 1}, OwnUID: own, OverflowUID: caller.OverflowUID(), Tokens: knownTokens(t)}
 		o.TLS = serverTLS(t, ca)
 		o.Policy = allOf("token:checkout")
 	})

@@ -53,7 +53,7 @@ func (s *Server) authenticate(ctx context.Context) (caller.Identity, error) {
 		return caller.Identity{}, unauthenticated(err.Error())
 	}
 	if !connection.IsTrusted(s.options.Now()) {
-		return caller.Identity{}, unauthenticated("the client certificate of this connection has expired or its CA is not trusted any more: connect anew")
+		return caller.Identity{}, unauthenticated("the client certificate of this connection has expired, or its CA is no longer trusted: reconnect")
 	}
 	return who, nil
 }
@@ -62,7 +62,7 @@ func (s *Server) authenticate(ctx context.Context) (caller.Identity, error) {
 // connection must be one that is let in, whatever token the call carries.
 func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*Grant, error) {
 	if !s.options.Callers.May(listen.ConnectionOf(ctx).Caller, action) {
-		return nil, denied("this caller may not use this service: --allow-uid names those who may")
+		return nil, denied("this caller is not admitted: ask the sidecar's operator to allow its user ID")
 	}
 	if s.options.Policy == nil {
 		return nil, nil //nolint:nilnil // no policy is no error

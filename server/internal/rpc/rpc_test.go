@@ -100,7 +100,7 @@ func serve(t testing.TB, change func(*setup)) *fixture {
 		Organizations:       []rpc.Organization{{Name: "default", Secrets: store}},
 		DefaultOrganization: "default",
 		MaxClockSkew:        5 * time.Minute,
-		Callers:             caller.Policy{OverflowUID: caller.OverflowUID()},
+		Callers:             caller.Admission{OverflowUID: caller.OverflowUID()},
 		Ready:               func() error { return nil },
 		Now:                 time.Now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },

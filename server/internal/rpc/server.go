@@ -80,7 +80,7 @@ type Options struct {
 	Organizations       []Organization
 	DefaultOrganization string
 	IdentifierPolicy    customer.IdentifierPolicy
-	Callers             caller.Policy
+	Callers             caller.Admission
 	Policy              func() *Policy // what each caller may do at this moment. Nil: whoever is let in may do everything
 	HasTLS              bool           // of a listener: connections end after a while, so that clients show a renewed certificate
 	MaxClockSkew        time.Duration  // of an iat in the future, for VerifyToken

@@ -300,13 +300,13 @@ func TestUnixSocket(t *testing.T) {
 	t.Parallel()
 	own := uint32(os.Getuid())
 	for name, test := range map[string]struct {
-		callers caller.Policy
+		callers caller.Admission
 		call    codes.Code
 		health  codes.Code
 	}{
-		"allowed":               {caller.Policy{AllowedUIDs: []uint32{own}, OwnUID: own, OverflowUID: 65534}, codes.OK, codes.OK},
-		"the sidecar's own uid": {caller.Policy{OwnUID: own, OverflowUID: 65534}, codes.PermissionDenied, codes.OK},
-		"another uid":           {caller.Policy{AllowedUIDs: []uint32{own + 1}, OwnUID: own + 1, OverflowUID: 65534}, codes.PermissionDenied, codes.PermissionDenied},
+		"allowed":               {caller.Admission{AllowedUIDs: []uint32{own}, OwnUID: own, OverflowUID: 65534}, codes.OK, codes.OK},
+		"the sidecar's own uid": {caller.Admission{OwnUID: own, OverflowUID: 65534}, codes.PermissionDenied, codes.OK},
+		"another uid":           {caller.Admission{AllowedUIDs: []uint32{own + 1}, OwnUID: own + 1, OverflowUID: 65534}, codes.PermissionDenied, codes.PermissionDenied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
