@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
-	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // The checks of how much is issued.
@@ -32,61 +29,27 @@ func (x *examination) limits(context.Context) {
 	}
 }
 
-const (
-	// redisTimeout bounds the wait for the first answer.
-	redisTimeout = 10 * time.Second
-	redisPoll    = 10 * time.Millisecond
-)
+// redisTimeout bounds the wait for the decision and its connection.
+const redisTimeout = 10 * time.Second
 
-// redis makes one decision as serve would, for a budget that nobody else
-// spends and that expires at once.
+// redis makes one decision as serve would.
 func (x *examination) redis(ctx context.Context) {
 	options, err := x.config.AuditOptions(nil)
 	if err != nil || !x.config.IsShared() {
 		return // an error was told with the keys
 	}
-	settings := x.config.Redis
-	settings.LimitRedisFailure = ratelimit.FailClosed // or it would decide by itself, and not say so
-	var cause atomic.Value
-	shared, err := settings.Open(options.Keys, causeLogger(&cause))
+	shared, err := x.config.Redis.Open(options.Keys, slog.New(slog.DiscardHandler))
 	if err != nil {
 		x.failf(checkRedis, "%v", err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		shared.Run(ctx)
-	}()
-	defer func() {
-		cancel()
-		<-stopped
-	}()
-	for shared.Ready() != nil && ctx.Err() == nil {
-		time.Sleep(redisPoll)
-	}
-	budget := ratelimit.Budget{Key: ratelimit.Key{Kind: "doctor"}}
-	if budget.Rate, err = ratelimit.ParseRate("1000/s"); err != nil {
-		x.failf(checkRedis, "%v", err)
-		return
-	}
-	began := time.Now()
-	if _, err := shared.Take(ctx, ratelimit.Budgets{ratelimit.Global: budget}); err != nil {
+	defer cancel()
+	took, err := shared.Check(ctx)
+	if err != nil {
 		x.failf(checkRedis, "no decision within --limit-redis-timeout %s (%v): check --limit-redis, its user and password, and the way there",
-			x.config.LimitRedisTimeout, cause.Load())
+			x.config.LimitRedisTimeout, err)
 		return
 	}
-	x.okf(checkRedis, "a decision took %s", time.Since(began).Round(10*time.Microsecond))
-}
-
-// causeLogger keeps why the server is taken to be down.
-func causeLogger(cause *atomic.Value) *slog.Logger {
-	keep := func(_ []string, attr slog.Attr) slog.Attr {
-		if attr.Key == "cause" {
-			cause.Store(attr.Value.String())
-		}
-		return attr
-	}
-	return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{ReplaceAttr: keep})) //nolint:sloglint // DiscardHandler would not show it to keep
+	x.okf(checkRedis, "a decision took %s", took.Round(10*time.Microsecond))
 }

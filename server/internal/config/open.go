@@ -7,6 +7,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
@@ -20,8 +21,8 @@ func (r *Redis) IsShared() bool { return r.LimitRedis != "" }
 
 // Open returns the limiter that is shared, under the current one of the audit
 // keys. Validate has been called before.
-func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*ratelimit.Redis, error) {
-	options := ratelimit.RedisOptions{
+func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*redis.Limiter, error) {
+	options := redis.Options{
 		URL:       r.LimitRedis,
 		KeySecret: keys[0].LimitNames(),
 		Prefix:    r.LimitRedisPrefix,
@@ -36,7 +37,7 @@ func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*ratelimit.Redis, err
 			return nil, Usage("--limit-redis-password-file: %v", err)
 		}
 	}
-	shared, err := ratelimit.NewRedis(OpenLocal(), options)
+	shared, err := redis.New(OpenLocal(), options)
 	if err != nil {
 		return nil, Usage("--limit-redis: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
 )
 
 // Serve is the configuration of `serve`. The tags are its flags; each has an
@@ -67,11 +68,11 @@ func (l *Limits) Rates() ratelimit.Rates {
 
 // Redis is the configuration of shared limits.
 type Redis struct {
-	LimitRedis             string            `placeholder:"URL" help:"redis://[user@]host[:port][/db], rediss:// for TLS. Needs --audit-key-file with the same current key in each replica, which keys the names of budgets."`
-	LimitRedisPasswordFile string            `placeholder:"PATH" help:"File with its password."`
-	LimitRedisPrefix       string            `default:"chatidentity" placeholder:"TEXT" help:"Beginning of every key. Replicas that share a budget share it."`
-	LimitRedisTimeout      time.Duration     `default:"50ms" placeholder:"DURATION" help:"How long a decision waits."`
-	LimitRedisFailure      ratelimit.Failure `default:"local" placeholder:"MODE" help:"What decides when Redis fails: local (each replica's own limits) or closed (calls are refused)."`
+	LimitRedis             string        `placeholder:"URL" help:"redis://[user@]host[:port][/db], rediss:// for TLS. Needs --audit-key-file with the same current key in each replica, which keys the names of budgets."`
+	LimitRedisPasswordFile string        `placeholder:"PATH" help:"File with its password."`
+	LimitRedisPrefix       string        `default:"chatidentity" placeholder:"TEXT" help:"Beginning of every key. Replicas that share a budget share it."`
+	LimitRedisTimeout      time.Duration `default:"50ms" placeholder:"DURATION" help:"How long a decision waits."`
+	LimitRedisFailure      redis.Failure `default:"local" placeholder:"MODE" help:"What decides when Redis fails: local (each replica's own limits) or closed (calls are refused)."`
 }
 
 // Access names the files that say who may call, and what each caller may do.

@@ -42,6 +42,15 @@ func ParseRate(text string) (Rate, error) {
 	return rate, nil
 }
 
+// MustRate is [ParseRate] for constants: it panics if the text is wrong.
+func MustRate(text string) Rate {
+	rate, err := ParseRate(text)
+	if err != nil {
+		panic(err)
+	}
+	return rate
+}
+
 func parseRate(text string) (Rate, error) {
 	countText, rest, found := strings.Cut(text, "/")
 	if !found {

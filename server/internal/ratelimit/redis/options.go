@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"context"
@@ -10,18 +10,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-// Failure is what is decided while Redis does not answer.
+// Failure says how calls are decided while Redis does not answer.
 type Failure uint8
 
 const (
-	// FailLocal decides by what this process has counted: with n replicas, up to
-	// n budgets are spent.
+	// FailLocal decides by what this process has counted, so n replicas admit up to n budgets.
 	FailLocal Failure = iota
 	// FailClosed refuses with [ErrUnavailable].
 	FailClosed
@@ -48,46 +47,45 @@ func (f *Failure) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// RedisOptions says which server to ask, and how.
-type RedisOptions struct {
-	// URL is redis://[user@]host[:port][/db], rediss://… for TLS, or
-	// unix://[user@]/path[?db=n]. A password in it is an error.
+// Options say which server to ask, and how.
+type Options struct {
+	// URL is redis://[user@]host[:port][/db], rediss://… for TLS, or unix://[user@]/path[?db=n]. A
+	// password in it is an error.
 	URL string
-	// Password is asked for each new connection, so it may change. Nil: none.
+	// Password is called for each new connection, so the password may change. Nil means none.
 	Password func() (sensitive.String, error)
-	// TLS is for rediss only; nil is the system's roots. The server's name is
-	// the URL's host unless it is set.
+	// TLS is for rediss only; nil trusts the system's roots. The server's name is the URL's host unless
+	// it is set here.
 	TLS *tls.Config
-	// KeySecret, of at least 16 bytes and the same in all replicas, keys the
-	// pseudonyms under which budgets are stored.
+	// KeySecret keys the pseudonyms under which budgets are stored. It has at least 16 bytes and is the
+	// same in all replicas.
 	KeySecret sensitive.String
-	// Prefix begins every key, followed by a colon. Replicas that share a budget
-	// share it.
+	// Prefix starts every key, followed by a colon. Replicas that share budgets have the same.
 	Prefix string
 	// Timeout is the longest that a decision waits. It must be positive.
 	Timeout time.Duration
 	Failure Failure
 	// Log gets one line for each change between up and down.
 	Log *slog.Logger
-	// Jitter returns numbers in [0,1) that spread the replicas' attempts to
-	// reach a dead server: [math/rand/v2.Float64] outside tests.
+	// Jitter returns numbers in [0,1) that spread the replicas' attempts to reach a dead server:
+	// [math/rand/v2.Float64] outside tests.
 	Jitter func() float64
 }
 
 const (
 	minKeySecret = 16
-	// poolSize is the number of connections kept. Each carries one decision at a
-	// time; at a round trip of 1 ms that is 32,000 a second.
+	// poolSize is the number of connections kept. Each carries one decision at a time, which makes 32,000
+	// a second at a round trip of 1 ms.
 	poolSize = 32
-	// connectTimeout bounds a new connection's dial and TLS. Nobody waits for
-	// it longer than RedisOptions.Timeout: it goes on in the background.
+	// connectTimeout bounds a new connection's dial and TLS handshake. No call waits longer for it than
+	// Options.Timeout: connecting goes on in the background.
 	connectTimeout = time.Second
-	// maxIdle is shorter than the patience of the usual load balancers, which
-	// drop idle connections without a word.
+	// maxIdle is shorter than what the usual load balancers tolerate, which drop idle connections
+	// silently.
 	maxIdle = 4 * time.Minute
 )
 
-func (o *RedisOptions) validate() error {
+func (o *Options) validate() error {
 	switch {
 	case len(o.KeySecret.Reveal()) < minKeySecret:
 		return fmt.Errorf("the key secret is shorter than %d bytes", minKeySecret)
@@ -101,9 +99,8 @@ func (o *RedisOptions) validate() error {
 	return nil
 }
 
-// client returns the settings for go-redis. Errors never repeat the URL, which
-// may hold what it should not.
-func (o *RedisOptions) client() (*redis.Options, error) {
+// client returns the settings for go-redis. Errors never repeat the URL, which may hold a password.
+func (o *Options) client() (*goredis.Options, error) {
 	const form = "want redis://[user@]host[:port][/db], rediss://… or unix:///path[?db=n]"
 	u, err := url.Parse(o.URL)
 	if err != nil {
@@ -117,7 +114,7 @@ func (o *RedisOptions) client() (*redis.Options, error) {
 			return nil, fmt.Errorf("the URL has parameter %q; %s", name, form)
 		}
 	}
-	options, err := redis.ParseURL(o.URL)
+	options, err := goredis.ParseURL(o.URL)
 	if err != nil {
 		return nil, errors.New("the URL cannot be used; " + form)
 	}
@@ -129,7 +126,7 @@ func (o *RedisOptions) client() (*redis.Options, error) {
 	return options, nil
 }
 
-func (o *RedisOptions) setTLS(options *redis.Options, scheme string) error {
+func (o *Options) setTLS(options *goredis.Options, scheme string) error {
 	if o.TLS == nil {
 		return nil
 	}
@@ -144,7 +141,7 @@ func (o *RedisOptions) setTLS(options *redis.Options, scheme string) error {
 	return nil
 }
 
-func (o *RedisOptions) setCredentials(options *redis.Options) {
+func (o *Options) setCredentials(options *goredis.Options) {
 	user := options.Username
 	if o.Password == nil {
 		return
@@ -158,18 +155,17 @@ func (o *RedisOptions) setCredentials(options *redis.Options) {
 	}
 }
 
-// passwordError is of our own making: it holds nothing that a server said.
+// passwordError holds nothing that a server said.
 type passwordError struct{ cause error }
 
 func (e *passwordError) Error() string { return "the password cannot be read: " + e.cause.Error() }
 func (e *passwordError) Unwrap() error { return e.cause }
 
-// setWaiting leaves go-redis no wait of its own: one try, under the decision's
-// deadline. RESP2 without introductions, because a user whose ACL allows the
-// script's commands alone should do.
-func (o *RedisOptions) setWaiting(options *redis.Options) {
+// setWaiting leaves go-redis no wait of its own: it tries once, under the decision's deadline. It speaks
+// RESP2 and does not introduce itself, so that a user may be allowed the script's commands alone.
+func (o *Options) setWaiting(options *goredis.Options) {
 	options.MaxRetries = -1
-	options.Dialer = guardedDialer(options)
+	options.Dialer = boundedDialer(options)
 	options.DialerRetries = 1
 	options.DialTimeout = max(o.Timeout, connectTimeout)
 	options.ReadTimeout = o.Timeout

@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // fakeServer fails while it is down, and notes when it was probed.
@@ -24,16 +26,16 @@ func (s *fakeServer) probe(context.Context) error {
 	defer s.mu.Unlock()
 	s.probes = append(s.probes, s.clock())
 	if s.down {
-		return context.DeadlineExceeded
+		return errors.New("timeout")
 	}
 	return nil
 }
 
 func startBreaker(t *testing.T, server *fakeServer) (*breaker, *strings.Builder) {
 	t.Helper()
-	server.clock = Monotonic()
+	server.clock = ratelimit.Monotonic()
 	log := &strings.Builder{}
-	b := newBreaker(server.probe, server.clock, &RedisOptions{Log: slog.New(slog.NewTextHandler(log, nil)), Jitter: func() float64 { return 0 }})
+	b := newBreaker(server.probe, server.clock, &Options{Log: slog.New(slog.NewTextHandler(log, nil)), Jitter: func() float64 { return 0 }})
 	go b.run(t.Context())
 	synctest.Wait()
 	return b, log
@@ -187,7 +189,7 @@ func TestBreakerSpreadsProbes(t *testing.T) {
 	for jitter, want := range map[float64]time.Duration{
 		0: 100 * time.Millisecond, 0.5: 75 * time.Millisecond, 0.999: 50050 * time.Microsecond,
 	} {
-		b := newBreaker(nil, Monotonic(), &RedisOptions{Jitter: func() float64 { return jitter }})
+		b := newBreaker(nil, ratelimit.Monotonic(), &Options{Jitter: func() float64 { return jitter }})
 		if got := b.pause(0); got != want {
 			t.Errorf("jitter %v: pause %v, want %v", jitter, got, want)
 		}

@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"context"
@@ -7,9 +7,12 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // liar accepts connections and says the same to each request.
@@ -75,7 +78,7 @@ func TestAServerThatLies(t *testing.T) {
 			log := &journal{}
 			options := testOptions(liar(t, says), log)
 			options.Password, options.Timeout = password(canaryPassword), time.Second
-			r, err := NewRedis(NewLocal(16, Monotonic()), options)
+			r, err := New(ratelimit.NewLocal(16, ratelimit.Monotonic()), options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +87,7 @@ func TestAServerThatLies(t *testing.T) {
 			go func() { defer close(done); r.Run(ctx) }()
 			t.Cleanup(func() { cancel(); <-done })
 			await(t, "it to be declared down", func() bool { return r.breaker.is(down) })
-			if n := admitted(t, r, 20, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 10 {
+			if n := admitted(t, r, 20, budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))); n != 10 {
 				t.Errorf("%d passed, want 10", n)
 			}
 			if text := log.String(); strings.Contains(text, "canary") || !strings.Contains(text, "cause") {
@@ -94,48 +97,66 @@ func TestAServerThatLies(t *testing.T) {
 	}
 }
 
-// A server that grants nobody anything can make nobody wait longer than an empty
+// A server that refuses every call can make nobody wait longer than an empty
 // budget takes to fill.
-func TestDebtsAreBounded(t *testing.T) {
+func TestWhatAServerAnswersIsBounded(t *testing.T) {
 	t.Parallel()
-	rate := mustRate(t, "10/m")
-	budgets := budgetsFor(1, Rate{}, Rate{}, rate)
-	for debt, known := range map[string]bool{"9223372036854775807": true, "-9223372036854775808": false, "0": false} {
-		client := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(liar(t, "*2\r\n:0\r\n:"+debt+"\r\n"), "redis://canary-user@"), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	rate := ratelimit.MustRate("10/m")
+	budgets := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, rate)
+	for ahead, known := range map[string]bool{"9223372036854775807": true, "-9223372036854775808": false, "0": false} {
+		client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(liar(t, "*2\r\n:0\r\n:"+ahead+"\r\n"), "redis://canary-user@"), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 		t.Cleanup(func() { _ = client.Close() })
-		store := newStore("test", testOptions("redis://localhost", nil).KeySecret)
-		answer, err := store.ask(t.Context(), client, &budgets)
+		script := newScript("test", testOptions("redis://localhost", nil).KeySecret)
+		answer, err := script.run(t.Context(), client, &budgets)
 		if (err == nil) != known {
-			t.Errorf("debt %s of a refused call: error %v", debt, err)
+			t.Errorf("a refused call that is %s ahead: error %v", ahead, err)
 		}
-		if wait := answer.Decision(&budgets).RetryAfter; wait < 0 || wait > rate.interval {
-			t.Errorf("debt %s: wait %v, want at most %v", debt, wait, rate.interval)
+		if wait := answer.Decision(&budgets).RetryAfter; wait < 0 || wait > rate.Interval() {
+			t.Errorf("%s ahead: wait %v, want at most %v", ahead, wait, rate.Interval())
 		}
 	}
 }
 
-// The guard lets through, byte by byte, what servers really say.
-func TestGuardKnowsAnswers(t *testing.T) {
+// What servers really say gets through, in whatever pieces it comes.
+func TestBoundedConnKnowsAnswers(t *testing.T) {
 	t.Parallel()
 	for _, said := range []string{
 		"+OK\r\n", "-ERR 99999999999\r\n", ":9223372036854775807\r\n", "$-1\r\n", "*-1\r\n", "*0\r\n", "$0\r\n\r\n",
 		"$12\r\n$99999999999\r\n:1\r\n", "*3\r\n:1\r\n$3\r\n*99\r\n:2\r\n", "%1\r\n+a\r\n_\r\n", "=8\r\ntxt:$999\r\n",
 	} {
-		g := &guard{}
-		for i := range len(said) {
-			if !g.follow([]byte{said[i]}) {
-				t.Errorf("%q: refused at %d", said, i)
+		for how, pieces := range map[string]func(io.Reader) io.Reader{
+			"at once":      func(r io.Reader) io.Reader { return r },
+			"byte by byte": iotest.OneByteReader,
+		} {
+			conn := newBoundedConn(&answering{Reader: pieces(strings.NewReader(said))})
+			if got, err := io.ReadAll(iotest.OneByteReader(conn)); err != nil || string(got) != said {
+				t.Errorf("%s: %q reads as %q, %v", how, said, got, err)
 			}
 		}
-		if g.kind != 0 || g.payload != 0 {
-			t.Errorf("%q: more is expected", said)
-		}
-	}
-	if _, err := (&guard{refused: true, Conn: closedConn{}}).Read(nil); !errors.Is(err, errNotRedis) {
-		t.Errorf("reads on after a refusal: %v", err)
 	}
 }
 
-type closedConn struct{ net.Conn }
+// Once it has refused, or has been told more than it asked for, it is of no further use.
+func TestBoundedConnStaysRefused(t *testing.T) {
+	t.Parallel()
+	for what, said := range map[string]string{"a lie": "$99999999\r\n+OK\r\n+OK\r\n", "two answers": "+OK\r\n+OK\r\n"} {
+		conn := newBoundedConn(&answering{Reader: strings.NewReader(said)})
+		first, last := make([]byte, 5), make([]byte, 5)
+		_, _ = conn.Read(first)
+		if _, err := conn.Write([]byte("PING\r\n")); !errors.Is(err, errNotRedis) {
+			t.Errorf("%s: writes on: %v", what, err)
+		}
+		if n, err := conn.Read(last); !errors.Is(err, errNotRedis) {
+			t.Errorf("%s: reads on: %q, %v", what, last[:n], err)
+		}
+	}
+}
 
-func (closedConn) Read([]byte) (int, error) { return 0, io.EOF }
+// answering is a connection that says what its reader says.
+type answering struct {
+	net.Conn
+	io.Reader
+}
+
+func (a *answering) Read(p []byte) (int, error)  { return a.Reader.Read(p) }
+func (a *answering) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"context"
@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 const keySecret = "a secret that all replicas have"
 
-func testOptions(url string, log *journal) RedisOptions {
-	return RedisOptions{
+func testOptions(url string, log *journal) Options {
+	return Options{
 		URL:       url,
 		KeySecret: sensitive.New(keySecret),
 		Prefix:    "chatidentity",
@@ -26,14 +27,14 @@ func testOptions(url string, log *journal) RedisOptions {
 }
 
 // replica is one pod's limiter, running; configure may be nil.
-func replica(tb testing.TB, s *server, configure func(*RedisOptions)) (*Redis, *journal) {
+func replica(tb testing.TB, s *server, configure func(*Options)) (*Limiter, *journal) {
 	tb.Helper()
 	log := &journal{}
 	options := testOptions("unix://"+s.socket, log)
 	if configure != nil {
 		configure(&options)
 	}
-	r, err := NewRedis(NewLocal(1<<10, Monotonic()), options)
+	r, err := New(ratelimit.NewLocal(1<<10, ratelimit.Monotonic()), options)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func replica(tb testing.TB, s *server, configure func(*RedisOptions)) (*Redis, *
 	return r, log
 }
 
-func take(t *testing.T, r *Redis, budgets Budgets) Decision {
+func take(t *testing.T, r *Limiter, budgets ratelimit.Budgets) ratelimit.Decision {
 	t.Helper()
 	decision, err := r.Take(t.Context(), budgets)
 	if err != nil {
@@ -61,7 +62,7 @@ func take(t *testing.T, r *Redis, budgets Budgets) Decision {
 }
 
 // admitted is how many of n calls pass.
-func admitted(t *testing.T, r *Redis, n int, budgets Budgets) int {
+func admitted(t *testing.T, r *Limiter, n int, budgets ratelimit.Budgets) int {
 	t.Helper()
 	count := 0
 	for range n {
@@ -76,7 +77,7 @@ func admitted(t *testing.T, r *Redis, n int, budgets Budgets) int {
 func TestRedisReplicasSpendOneBudget(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	call := budgetsFor(1, mustRate(t, "500/h"), Rate{}, mustRate(t, "100/h"))
+	call := budgetsFor(1, ratelimit.MustRate("500/h"), ratelimit.Rate{}, ratelimit.MustRate("100/h"))
 	var passed atomic.Int64
 	var wg sync.WaitGroup
 	for range 4 {
@@ -97,7 +98,7 @@ func TestRedisReplicasSpendOneBudget(t *testing.T) {
 	}
 	// The refused have spent nothing of the global budget.
 	r, _ := replica(t, s, nil)
-	if n := admitted(t, r, 450, budgetsFor(2, mustRate(t, "500/h"), Rate{}, Rate{})); n != 400 {
+	if n := admitted(t, r, 450, budgetsFor(2, ratelimit.MustRate("500/h"), ratelimit.Rate{}, ratelimit.Rate{})); n != 400 {
 		t.Errorf("%d were left of the global budget, want 400", n)
 	}
 }
@@ -106,10 +107,10 @@ func TestRedisReplicasSpendOneBudget(t *testing.T) {
 func TestRedisReplicasKeepTheRate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1000/s:50"))
+	call := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("1000/s:50"))
 	var passed atomic.Int64
 	var wg sync.WaitGroup
-	replicas := make([]*Redis, 4)
+	replicas := make([]*Limiter, 4)
 	for i := range replicas {
 		replicas[i], _ = replica(t, s, nil)
 	}
@@ -136,7 +137,7 @@ func TestRedisRemembersConcurrentCallsOnce(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
-	call := budgetsFor(1, mustRate(t, "300/h"), mustRate(t, "200/h"), Rate{})
+	call := budgetsFor(1, ratelimit.MustRate("300/h"), ratelimit.MustRate("200/h"), ratelimit.Rate{})
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -146,7 +147,7 @@ func TestRedisRemembersConcurrentCallsOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := admitted(t, r, 110, budgetsFor(1, mustRate(t, "300/h"), Rate{}, Rate{})); n < 100 {
+	if n := admitted(t, r, 110, budgetsFor(1, ratelimit.MustRate("300/h"), ratelimit.Rate{}, ratelimit.Rate{})); n < 100 {
 		t.Errorf("%d are left of the global budget, want 100", n)
 	}
 }
@@ -156,13 +157,13 @@ func TestRedisWaitIsEnoughAndNeeded(t *testing.T) {
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
 	other, _ := replica(t, s, nil)
-	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "4/s:2"))
+	call := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("4/s:2"))
 	if admitted(t, r, 2, call) != 2 {
 		t.Fatal("the burst did not pass")
 	}
 	// The other has heard of nothing: the server tells it.
 	decision := take(t, other, call)
-	if decision.Allowed || decision.Limit != Customer || decision.RetryAfter <= 0 || decision.RetryAfter > 250*time.Millisecond {
+	if decision.Allowed || decision.Limit != ratelimit.Customer || decision.RetryAfter <= 0 || decision.RetryAfter > 250*time.Millisecond {
 		t.Fatalf("got %+v, want the customer's limit for up to 250 ms", decision)
 	}
 	<-time.After(decision.RetryAfter)
@@ -177,13 +178,13 @@ func TestRedisRoundTrips(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
-	three := budgetsFor(1, mustRate(t, "1000/h"), mustRate(t, "1000/h"), mustRate(t, "10/h"))
-	three[Caller].Local = false
-	local := budgetsFor(1, Rate{}, mustRate(t, "1000/h"), Rate{})
+	three := budgetsFor(1, ratelimit.MustRate("1000/h"), ratelimit.MustRate("1000/h"), ratelimit.MustRate("10/h"))
+	three[ratelimit.Caller].Local = false
+	local := budgetsFor(1, ratelimit.Rate{}, ratelimit.MustRate("1000/h"), ratelimit.Rate{})
 	take(t, r, three) // whatever a new connection costs
 	for _, step := range []struct {
 		what        string
-		call        Budgets
+		call        ratelimit.Budgets
 		n, passed   int
 		evals, gets int
 	}{
@@ -220,7 +221,7 @@ func TestRedisRoundTrips(t *testing.T) {
 func TestRedisBudgetsThatAreNotSharedStayInThePod(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	call := budgetsFor(1, mustRate(t, "1000/h"), mustRate(t, "5/h"), mustRate(t, "1000/h"))
+	call := budgetsFor(1, ratelimit.MustRate("1000/h"), ratelimit.MustRate("5/h"), ratelimit.MustRate("1000/h"))
 	for range 2 {
 		r, _ := replica(t, s, nil)
 		if n := admitted(t, r, 20, call); n != 5 {
@@ -229,7 +230,7 @@ func TestRedisBudgetsThatAreNotSharedStayInThePod(t *testing.T) {
 	}
 	// Thirty were refused by the pods: nothing of it in the shared budgets.
 	r, _ := replica(t, s, nil)
-	if n := admitted(t, r, 1100, budgetsFor(1, mustRate(t, "1000/h"), Rate{}, Rate{})); n != 990 {
+	if n := admitted(t, r, 1100, budgetsFor(1, ratelimit.MustRate("1000/h"), ratelimit.Rate{}, ratelimit.Rate{})); n != 990 {
 		t.Errorf("%d were left of the global budget, want 990", n)
 	}
 }
@@ -240,14 +241,14 @@ func TestRedisRefusalSpendsNothingLocally(t *testing.T) {
 	s := startServer(t)
 	first, _ := replica(t, s, nil)
 	second, _ := replica(t, s, nil)
-	perCaller := mustRate(t, "5/h")
-	if n := admitted(t, first, 3, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "3/h"))); n != 3 {
+	perCaller := ratelimit.MustRate("5/h")
+	if n := admitted(t, first, 3, budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("3/h"))); n != 3 {
 		t.Fatal(n)
 	}
-	if n := admitted(t, second, 20, budgetsFor(1, Rate{}, perCaller, mustRate(t, "3/h"))); n != 0 {
+	if n := admitted(t, second, 20, budgetsFor(1, ratelimit.Rate{}, perCaller, ratelimit.MustRate("3/h"))); n != 0 {
 		t.Fatalf("%d passed over the customer's limit", n)
 	}
-	if n := admitted(t, second, 20, budgetsFor(2, Rate{}, perCaller, Rate{})); n != 5 {
+	if n := admitted(t, second, 20, budgetsFor(2, ratelimit.Rate{}, perCaller, ratelimit.Rate{})); n != 5 {
 		t.Errorf("the caller has %d left, want all 5", n)
 	}
 }
@@ -261,7 +262,7 @@ func TestRedisDecidesForACallerThatGaveUp(t *testing.T) {
 	cancel()
 	evals := s.calls("evalsha")
 	for range 10 {
-		if decision, err := r.Take(gone, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "100/h"))); err != nil || !decision.Allowed {
+		if decision, err := r.Take(gone, budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("100/h"))); err != nil || !decision.Allowed {
 			t.Fatalf("got %+v, %v", decision, err)
 		}
 	}

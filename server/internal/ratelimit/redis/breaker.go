@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// state is what is known of the server.
+// state is what is known about the server.
 type state int32
 
 const (
@@ -18,19 +18,19 @@ const (
 )
 
 const (
-	// tolerated failures in a row declare a server down.
+	// tolerated is how many failures in a row declare a server down.
 	tolerated = 3
-	// Between two probes of a server that is down: doubling from first to last,
-	// less up to half by chance.
+	// The pauses between probes of a server that is down double from the first to the last, less up to
+	// half by chance.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
-	// steady is how long a server must hold before the pauses start anew, so
-	// that one that comes and goes is not followed at every turn.
+	// steady is how long a server must stay up before the pauses start over, so that one that comes and
+	// goes is not followed at every turn.
 	steady = 10 * time.Second
 )
 
-// breaker stops asking a server that does not answer, and finds out in the
-// background when it does again.
+// breaker is a circuit breaker: it keeps calls from asking a server that does not answer, and finds out
+// in the background when it does again.
 type breaker struct {
 	probe  func(context.Context) error
 	clock  func() time.Duration
@@ -45,8 +45,11 @@ type breaker struct {
 	changes  [down + 1]atomic.Uint64 // to each state
 }
 
-func newBreaker(probe func(context.Context) error, clock func() time.Duration, o *RedisOptions) *breaker {
-	return &breaker{probe: probe, clock: clock, jitter: o.Jitter, log: o.Log, policy: o.Failure, wentDown: make(chan struct{}, 1)}
+func newBreaker(probe func(context.Context) error, clock func() time.Duration, o *Options) *breaker {
+	return &breaker{
+		probe: probe, clock: clock, jitter: o.Jitter, log: o.Log, policy: o.Failure,
+		wentDown: make(chan struct{}, 1),
+	}
 }
 
 func (b *breaker) is(s state) bool { return state(b.state.Load()) == s }
@@ -59,8 +62,8 @@ func (b *breaker) answered() {
 	b.change(starting, up)
 }
 
-// failed counts a call, begun at that time, that it did not answer. Calls that
-// waited side by side met one failure, not several in a row.
+// failed counts a call, begun at that time, that the server did not answer. Concurrent calls that failed
+// count as one failure, not as several in a row.
 func (b *breaker) failed(began time.Duration, err error) {
 	last := b.lastFail.Load()
 	if int64(began) < last || !b.lastFail.CompareAndSwap(last, int64(b.clock())) {
@@ -69,7 +72,7 @@ func (b *breaker) failed(began time.Duration, err error) {
 	if b.failures.Add(1) < tolerated {
 		return
 	}
-	if b.change(up, down, "cause", outage(err)) || b.change(starting, down, "cause", outage(err)) {
+	if b.change(up, down, "cause", err.Error()) || b.change(starting, down, "cause", err.Error()) {
 		select {
 		case b.wentDown <- struct{}{}:
 		default:
@@ -77,21 +80,22 @@ func (b *breaker) failed(began time.Duration, err error) {
 	}
 }
 
-// change moves from one state to another, once, and tells.
+// change moves from one state to another and logs that, once.
 func (b *breaker) change(from, to state, details ...any) bool {
 	if !b.is(from) || !b.state.CompareAndSwap(int32(from), int32(to)) {
 		return false
 	}
 	b.changes[to].Add(1)
 	if to == down {
-		b.log.Warn("redis does not answer: rate limits are no longer shared", append(details, "policy", b.policy.String())...)
+		b.log.Warn("redis does not answer: rate limits are no longer shared",
+			append(details, "policy", b.policy.String())...)
 	} else {
 		b.log.Info("redis answers: rate limits are shared")
 	}
 	return true
 }
 
-// ready is nil once it is known whether the server answers.
+// ready returns nil once it is known whether the server answers.
 func (b *breaker) ready() error {
 	if b.is(starting) {
 		return errors.New("redis has not answered yet")
@@ -99,8 +103,7 @@ func (b *breaker) ready() error {
 	return nil
 }
 
-// run probes until the server answers, then again whenever it went down, until
-// the context ends.
+// run probes until the server answers, and again whenever it went down, until the context ends.
 func (b *breaker) run(ctx context.Context) {
 	for attempt := 0; ; attempt++ {
 		if b.recovered(ctx) {
@@ -128,7 +131,7 @@ func (b *breaker) recovered(ctx context.Context) bool {
 		return false
 	}
 	select {
-	case <-b.wentDown: // what it told is over
+	case <-b.wentDown: // that is over
 	default:
 	}
 	b.answered()

@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"crypto/ecdsa"
@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -57,7 +58,7 @@ func TestRedisAccess(t *testing.T) {
 			s.addUser("canary-user", canaryPassword)
 			s.do("ACL", "SETUSER", "admin", "on", ">admin", "~*", "+@all")
 			s.do("ACL", "SETUSER", "default", "off")
-			r, log := replica(t, s, func(o *RedisOptions) {
+			r, log := replica(t, s, func(o *Options) {
 				o.URL = "unix://" + c.user + "@" + s.socket
 				if c.user == "" {
 					o.URL = "unix://" + s.socket
@@ -71,7 +72,7 @@ func TestRedisAccess(t *testing.T) {
 			if strings.Contains(log.String(), "canary") {
 				t.Errorf("the log says too much:\n%s", log)
 			}
-			if n := admitted(t, r, 20, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 10 {
+			if n := admitted(t, r, 20, budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))); n != 10 {
 				t.Errorf("%d passed, want 10", n)
 			}
 		})
@@ -85,7 +86,7 @@ func TestRedisPasswordChanges(t *testing.T) {
 	current := make(chan sensitive.String, 1)
 	current <- sensitive.New("old")
 	s.addUser("app", "new")
-	r, log := replica(t, s, func(o *RedisOptions) {
+	r, log := replica(t, s, func(o *Options) {
 		o.URL = "unix://app@" + s.socket
 		o.Password = func() (sensitive.String, error) {
 			p := <-current
@@ -118,7 +119,7 @@ func TestRedisTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, log := replica(t, s, func(o *RedisOptions) { o.URL, o.TLS = "rediss://localhost:"+port, c.config })
+			r, log := replica(t, s, func(o *Options) { o.URL, o.TLS = "rediss://localhost:"+port, c.config })
 			if isUp := r.breaker.is(up); isUp != (c.cause == "") {
 				t.Errorf("up is %v:\n%s", isUp, log)
 			}
@@ -167,36 +168,36 @@ func certificate(t *testing.T) (string, *x509.CertPool) {
 	return dir, roots
 }
 
-func TestRedisOptionsSayWhatIsWrong(t *testing.T) {
+func TestOptionsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(*RedisOptions)
+		change func(*Options)
 		want   string
 	}{
-		"a password in the URL":   {func(o *RedisOptions) { o.URL = "redis://app:canary@localhost" }, "holds a password"},
-		"a password alone":        {func(o *RedisOptions) { o.URL = "redis://:canary@localhost" }, "holds a password"},
-		"an unreadable password":  {func(o *RedisOptions) { o.URL = "redis://app:can%ary@localhost" }, "cannot be read"},
-		"a password with a slash": {func(o *RedisOptions) { o.URL = "redis://app:cana/ry@localhost" }, "cannot be read"},
-		"no scheme":               {func(o *RedisOptions) { o.URL = "localhost:6379" }, "cannot be used"},
-		"another scheme":          {func(o *RedisOptions) { o.URL = "https://canary" }, "cannot be used"},
-		"a database of no number": {func(o *RedisOptions) { o.URL = "redis://localhost/canary" }, "cannot be used"},
-		"skipping verification":   {func(o *RedisOptions) { o.URL = "rediss://localhost?skip_verify=true" }, `parameter "skip_verify"`},
-		"TLS without rediss":      {func(o *RedisOptions) { o.TLS = &tls.Config{} }, "not rediss://"},
-		"a short key secret":      {func(o *RedisOptions) { o.KeySecret = sensitive.New("canary") }, "shorter than 16 bytes"},
-		"no prefix":               {func(o *RedisOptions) { o.Prefix = "" }, "prefix"},
-		"a hash tag in it":        {func(o *RedisOptions) { o.Prefix = "a{b}" }, "prefix"},
-		"no timeout":              {func(o *RedisOptions) { o.Timeout = 0 }, "timeout"},
-		"no log":                  {func(o *RedisOptions) { o.Log = nil }, "log"},
+		"a password in the URL":   {func(o *Options) { o.URL = "redis://app:canary@localhost" }, "holds a password"},
+		"a password alone":        {func(o *Options) { o.URL = "redis://:canary@localhost" }, "holds a password"},
+		"an unreadable password":  {func(o *Options) { o.URL = "redis://app:can%ary@localhost" }, "cannot be read"},
+		"a password with a slash": {func(o *Options) { o.URL = "redis://app:cana/ry@localhost" }, "cannot be read"},
+		"no scheme":               {func(o *Options) { o.URL = "localhost:6379" }, "cannot be used"},
+		"another scheme":          {func(o *Options) { o.URL = "https://canary" }, "cannot be used"},
+		"a database of no number": {func(o *Options) { o.URL = "redis://localhost/canary" }, "cannot be used"},
+		"skipping verification":   {func(o *Options) { o.URL = "rediss://localhost?skip_verify=true" }, `parameter "skip_verify"`},
+		"TLS without rediss":      {func(o *Options) { o.TLS = &tls.Config{} }, "not rediss://"},
+		"a short key secret":      {func(o *Options) { o.KeySecret = sensitive.New("canary") }, "shorter than 16 bytes"},
+		"no prefix":               {func(o *Options) { o.Prefix = "" }, "prefix"},
+		"a hash tag in it":        {func(o *Options) { o.Prefix = "a{b}" }, "prefix"},
+		"no timeout":              {func(o *Options) { o.Timeout = 0 }, "timeout"},
+		"no log":                  {func(o *Options) { o.Log = nil }, "log"},
 	} {
 		options := testOptions("redis://app@localhost:6379/2", &journal{})
 		c.change(&options)
-		_, err := NewRedis(NewLocal(16, Monotonic()), options)
+		_, err := New(ratelimit.NewLocal(16, ratelimit.Monotonic()), options)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: error is %v, want it to say %q and no secret", name, err, c.want)
 		}
 	}
 	for _, url := range []string{"redis://localhost", "redis://app@localhost:6379/2", "rediss://[::1]:6380", "unix:///run/redis.sock?db=3"} {
-		if _, err := NewRedis(NewLocal(16, Monotonic()), testOptions(url, &journal{})); err != nil {
+		if _, err := New(ratelimit.NewLocal(16, ratelimit.Monotonic()), testOptions(url, &journal{})); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

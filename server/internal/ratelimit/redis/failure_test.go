@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"errors"
@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // failures are the ways in which a server stops answering, and comes back.
@@ -39,9 +41,9 @@ func TestRedisFailsToLocal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t)
-			r, log := replica(t, s, func(o *RedisOptions) { o.Timeout = 50 * time.Millisecond })
+			r, log := replica(t, s, func(o *Options) { o.Timeout = 50 * time.Millisecond })
 			await(t, "the server to answer", func() bool { return r.breaker.is(up) })
-			call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))
+			call := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))
 			before := admitted(t, r, 4, call)
 			failure.stop(s)
 			longest := time.Duration(0)
@@ -61,12 +63,12 @@ func TestRedisFailsToLocal(t *testing.T) {
 			}
 			t.Logf("longest decision: %v", longest)
 			// Enough calls for others to have it declared down.
-			other := budgetsFor(2, Rate{}, Rate{}, mustRate(t, "1000/h"))
+			other := budgetsFor(2, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("1000/h"))
 			await(t, "the server to be declared down", func() bool { take(t, r, other); return r.breaker.is(down) })
 			failure.resume(s)
 			await(t, "sharing to resume", func() bool { return r.breaker.is(up) })
 			evals := s.calls("evalsha") + s.calls("eval")
-			third := budgetsFor(3, Rate{}, Rate{}, mustRate(t, "10/h"))
+			third := budgetsFor(3, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))
 			if n := admitted(t, r, 3, third); n != 3 || s.calls("evalsha")+s.calls("eval")-evals < 3 {
 				t.Error("after the failure, decisions are not shared again")
 			}
@@ -83,9 +85,9 @@ func TestRedisFailsToLocal(t *testing.T) {
 func TestRedisFailsClosed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	r, _ := replica(t, s, func(o *RedisOptions) { o.Failure, o.Timeout = FailClosed, 50*time.Millisecond })
+	r, _ := replica(t, s, func(o *Options) { o.Failure, o.Timeout = FailClosed, 50*time.Millisecond })
 	await(t, "the server to answer", func() bool { return r.breaker.is(up) })
-	call := budgetsFor(1, Rate{}, mustRate(t, "100/h"), mustRate(t, "10/h"))
+	call := budgetsFor(1, ratelimit.Rate{}, ratelimit.MustRate("100/h"), ratelimit.MustRate("10/h"))
 	if n := admitted(t, r, 4, call); n != 4 {
 		t.Fatal(n)
 	}
@@ -96,12 +98,12 @@ func TestRedisFailsClosed(t *testing.T) {
 		}
 	}
 	// What is not shared is not the server's business.
-	if n := admitted(t, r, 200, budgetsFor(1, Rate{}, mustRate(t, "100/h"), Rate{})); n != 96 {
+	if n := admitted(t, r, 200, budgetsFor(1, ratelimit.Rate{}, ratelimit.MustRate("100/h"), ratelimit.Rate{})); n != 96 {
 		t.Errorf("the caller has %d left, want 96: a call that got no decision spends nothing", n)
 	}
 	s.start()
 	await(t, "sharing to resume", func() bool { return r.breaker.is(up) })
-	if n := admitted(t, r, 20, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 6 {
+	if n := admitted(t, r, 20, budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))); n != 6 {
 		t.Errorf("%d passed after the failure, want 6", n)
 	}
 }
@@ -110,8 +112,8 @@ func TestRedisFailsClosed(t *testing.T) {
 func TestRedisDiesUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	r, _ := replica(t, s, func(o *RedisOptions) { o.Timeout = 100 * time.Millisecond })
-	call := budgetsFor(1, mustRate(t, "300/h"), mustRate(t, "200/h"), Rate{})
+	r, _ := replica(t, s, func(o *Options) { o.Timeout = 100 * time.Millisecond })
+	call := budgetsFor(1, ratelimit.MustRate("300/h"), ratelimit.MustRate("200/h"), ratelimit.Rate{})
 	var mu sync.Mutex
 	passed := 0
 	var wg sync.WaitGroup
@@ -133,7 +135,7 @@ func TestRedisDiesUnderLoad(t *testing.T) {
 		t.Errorf("%d passed, want 200", passed)
 	}
 	// A reservation that was never settled would still hold its place in the global budget.
-	if n := admitted(t, r, 110, budgetsFor(1, mustRate(t, "300/h"), Rate{}, Rate{})); n < 100 {
+	if n := admitted(t, r, 110, budgetsFor(1, ratelimit.MustRate("300/h"), ratelimit.Rate{}, ratelimit.Rate{})); n < 100 {
 		t.Errorf("%d are left of the global budget, want 100: reservations were never settled", n)
 	}
 }
@@ -152,11 +154,11 @@ func TestRedisThatNeverAnswers(t *testing.T) {
 	for name, socket := range map[string]string{"nobody": "/nonexistent/socket", "silence": silent.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, log := replica(t, &server{socket: socket}, func(o *RedisOptions) { o.Timeout = 20 * time.Millisecond })
+			r, log := replica(t, &server{socket: socket}, func(o *Options) { o.Timeout = 20 * time.Millisecond })
 			if !r.breaker.is(down) {
 				t.Fatal("ready, but not because it was declared down")
 			}
-			if n := admitted(t, r, 50, budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))); n != 10 {
+			if n := admitted(t, r, 50, budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))); n != 10 {
 				t.Errorf("%d passed, want the pod's own 10", n)
 			}
 			await(t, "the log", func() bool { return log.String() != "" })

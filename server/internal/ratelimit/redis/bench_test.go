@@ -1,14 +1,16 @@
-package ratelimit
+package redis
 
 import (
 	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // A decision that a server on this machine takes part in, for three limits.
 func BenchmarkRedis(b *testing.B) {
 	r, call := benchmarkReplica(b)
 	for i := 0; b.Loop(); i++ {
-		call[Customer].Key = customerKey(i)
+		call[ratelimit.Customer].Key = customerKey(i)
 		r.Take(b.Context(), call)
 	}
 }
@@ -20,7 +22,7 @@ func BenchmarkRedisParallel(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		call := call
 		for i := 0; pb.Next(); i++ {
-			call[Customer].Key = customerKey(i)
+			call[ratelimit.Customer].Key = customerKey(i)
 			r.Take(b.Context(), call)
 		}
 	})
@@ -29,19 +31,19 @@ func BenchmarkRedisParallel(b *testing.B) {
 // What a caller over its limit costs.
 func BenchmarkRedisRemembered(b *testing.B) {
 	r, call := benchmarkReplica(b)
-	call[Customer].Rate = mustRate(b, "1/h")
+	call[ratelimit.Customer].Rate = ratelimit.MustRate("1/h")
 	for b.Loop() {
 		r.Take(b.Context(), call)
 	}
 }
 
-func benchmarkReplica(b *testing.B) (*Redis, Budgets) {
+func benchmarkReplica(b *testing.B) (*Limiter, ratelimit.Budgets) {
 	b.Helper()
 	r, _ := replica(b, startServer(b), nil)
 	await(b, "the server to answer", func() bool { return r.breaker.is(up) })
-	fast := mustRate(b, "1000000/s:1000000")
+	fast := ratelimit.MustRate("1000000/s:1000000")
 	call := budgetsFor(0, fast, fast, fast)
-	call[Caller].Local = false
+	call[ratelimit.Caller].Local = false
 	b.ReportAllocs()
 	b.ResetTimer()
 	return r, call

@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // server is a real redis-server on a socket of its own.
@@ -23,7 +23,7 @@ type server struct {
 	dir    string
 	args   []string
 	cmd    *exec.Cmd
-	admin  *redis.Client
+	admin  *goredis.Client
 	socket string
 }
 
@@ -42,7 +42,7 @@ func startServer(tb testing.TB, args ...string) *server {
 	}
 	s := &server{t: tb, dir: dir, args: args, socket: filepath.Join(dir, "s")}
 	s.start()
-	s.admin = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket})
+	s.admin = goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.socket})
 	tb.Cleanup(func() {
 		s.admin.Close()
 		s.kill()

@@ -1,4 +1,4 @@
-package ratelimit
+package redis
 
 import (
 	"regexp"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -13,16 +14,16 @@ func TestRedisHoldsNoPersonAndForgetsInTime(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
-	call := Budgets{
-		Global:   {Rate: mustRate(t, "2/s:10")},
-		Caller:   {Key: Key{Kind: "token", Name: "canary-app"}, Rate: mustRate(t, "2/s:10")},
-		Customer: {Key: Key{Kind: "email", Scope: "canary-org", Name: "canary@example.com"}, Rate: mustRate(t, "2/s:10")},
+	call := ratelimit.Budgets{
+		ratelimit.Global:   {Rate: ratelimit.MustRate("2/s:10")},
+		ratelimit.Caller:   {Key: ratelimit.Key{Kind: "token", Name: "canary-app"}, Rate: ratelimit.MustRate("2/s:10")},
+		ratelimit.Customer: {Key: ratelimit.Key{Kind: "email", Scope: "canary-org", Name: "canary@example.com"}, Rate: ratelimit.MustRate("2/s:10")},
 	}
 	for range 3 {
 		take(t, r, call)
 	}
 	keys := s.do("KEYS", "*limits*").([]any)
-	if len(keys) < limitCount {
+	if len(keys) < len(ratelimit.Limits()) {
 		t.Fatalf("only %d keys: %v", len(keys), keys)
 	}
 	form := regexp.MustCompile(`^chatidentity:\{limits\}:(global|caller|customer):[A-Za-z0-9_-]{22}$`)
@@ -41,19 +42,19 @@ func TestRedisHoldsNoPersonAndForgetsInTime(t *testing.T) {
 // Replicas agree on names by the secret, and nobody else can compute them.
 func TestRedisNames(t *testing.T) {
 	t.Parallel()
-	key := Key{Kind: "email", Scope: "default", Name: "a@example.com"}
-	one, same := newStore("p", sensitive.New(keySecret)), newStore("p", sensitive.New(keySecret))
-	other := newStore("p", sensitive.New("another secret of some length"))
-	if one.name(Customer, &key) != same.name(Customer, &key) {
+	key := ratelimit.Key{Kind: "email", Scope: "default", Name: "a@example.com"}
+	one, same := newScript("p", sensitive.New(keySecret)), newScript("p", sensitive.New(keySecret))
+	other := newScript("p", sensitive.New("another secret of some length"))
+	if one.key(ratelimit.Customer, &key) != same.key(ratelimit.Customer, &key) {
 		t.Error("two replicas name one budget differently")
 	}
 	seen := map[string]string{}
 	for what, name := range map[string]string{
-		"the key":        one.name(Customer, &key),
-		"another secret": other.name(Customer, &key),
-		"another limit":  one.name(Caller, &key),
-		"parts moved":    one.name(Customer, &Key{Kind: "emaild", Scope: "efault", Name: "a@example.com"}),
-		"another name":   one.name(Customer, &Key{Kind: "email", Scope: "default", Name: "b@example.com"}),
+		"the key":        one.key(ratelimit.Customer, &key),
+		"another secret": other.key(ratelimit.Customer, &key),
+		"another limit":  one.key(ratelimit.Caller, &key),
+		"parts moved":    one.key(ratelimit.Customer, &ratelimit.Key{Kind: "emaild", Scope: "efault", Name: "a@example.com"}),
+		"another name":   one.key(ratelimit.Customer, &ratelimit.Key{Kind: "email", Scope: "default", Name: "b@example.com"}),
 	} {
 		if before, found := seen[name]; found {
 			t.Errorf("%s has the name of %s", what, before)
@@ -66,7 +67,7 @@ func TestRedisScriptFlushed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, log := replica(t, s, nil)
-	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))
+	call := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))
 	before := admitted(t, r, 4, call)
 	s.do("SCRIPT", "FLUSH")
 	if n := before + admitted(t, r, 20, call); n != 10 {
@@ -82,7 +83,7 @@ func TestRedisFlushedGrantsNoFreshBurst(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
-	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/h"))
+	call := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))
 	before := admitted(t, r, 20, call)
 	s.do("FLUSHALL")
 	if after := admitted(t, r, 20, call); before != 10 || after != 0 {
@@ -95,7 +96,7 @@ func TestRedisRateChanges(t *testing.T) {
 	s := startServer(t)
 	r, _ := replica(t, s, nil)
 	fresh, _ := replica(t, s, nil)
-	slow, fast := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1/h")), budgetsFor(1, Rate{}, Rate{}, mustRate(t, "10/s:5"))
+	slow, fast := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("1/h")), budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/s:5"))
 	take(t, r, slow)
 	decision := take(t, fresh, fast)
 	if decision.Allowed || decision.RetryAfter > 100*time.Millisecond {
@@ -115,23 +116,23 @@ func TestRedisCountsAsLocalDoes(t *testing.T) {
 	r, _ := replica(t, s, nil)
 	client := r.client.Load()
 	for i, text := range []string{"1/h", "1/h:720", "3/s:7", "7/m:9", "999983/h:1000", "1000000/s:3", "1000000/s:1000000"} {
-		rate := mustRate(t, text)
-		call := Budgets{Customer: {Key: customerKey(i), Rate: rate}}
+		rate := ratelimit.MustRate(text)
+		call := ratelimit.Budgets{ratelimit.Customer: {Key: customerKey(i), Rate: rate}}
 		var spent time.Duration
 		start := time.Now()
 		for n := range 10 {
-			reply, err := r.store.ask(t.Context(), client, &call)
+			reply, err := r.script.run(t.Context(), client, &call)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if reply.Allowed {
-				spent += rate.interval
+				spent += rate.Interval()
 			}
 			elapsed := time.Since(start) + time.Microsecond
-			if ahead := reply.Ahead[Customer]; ahead > spent || ahead < spent-elapsed {
+			if ahead := reply.Ahead[ratelimit.Customer]; ahead > spent || ahead < spent-elapsed {
 				t.Fatalf("%s, call %d: %d ns ahead, want %d less up to %d", text, n, ahead, spent, elapsed)
 			}
-			if !reply.Allowed && reply.Ahead[Customer]+rate.interval <= rate.Refill() {
+			if !reply.Allowed && reply.Ahead[ratelimit.Customer]+rate.Interval() <= rate.Refill() {
 				t.Fatalf("%s, call %d: refused with room for it", text, n)
 			}
 		}

@@ -1,0 +1,152 @@
+// Package redis keeps the budgets that replicas share in a Redis server.
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+)
+
+// ErrUnavailable is the error of [FailClosed] while Redis does not answer.
+var ErrUnavailable = errors.New("rate limits cannot be counted: redis does not answer")
+
+// Limiter counts shared budgets in a Redis server (5.0 or later; one primary, not the Redis Cluster
+// protocol). It is safe for concurrent use.
+//
+// A decision first asks the local budgets, which decide about what is not shared and remember every
+// answer of the server: a budget known to be empty costs no round trip until it may admit again. Then
+// the decision makes one round trip for all shared budgets, on the server's clock (to the microsecond).
+// A call that passes is spent in both places, so falling back never grants a fresh burst.
+//
+// This process alone never admits more than burst + rate × t of any budget, shared or not: local
+// budgets are reserved before the server is asked, then spent or given back. All replicas together
+// keep to one budget while the server answers and keeps what it is told. A server that comes back
+// empty, or whose clock is set forward, has forgotten what was spent. A call whose answer came too
+// late may have been spent there all the same.
+//
+// After three failures in a row (concurrent calls count once) the server is not asked any more, until
+// a probe in the background finds that it answers in time.
+type Limiter struct {
+	local   *ratelimit.Local
+	clock   func() time.Duration
+	options Options
+	dial    *goredis.Options
+	script  script
+	client  atomic.Pointer[goredis.Client]
+	breaker *breaker
+	metrics *metrics
+}
+
+// New checks the options and does not connect yet. [Limiter.Run] must run while decisions are made.
+func New(local *ratelimit.Local, options Options) (*Limiter, error) {
+	if err := options.validate(); err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	dial, err := options.client()
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	// The library would print on standard error what the breaker logs once.
+	logging.Disable()
+	l := &Limiter{
+		local:   local,
+		clock:   ratelimit.Monotonic(),
+		options: options,
+		dial:    dial,
+		script:  newScript(options.Prefix, options.KeySecret),
+		metrics: newMetrics(),
+	}
+	l.breaker = newBreaker(l.probe, l.clock, &options)
+	l.client.Store(goredis.NewClient(dial))
+	return l, nil
+}
+
+// Run finds out whether the server answers, at the start and after each failure, until the context
+// ends. Then it closes the connections.
+func (l *Limiter) Run(ctx context.Context) {
+	l.breaker.run(ctx)
+	_ = l.client.Load().Close()
+}
+
+// Ready returns nil once the server has answered or was declared down, which takes less than half a
+// second and three timeouts.
+func (l *Limiter) Ready() error { return l.breaker.ready() }
+
+// Take admits the call and spends every budget, or refuses it and spends none. The error is nil or
+// [ErrUnavailable]. It waits for the server no longer than [Options.Timeout] and does not end early
+// with the context: half a decision would have to be guessed.
+func (l *Limiter) Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error) {
+	if !budgets.AreShared() {
+		return l.local.Take(ctx, budgets)
+	}
+	if l.breaker.is(down) {
+		return l.withoutServer(ctx, budgets)
+	}
+	reservation, decision := l.local.Reserve(&budgets)
+	if !decision.Allowed {
+		l.metrics.remembered.Inc()
+		return decision, nil
+	}
+	var answer ratelimit.Answer
+	defer func() { reservation.Settle(answer) }()
+	var err error
+	if answer, err = l.askInTime(ctx, &budgets); err != nil {
+		answer.Allowed = l.options.Failure == FailLocal
+		return l.unanswered()
+	}
+	return answer.Decision(&budgets), nil
+}
+
+// withoutServer decides while the server is known not to answer.
+func (l *Limiter) withoutServer(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error) {
+	if l.options.Failure == FailLocal {
+		l.metrics.fallback.Inc()
+		return l.local.Take(ctx, budgets)
+	}
+	return l.unanswered()
+}
+
+// unanswered is the outcome for a call that the local budgets admit.
+func (l *Limiter) unanswered() (ratelimit.Decision, error) {
+	if l.options.Failure == FailClosed {
+		l.metrics.unavailable.Inc()
+		return ratelimit.Decision{}, ErrUnavailable
+	}
+	l.metrics.fallback.Inc()
+	return ratelimit.Decision{Allowed: true}, nil
+}
+
+// askInTime asks for a call that waits, and keeps account of how the server does.
+func (l *Limiter) askInTime(ctx context.Context, budgets *ratelimit.Budgets) (ratelimit.Answer, error) {
+	began := l.clock()
+	answer, err := l.ask(context.WithoutCancel(ctx), l.client.Load(), budgets, l.options.Timeout)
+	waited := (l.clock() - began).Seconds()
+	if err != nil {
+		l.metrics.failed.Observe(waited)
+		l.breaker.failed(began, err)
+		return answer, err
+	}
+	l.metrics.answered.Observe(waited)
+	l.breaker.answered()
+	return answer, nil
+}
+
+// ask makes one round trip. Its error is in words of our own.
+func (l *Limiter) ask(
+	ctx context.Context, client *goredis.Client, budgets *ratelimit.Budgets, timeout time.Duration,
+) (ratelimit.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	answer, err := l.script.run(ctx, client, budgets)
+	if err != nil {
+		err = cause(err)
+	}
+	return answer, err
+}
