@@ -47,8 +47,7 @@ func (x *examination) redis(ctx context.Context) {
 	defer cancel()
 	took, err := shared.Check(ctx)
 	if err != nil {
-		x.failf(checkRedis, "no decision within --limit-redis-timeout %s (%v): check --limit-redis, its user and password, and the way there",
-			x.config.LimitRedisTimeout, err)
+		x.failf(checkRedis, "no decision (%v): check --limit-redis, its user and password, the way there and --limit-redis-timeout", err)
 		return
 	}
 	x.okf(checkRedis, "a decision took %s", took.Round(10*time.Microsecond))

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 
@@ -38,10 +39,14 @@ func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*redis.Limiter, error
 		}
 	}
 	shared, err := redis.New(OpenLocal(), options)
-	if err != nil {
+	switch {
+	case errors.Is(err, redis.ErrPrefix):
+		return nil, Usage("--limit-redis-prefix: %v", err)
+	case err != nil:
 		return nil, Usage("--limit-redis: %v", err)
+	default:
+		return shared, nil
 	}
-	return shared, nil
 }
 
 // AuditOptions returns those of the audit log, with the keys of --audit-key-file.

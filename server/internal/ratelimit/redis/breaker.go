@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
 // state is what is known about the server.
@@ -20,14 +22,13 @@ const (
 const (
 	// tolerated is how many failures in a row declare a server down.
 	tolerated = 3
-	// The pauses between probes of a server that is down double from the first to the last, less up to
-	// half by chance.
-	firstPause = 100 * time.Millisecond
-	lastPause  = 5 * time.Second
 	// steady is how long a server must stay up before the pauses start over, so that one that comes and
 	// goes is not followed at every turn.
 	steady = 10 * time.Second
 )
+
+// pauses are those between probes of a server that is down.
+var pauses = retry.Doubling{First: 100 * time.Millisecond, Longest: 5 * time.Second}
 
 // breaker is a circuit breaker: it keeps calls from asking a server that does not answer, and finds out
 // in the background when it does again.
@@ -105,7 +106,7 @@ func (b *breaker) ready() error {
 
 // run probes until the server answers, and again whenever it went down, until the context ends.
 func (b *breaker) run(ctx context.Context) {
-	for attempt := 0; ; attempt++ {
+	for failures := 1; ; failures++ {
 		if b.recovered(ctx) {
 			since := time.Now()
 			select {
@@ -113,13 +114,13 @@ func (b *breaker) run(ctx context.Context) {
 			case <-b.wentDown:
 			}
 			if time.Since(since) >= steady {
-				attempt = 0
+				failures = 1
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(b.pause(attempt)):
+		case <-time.After(pauses.Pause(failures, 0, b.jitter())):
 		}
 	}
 }
@@ -137,12 +138,4 @@ func (b *breaker) recovered(ctx context.Context) bool {
 	b.answered()
 	b.change(down, up)
 	return true
-}
-
-func (b *breaker) pause(attempt int) time.Duration {
-	pause := lastPause
-	if attempt < 6 { // 100 ms << 6 is more than the last
-		pause = firstPause << attempt
-	}
-	return pause - time.Duration(b.jitter()*float64(pause)/2)
 }

@@ -90,7 +90,7 @@ func TestBreakerComesUpByItself(t *testing.T) {
 		server.mu.Lock()
 		server.down = false
 		server.mu.Unlock()
-		time.Sleep(lastPause)
+		time.Sleep(pauses.Longest)
 		synctest.Wait()
 		if !b.is(up) || b.changes[up].Load() != 1 || b.changes[down].Load() != 1 {
 			t.Error("it did not come up by itself, once")
@@ -103,7 +103,7 @@ func TestBreakerComesUpByItself(t *testing.T) {
 		for range tolerated {
 			b.failed(server.clock(), context.DeadlineExceeded)
 		}
-		time.Sleep(firstPause)
+		time.Sleep(pauses.First)
 		synctest.Wait()
 		if !b.is(up) {
 			t.Error("the pauses did not start anew after a steady time")
@@ -184,17 +184,19 @@ func TestBreakerFollowsAFlappingServerLessAndLessOften(t *testing.T) {
 	})
 }
 
+// Replicas that saw the same server fail do not come back in step.
 func TestBreakerSpreadsProbes(t *testing.T) {
 	t.Parallel()
-	for jitter, want := range map[float64]time.Duration{
-		0: 100 * time.Millisecond, 0.5: 75 * time.Millisecond, 0.999: 50050 * time.Microsecond,
-	} {
-		b := newBreaker(nil, ratelimit.Monotonic(), &Options{Jitter: func() float64 { return jitter }})
-		if got := b.pause(0); got != want {
-			t.Errorf("jitter %v: pause %v, want %v", jitter, got, want)
-		}
-		if longest := b.pause(1 << 30); longest > lastPause {
-			t.Errorf("pause %v after many attempts", longest)
-		}
+	for jitter, want := range map[float64]time.Duration{0: 100 * time.Millisecond, 0.5: 125 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			server := &fakeServer{clock: ratelimit.Monotonic(), down: true}
+			b := newBreaker(server.probe, server.clock, &Options{Log: slog.New(slog.DiscardHandler), Jitter: func() float64 { return jitter }})
+			go b.run(t.Context())
+			time.Sleep(200 * time.Millisecond)
+			synctest.Wait()
+			if len(server.probes) != 2 || server.probes[1] != want {
+				t.Errorf("jitter %v: probes at %v, want the second at %v", jitter, server.probes, want)
+			}
+		})
 	}
 }

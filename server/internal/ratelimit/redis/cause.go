@@ -1,50 +1,34 @@
 package redis
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
-	"io"
-	"net"
-	"os"
-	"strconv"
 	"strings"
-	"syscall"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
-// cause says why the server did not answer, in words of our own: what a server says may repeat the
-// password. Of an error that it sent, only the code is kept.
-func cause(err error) error {
+// cause says why the server did not answer within the timeout, in words of our own: what a server says
+// may repeat the password. Of an error that it sent, only the code is kept.
+func cause(err error, timeout time.Duration) error {
 	var (
-		reply       goredis.Error
-		password    *passwordError
-		dns         *net.DNSError
-		certificate *tls.CertificateVerificationError
-		alert       tls.AlertError
-		errno       syscall.Errno
+		password *passwordError
+		reply    goredis.Error
 	)
-	text := errNotRedis.Error()
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		text = "timeout"
 	case errors.As(err, &password):
-		text = password.Error()
+		return password
+	case errors.Is(err, goredis.ErrPoolTimeout):
+		return errors.New("no connection was free within " + timeout.String())
 	case errors.As(err, &reply):
-		text = "error " + errorCode(reply)
-	case errors.As(err, &dns):
-		text = "the host name cannot be resolved"
-	case errors.As(err, &certificate):
-		text = "its TLS certificate is not trusted: " + strconv.QuoteToASCII(certificate.Err.Error())
-	case errors.As(err, &alert):
-		text = "the TLS handshake failed: " + alert.Error()
-	case errors.As(err, &errno):
-		text = errno.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		text = "the connection was closed"
+		return errors.New("error " + errorCode(reply))
 	}
-	return errors.New(text)
+	if text := retry.Explain(err, timeout); text != "" {
+		return errors.New(text)
+	}
+	return errNotRedis
 }
 
 // maxCode is longer than any of a server's error codes.

@@ -4,7 +4,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -47,11 +46,11 @@ type Limiter struct {
 // New checks the options and does not connect yet. [Limiter.Run] must run while decisions are made.
 func New(local *ratelimit.Local, options Options) (*Limiter, error) {
 	if err := options.validate(); err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, err
 	}
 	dial, err := options.client()
 	if err != nil {
-		return nil, fmt.Errorf("redis: %w", err)
+		return nil, err
 	}
 	// The library would print on standard error what the breaker logs once.
 	logging.Disable()
@@ -146,7 +145,7 @@ func (l *Limiter) ask(
 	defer cancel()
 	answer, err := l.script.run(ctx, client, budgets)
 	if err != nil {
-		err = cause(err)
+		err = cause(err, l.options.Timeout)
 	}
 	return answer, err
 }

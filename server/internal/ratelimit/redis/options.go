@@ -85,12 +85,15 @@ const (
 	maxIdle = 4 * time.Minute
 )
 
+// ErrPrefix is the error of a prefix that cannot be used.
+var ErrPrefix = errors.New("the prefix is empty or has a brace in it")
+
 func (o *Options) validate() error {
 	switch {
 	case len(o.KeySecret.Reveal()) < minKeySecret:
 		return fmt.Errorf("the key secret is shorter than %d bytes", minKeySecret)
 	case o.Prefix == "" || strings.ContainsAny(o.Prefix, "{}"):
-		return errors.New("the prefix is empty or has a brace in it")
+		return ErrPrefix
 	case o.Timeout <= 0:
 		return errors.New("the timeout is not positive")
 	case o.Log == nil || o.Jitter == nil:
