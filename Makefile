@@ -2,7 +2,7 @@
 BUF      = go tool -modfile=tools/buf/go.mod buf
 LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
-MODULES  = bench/limits deploy/test deploy/validate examples/conformance examples/go tools/sbom tools/schema
+MODULES  = bench/abuse bench/limits deploy/test deploy/validate examples/conformance examples/go tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -50,6 +50,18 @@ schema: ## Check the schema of audit records with a JSON Schema validator
 bench: ## Measure throughput and footprint (a quiet machine)
 	go run ./bench/throughput
 	go run ./bench/footprint
+
+.PHONY: abuse
+abuse: ## Attack the sidecar inside the manifest's limits (a quiet machine, Linux, root for all rows; a quarter of an hour)
+	cd bench/abuse && go run .
+
+.PHONY: abuse-short
+abuse-short: ## The same in four minutes, without latencies
+	cd bench/abuse && go run . -short
+
+.PHONY: abuse-innocent
+abuse-innocent: ## Show that no defence takes good clients at their worst for attackers
+	cd bench/abuse && go run . -innocent
 
 .PHONY: generate
 generate: ## Generate gen/ from proto/
