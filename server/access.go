@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,6 +9,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
@@ -17,7 +19,7 @@ import (
 type access struct {
 	tokens *watch.Value[*caller.Tokens] // nil: none are configured
 	tls    *watch.Value[*caller.TLS]
-	policy *watch.Value[*policy]
+	policy *watch.Value[*policy.Policy]
 }
 
 // openAccess reads the files, which the follower keeps current.
@@ -47,10 +49,10 @@ func openAccess(c *config.Serve, follower *watch.Follower, log *slog.Logger) (*a
 		}
 	}
 	if c.PolicyFile != "" {
-		a.policy = watch.New(follower, watch.Options[*policy]{
+		a.policy = watch.New(follower, watch.Options[*policy.Policy]{
 			Kind: "policy", Setting: "--policy-file", Paths: []string{c.PolicyFile},
-			Parse: func(contents [][]byte, last *policy) (*policy, error) {
-				return newPolicy(c, log, contents[0], last)
+			Parse: func(contents [][]byte, last *policy.Policy) (*policy.Policy, error) {
+				return cmp.Or(last, c.Policy()).Next(contents[0], idtoken.Options{Logger: log})
 			},
 		})
 		if err := a.policy.Err(); err != nil {
@@ -78,40 +80,6 @@ func (a *access) apply(options *rpc.Options) {
 	}
 	options.HasTLS = a.tls != nil
 	if a.policy != nil {
-		options.Policy = func() *rpc.Policy { return &a.policy.Load().grants }
+		options.Policy = a.policy.Load
 	}
-}
-
-// policy is a policy file as the server uses it.
-type policy struct {
-	grants    rpc.Policy
-	issuers   map[string]idtoken.Issuer
-	verifiers map[string]*idtoken.Verifier
-}
-
-// newPolicy makes a policy of a file. Issuers that have not changed keep the keys
-// that they have loaded.
-func newPolicy(c *config.Serve, log *slog.Logger, text []byte, last *policy) (*policy, error) {
-	file, err := c.ParseChangedPolicy(text)
-	if err != nil {
-		return nil, err
-	}
-	p := &policy{grants: rpc.Policy{Grants: map[string]*rpc.Grant{}}, issuers: file.Issuers, verifiers: map[string]*idtoken.Verifier{}}
-	for name, issuer := range file.Issuers {
-		if last != nil && last.issuers[name] == issuer {
-			p.verifiers[name] = last.verifiers[name]
-			continue
-		}
-		if p.verifiers[name], err = idtoken.New(issuer, idtoken.Options{Logger: log}); err != nil {
-			return nil, config.Usage("issuer %s: %v", name, err)
-		}
-	}
-	for name, granted := range file.Callers {
-		grant := &rpc.Grant{Grant: granted.Grant, Limit: granted.Limit}
-		if granted.Proof != "" {
-			grant.Proof = p.verifiers[granted.Proof]
-		}
-		p.grants.Grants[name] = grant
-	}
-	return p, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 type doctorCommand struct {
@@ -51,7 +52,7 @@ type findings []finding
 type examination struct {
 	findings
 	config *config.Serve
-	policy *config.Policy // nil: there is no policy file
+	policy *policy.Policy // nil: there is no policy file
 	known  *kong.Node     // the command line, with the variables of its flags
 }
 
@@ -60,10 +61,7 @@ func (c *doctorCommand) Run(ctx context.Context, app *kong.Kong, console *consol
 	if err := c.Validate(config.TakeSecrets()); err != nil {
 		return err
 	}
-	x := &examination{config: &c.Serve, known: app.Model.Node}
-	if err := x.readPolicy(); err != nil {
-		return err
-	}
+	x := &examination{config: &c.Serve, policy: c.Policy(), known: app.Model.Node}
 	if err := harden(); err != nil {
 		x.warnf("process", "its memory can be read by others of its user: %v", err)
 	}

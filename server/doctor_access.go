@@ -13,7 +13,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
-	"github.com/chatidentity/chatidentity/server/internal/watch"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 // The checks of who may call.
@@ -26,22 +26,6 @@ const (
 
 // certificateWarning is how long before its end a certificate is told of.
 const certificateWarning = 7 * 24 * time.Hour
-
-// readPolicy reads the policy file, which Validate has found good.
-func (x *examination) readPolicy() error {
-	if x.config.PolicyFile == "" {
-		return nil
-	}
-	text, err := watch.ReadFile(x.config.PolicyFile)
-	if err != nil {
-		return config.Usage("--policy-file: %v", err)
-	}
-	x.policy, err = config.ParsePolicy(text, func(string) bool { return true })
-	if err != nil { // it has changed since
-		return config.Usage("--policy-file %s: %v", x.config.PolicyFile, err)
-	}
-	return nil
-}
 
 // access checks the files that say who may call, each by itself.
 func (x *examination) access(ctx context.Context) {
@@ -118,10 +102,10 @@ func (x *examination) missing(name string) string {
 }
 
 // issuers asks each for its keys, as the first token of a user would.
-func (x *examination) issuers(ctx context.Context, opened *policy) {
+func (x *examination) issuers(ctx context.Context, opened *policy.Policy) {
 	probe := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"doctor"}`)) + ".e30.AA"
-	for _, name := range slices.Sorted(maps.Keys(opened.verifiers)) {
-		_, err := opened.verifiers[name].Verify(ctx, probe)
+	for _, name := range slices.Sorted(maps.Keys(opened.Issuers)) {
+		_, err := opened.Issuers[name].Verify(ctx, probe)
 		if errors.Is(err, idtoken.ErrUnavailable) {
 			x.failf(checkIssuers+name, "%v: check its jwks_url and what may leave the pod (network policy)", err)
 			continue

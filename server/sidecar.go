@@ -85,7 +85,6 @@ func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sideca
 		ShadowLimits:        c.LimitMode == config.LimitShadow,
 		Organizations:       s.organizations,
 		DefaultOrganization: c.Organization,
-		IdentifierPolicy:    c.IdentifierPolicy,
 		Callers:             callers(c),
 		MaxClockSkew:        c.MaxClockSkew,
 		Ready:               s.ready,
@@ -108,7 +107,7 @@ func (s *sidecar) openSecrets() error {
 		}
 		s.stores = append(s.stores, store)
 		s.organizations = append(s.organizations, rpc.Organization{
-			Name: store.Organization(), Secrets: store, Identifiers: &organization.Identifiers,
+			Name: store.Organization(), Secrets: store, Identifiers: organization.Identifiers,
 		})
 	}
 	s.background = append(s.background, func(ctx context.Context) { secret.Run(ctx, s.log, s.stores...) })

@@ -74,18 +74,6 @@ func TestParseName(t *testing.T) {
 	}
 }
 
-func TestTheZeroGrantLetsNothing(t *testing.T) {
-	t.Parallel()
-	var zero caller.Grant
-	if zero.MayCall("IssueToken") || zero.MayUse("acme") || zero.MayUse("") {
-		t.Error("something is allowed")
-	}
-	one := caller.Grant{Organizations: []string{"acme"}, Methods: []string{"IssueToken"}}
-	if !one.MayCall("IssueToken") || one.MayCall("VerifyToken") || !one.MayUse("acme") || one.MayUse("Acme") {
-		t.Errorf("grant %+v", one)
-	}
-}
-
 func TestParseTLSRefusesWhatIsNoPair(t *testing.T) {
 	t.Parallel()
 	for name, files := range map[string][3]string{

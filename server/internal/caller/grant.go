@@ -2,11 +2,8 @@ package caller
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/chatidentity/chatidentity/server/internal/customer"
 )
 
 // How names of callers begin.
@@ -45,23 +42,3 @@ func isCertificateName(name string) bool {
 	}
 	return strings.HasPrefix(name, "spiffe://") || name == strings.ToLower(name) && !strings.ContainsAny(name, "/:")
 }
-
-// Grant is what a policy lets one caller do. The zero value lets it do nothing.
-type Grant struct {
-	AllOrganizations bool
-	Organizations    []string                   // when not all
-	Methods          []string                   // such as "IssueToken"
-	Identifiers      *customer.IdentifierPolicy // nil: the organization's own
-}
-
-// MayCall reports whether the caller may use the method.
-func (g *Grant) MayCall(method string) bool { return slices.Contains(g.Methods, method) }
-
-// MayUse reports whether the caller may use the organization.
-func (g *Grant) MayUse(organization string) bool {
-	return g.AllOrganizations || slices.Contains(g.Organizations, organization)
-}
-
-// Methods returns the methods that a grant can name: those of
-// ChatIdentityService.
-func Methods() []string { return []string{"IssueToken", "VerifyToken"} }

@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
@@ -32,6 +35,9 @@ func (o *Organization) Open(log *slog.Logger) (*secret.Store, error) {
 	}
 	return store, err
 }
+
+// Policy returns the policy file as Validate read it, whose Next serves; nil without a file.
+func (s *Serve) Policy() *policy.Policy { return s.policy }
 
 // validateOrganizations finds out which organizations there are and where their secrets come from.
 // The flags name the default one's, which may be left out when the policy file has organizations.
@@ -66,7 +72,10 @@ func (s *Serve) readPolicy() error {
 	if err != nil {
 		return Usage("--policy-file: %v", err)
 	}
-	if s.policy, err = s.parsePolicy(text); err != nil {
+	elsewhere := func(organization string) bool {
+		return len(s.given()) > 0 && organization == cmp.Or(s.Organization, defaultOrganization)
+	}
+	if s.policy, err = policy.Parse(text, elsewhere); err != nil {
 		return Usage("--policy-file %s: %v", s.PolicyFile, err)
 	}
 	return nil
@@ -89,10 +98,10 @@ func (s *Serve) validateDefault(hasSource bool) error {
 }
 
 func (s *Serve) addPolicyOrganizations() error {
-	for _, name := range s.policy.organizationNames() {
+	for _, name := range slices.Sorted(maps.Keys(s.policy.Organizations)) {
 		entry := s.policy.Organizations[name]
 		organization := s.organization(name, entry)
-		organization.place = fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.line, name)
+		organization.place = fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.Line, name)
 		if entry.SecretEnv != "" && organization.Secrets.SecretKey.Value.IsEmpty() {
 			return Usage("%s: the environment variable %s is not set or empty", organization.place, entry.SecretEnv)
 		}
@@ -111,7 +120,7 @@ func (s *Serve) addPolicyOrganizations() error {
 
 // organization returns one of the policy file's. Its source holds what its own entry says and what
 // applies to all, never anything of the flags' source.
-func (s *Serve) organization(name string, entry PolicyOrganization) Organization {
+func (s *Serve) organization(name string, entry policy.Organization) Organization {
 	organization := Organization{
 		SecretSource: SecretSource{
 			Organization: name,
@@ -129,23 +138,4 @@ func (s *Serve) organization(name string, entry PolicyOrganization) Organization
 		organization.Identifiers = *entry.Identifiers
 	}
 	return organization
-}
-
-func (s *Serve) parsePolicy(text []byte) (*Policy, error) {
-	return ParsePolicy(text, func(organization string) bool {
-		return len(s.given()) > 0 && organization == cmp.Or(s.Organization, defaultOrganization)
-	})
-}
-
-// ParseChangedPolicy reads a new content of the policy file. Its organizations must be those of the
-// start.
-func (s *Serve) ParseChangedPolicy(text []byte) (*Policy, error) {
-	policy, err := s.parsePolicy(text)
-	if err != nil {
-		return nil, err
-	}
-	if err := policy.sameOrganizations(s.policy); err != nil {
-		return nil, err
-	}
-	return policy, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -55,7 +56,7 @@ func TestAnOrganizationOfThePolicyHasNothingOfTheFlagsSource(t *testing.T) {
 	t.Parallel()
 	var flags Serve
 	fill(t, &flags.SecretSource)
-	organization := flags.organization("acme", PolicyOrganization{})
+	organization := flags.organization("acme", policy.Organization{})
 	var got []string
 	leaves(reflect.ValueOf(organization.SecretSource), "", func(path string, field reflect.Value) {
 		if !field.IsZero() {
@@ -73,13 +74,13 @@ func TestAnOrganizationOfThePolicyHasTheSourceOfItsEntry(t *testing.T) {
 	t.Setenv("ACME_SECRET", "canary-of-acme")
 	email := customer.OnlyEmail
 	for _, test := range []struct {
-		entry PolicyOrganization
+		entry policy.Organization
 		given string
 		api   bool
 	}{
-		{PolicyOrganization{SecretFile: "/etc/acme"}, "--secret-file", false},
-		{PolicyOrganization{SecretEnv: "ACME_SECRET"}, "ACME_SECRET", false},
-		{PolicyOrganization{APIKeyFile: "/etc/key", APIURL: "https://acme.api.kustomerapp.com", Identifiers: &email}, "--api-key-file", true},
+		{policy.Organization{SecretFile: "/etc/acme"}, "--secret-file", false},
+		{policy.Organization{SecretEnv: "ACME_SECRET"}, "ACME_SECRET", false},
+		{policy.Organization{APIKeyFile: "/etc/key", APIURL: "https://acme.api.kustomerapp.com", Identifiers: &email}, "--api-key-file", true},
 	} {
 		var flags Serve
 		fill(t, &flags.SecretSource)

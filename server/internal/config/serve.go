@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
 )
@@ -34,7 +35,7 @@ type Serve struct {
 	AllowRemote bool `kong:"-"` // `dev` alone: serve outside loopback
 
 	// As Validate found them:
-	policy        *Policy // nil without a file
+	policy        *policy.Policy // nil without a file
 	organizations []Organization
 }
 

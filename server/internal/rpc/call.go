@@ -10,6 +10,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 // call is the one value that describes a call. The audit opens it, the steps of
@@ -23,7 +24,7 @@ type call struct {
 	givenUp bool     // by the caller, before the record was durable
 
 	caller       caller.Identity
-	grant        *Grant // what the policy lets the caller do, of one moment; nil without a policy
+	grant        *policy.Grant // what the caller may do: one policy from start to finish
 	organization *Organization
 	given        customer.Customer // as the caller sent it
 	signed       customer.Customer // what the identifier policy leaves of it

@@ -25,7 +25,7 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
-	"github.com/chatidentity/chatidentity/server/internal/rpc"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 const (
@@ -49,12 +49,12 @@ func knownTokens(t testing.TB) func() *caller.Tokens {
 	return func() *caller.Tokens { return tokens }
 }
 
-func allOf(names ...string) func() *rpc.Policy {
-	policy := &rpc.Policy{Grants: map[string]*rpc.Grant{}}
+func allOf(names ...string) func() *policy.Policy {
+	all := &policy.Policy{Callers: map[string]*policy.Grant{}}
 	for _, name := range names {
-		policy.Grants[name] = &rpc.Grant{Grant: caller.Grant{AllOrganizations: true, Methods: caller.Methods()}}
+		all.Callers[name] = &policy.Grant{AllOrganizations: true, Methods: policy.Methods()}
 	}
-	return func() *rpc.Policy { return policy }
+	return func() *policy.Policy { return all }
 }
 
 func serverTLS(t testing.TB, ca *callertest.CA) func() *caller.TLS {

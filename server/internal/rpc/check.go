@@ -34,7 +34,7 @@ func (s *Server) checkIssue(ctx context.Context, c *call, req *pb.IssueTokenRequ
 	if violations := c.given.Check(); len(violations) > 0 {
 		return invalidCustomer(violations)
 	}
-	signed, violations := s.identifierPolicy(c).Apply(c.given)
+	signed, violations := identifierPolicy(c).Apply(c.given)
 	if len(violations) > 0 {
 		return invalidCustomer(violations)
 	}
@@ -61,7 +61,7 @@ func (s *Server) findOrganization(c *call, name string) *refusal {
 	if name == "" {
 		name = s.options.DefaultOrganization
 	}
-	if name != "" && c.grant != nil && !c.grant.MayUse(name) {
+	if name != "" && !c.grant.MayUse(name) {
 		return denied("the policy does not let this caller use this organization")
 	}
 	for i := range s.options.Organizations {
@@ -74,15 +74,10 @@ func (s *Server) findOrganization(c *call, name string) *refusal {
 		"must be empty or the name of an organization that the sidecar is configured with")
 }
 
-// identifierPolicy is the caller's own, or else the organization's, or else
-// everybody's.
-func (s *Server) identifierPolicy(c *call) customer.IdentifierPolicy {
-	switch {
-	case c.grant != nil && c.grant.Identifiers != nil:
+// identifierPolicy is the caller's own, or else the organization's.
+func identifierPolicy(c *call) customer.IdentifierPolicy {
+	if c.grant.Identifiers != nil {
 		return *c.grant.Identifiers
-	case c.organization.Identifiers != nil:
-		return *c.organization.Identifiers
-	default:
-		return s.options.IdentifierPolicy
 	}
+	return c.organization.Identifiers
 }

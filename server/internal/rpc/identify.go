@@ -10,21 +10,11 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/listen"
-	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
-// Policy is what each caller may do. It does not change: another takes its
-// place. The zero value lets nobody do anything.
-type Policy struct {
-	Grants map[string]*Grant // by caller.Identity.String
-}
-
-// Grant is what one caller may do.
-type Grant struct {
-	caller.Grant
-	Limit *ratelimit.Rate // of the caller; nil: that of everybody
-	Proof Proof           // nil: none is demanded
-}
+// unrestricted is everybody's grant where there is no policy.
+var unrestricted = &policy.Grant{AllOrganizations: true, AllMethods: true}
 
 // identify says who is calling, and refuses whoever may not.
 func (s *Server) identify(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -38,7 +28,7 @@ func (s *Server) identify(ctx context.Context, req any, info *grpc.UnaryServerIn
 	if c.grant, err = s.authorize(ctx, who, c.method.action); err != nil {
 		return nil, err
 	}
-	if name := path.Base(info.FullMethod); c.grant != nil && !c.grant.MayCall(name) {
+	if name := path.Base(info.FullMethod); !c.grant.MayCall(name) {
 		return nil, denied("the policy does not let this caller use " + name)
 	}
 	return handler(ctx, req)
@@ -58,16 +48,16 @@ func (s *Server) authenticate(ctx context.Context) (caller.Identity, error) {
 	return who, nil
 }
 
-// authorize returns the caller's grant, nil where there is no policy. The
-// connection must be one that is let in, whatever token the call carries.
-func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*Grant, error) {
+// authorize returns the caller's grant. The connection must be one that is let in, whatever token
+// the call carries.
+func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*policy.Grant, error) {
 	if !s.options.Callers.May(listen.ConnectionOf(ctx).Caller, action) {
 		return nil, denied("this caller is not admitted: ask the sidecar's operator to allow its user ID")
 	}
 	if s.options.Policy == nil {
-		return nil, nil //nolint:nilnil // no policy is no error
+		return unrestricted, nil
 	}
-	grant, found := s.options.Policy().Grants[who.String()]
+	grant, found := s.options.Policy().Grant(who.String())
 	if !found {
 		return nil, denied("the policy does not name this caller")
 	}

@@ -116,7 +116,7 @@ func TestBadCustomersAreNamedByFieldAndNeverRepeated(t *testing.T) {
 
 func TestIdentifierPolicyDecidesWhatIsSigned(t *testing.T) {
 	t.Parallel()
-	f := serve(t, func(o *setup) { o.IdentifierPolicy = customer.OnlyExternalID })
+	f := serve(t, func(o *setup) { o.Organizations[0].Identifiers = customer.OnlyExternalID })
 	reply, err := f.IssueToken(t.Context(), issueFor("user_id", "ada@example.com"))
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ func foldASCII(r rune) rune {
 }
 
 func (s *Server) callerLimit(c *call) ratelimit.Rate {
-	if c.grant != nil && c.grant.Limit != nil {
+	if c.grant.Limit != nil {
 		return *c.grant.Limit
 	}
 	return s.options.Limits[ratelimit.Caller]

@@ -75,6 +75,7 @@ func TestIssueTokenSpendsEveryLimit(t *testing.T) {
 	budgets := server.budgets(&call{
 		method:       methods[pb.ChatIdentityService_IssueToken_FullMethodName],
 		caller:       caller.Identity{Kind: caller.Loopback},
+		grant:        unrestricted,
 		organization: &Organization{Name: "acme"},
 		signed:       customer.Customer{ExternalID: "user_id"},
 	})

@@ -23,6 +23,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
@@ -31,13 +32,12 @@ import (
 
 // serveUnder serves loopback callers under the grant, with two organizations
 // besides the default one.
-func serveUnder(t *testing.T, grant *rpc.Grant, change func(*setup)) *fixture {
+func serveUnder(t *testing.T, grant *policy.Grant, change func(*setup)) *fixture {
 	t.Helper()
 	return serve(t, func(o *setup) {
-		policy := &rpc.Policy{Grants: map[string]*rpc.Grant{"loopback": grant}}
-		o.Policy = func() *rpc.Policy { return policy }
-		email := customer.OnlyEmail
-		for name, identifiers := range map[string]*customer.IdentifierPolicy{"acme": nil, "mail": &email} {
+		granted := &policy.Policy{Callers: map[string]*policy.Grant{"loopback": grant}}
+		o.Policy = func() *policy.Policy { return granted }
+		for name, identifiers := range map[string]customer.IdentifierPolicy{"acme": customer.AsGiven, "mail": customer.OnlyEmail} {
 			store, err := secret.NewStatic(secret.Options{Organization: name}, sensitive.New("secret-of-"+name+"-0123456789-0123456789"))
 			if err != nil {
 				t.Fatal(err)
@@ -50,8 +50,8 @@ func serveUnder(t *testing.T, grant *rpc.Grant, change func(*setup)) *fixture {
 	})
 }
 
-func grantOf(organizations ...string) *rpc.Grant {
-	return &rpc.Grant{Grant: caller.Grant{Organizations: organizations, Methods: caller.Methods()}}
+func grantOf(organizations ...string) *policy.Grant {
+	return &policy.Grant{Organizations: organizations, Methods: policy.Methods()}
 }
 
 // A caller learns nothing of organizations that are not its own: one that it may
@@ -76,7 +76,7 @@ func TestACallerUsesItsOrganizationsAlone(t *testing.T) {
 
 func TestACallerUsesItsMethodsAlone(t *testing.T) {
 	t.Parallel()
-	f := serveUnder(t, &rpc.Grant{Grant: caller.Grant{AllOrganizations: true, Methods: []string{"VerifyToken"}}}, nil)
+	f := serveUnder(t, &policy.Grant{AllOrganizations: true, Methods: []string{"VerifyToken"}}, nil)
 	if _, err := f.IssueToken(t.Context(), issueFor("user_id", "")); detailsOf(t, err).reason != "CALLER_DENIED" {
 		t.Errorf("issue: %v", err)
 	}
@@ -92,13 +92,13 @@ func TestMethodsThatAGrantNames(t *testing.T) {
 	for _, method := range pb.ChatIdentityService_ServiceDesc.Methods {
 		served[method.MethodName] = true
 	}
-	for _, name := range caller.Methods() {
+	for _, name := range policy.Methods() {
 		if !served[name] {
 			t.Errorf("%s is not served", name)
 		}
 	}
-	if len(served) != len(caller.Methods()) {
-		t.Errorf("served %v, to be named %v", served, caller.Methods())
+	if len(served) != len(policy.Methods()) {
+		t.Errorf("served %v, to be named %v", served, policy.Methods())
 	}
 }
 
@@ -110,7 +110,7 @@ func TestIdentifierPolicies(t *testing.T) {
 	own := grantOf("default", "mail")
 	own.Identifiers = &external
 	for name, test := range map[string]struct {
-		grant        *rpc.Grant
+		grant        *policy.Grant
 		organization string
 		want         pb.Identifier
 	}{
@@ -156,9 +156,8 @@ func TestLimitsOfACaller(t *testing.T) {
 	f := serve(t, func(o *setup) {
 		limiter.Limiter, o.Limiter = o.Limiter, limiter
 		o.Callers.Tokens = knownTokens(t)
-		policy := allOf("token:checkout", "token:another")()
-		policy.Grants["token:checkout"].Limit = &own
-		o.Policy = func() *rpc.Policy { return policy }
+		o.Policy = allOf("token:checkout", "token:another")
+		o.Policy().Callers["token:checkout"].Limit = &own
 	})
 	issue := func(token string) error {
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+token)

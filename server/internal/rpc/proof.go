@@ -15,18 +15,11 @@ import (
 // userTokenHeader carries the user's own OpenID Connect ID token.
 const userTokenHeader = "x-user-id-token" //nolint:gosec // the name of a header
 
-// Proof verifies a user's own ID token.
-type Proof interface {
-	// Verify returns the identifiers that the token proves. The error wraps
-	// idtoken.ErrUnproven or idtoken.ErrUnavailable.
-	Verify(ctx context.Context, token string) (customer.Customer, error)
-}
-
 // demandProof checks that the user's own ID token, where the policy demands one,
 // is the customer's. Every identifier that is to be signed must be proven, and
 // exactly: another spelling may be another person.
 func (s *Server) demandProof(ctx context.Context, c *call, signed customer.Customer) *refusal {
-	if c.grant == nil || c.grant.Proof == nil {
+	if c.grant.Proof == nil {
 		return nil
 	}
 	tokens := metadata.ValueFromIncomingContext(ctx, userTokenHeader)

@@ -22,6 +22,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/listen"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
@@ -67,7 +68,7 @@ type Secrets interface {
 type Organization struct {
 	Name        string
 	Secrets     Secrets
-	Identifiers *customer.IdentifierPolicy // nil: Options.IdentifierPolicy
+	Identifiers customer.IdentifierPolicy // of callers whose grant has none of its own
 }
 
 // Options are what a Server is made of. All but the zero-valued policies are
@@ -79,12 +80,11 @@ type Options struct {
 	ShadowLimits        bool // decide and record, refuse nothing
 	Organizations       []Organization
 	DefaultOrganization string
-	IdentifierPolicy    customer.IdentifierPolicy
 	Callers             caller.Admission
-	Policy              func() *Policy // what each caller may do at this moment. Nil: whoever is let in may do everything
-	HasTLS              bool           // of a listener: connections end after a while, so that clients show a renewed certificate
-	MaxClockSkew        time.Duration  // of an iat in the future, for VerifyToken
-	Ready               func() error   // nil, or why no token can be issued now: the answer of grpc.health.v1
+	Policy              func() *policy.Policy // what each caller may do at this moment. Nil: whoever is let in may do everything
+	HasTLS              bool                  // of a listener: connections end after a while, so that clients show a renewed certificate
+	MaxClockSkew        time.Duration         // of an iat in the future, for VerifyToken
+	Ready               func() error          // nil, or why no token can be issued now: the answer of grpc.health.v1
 	Now                 func() time.Time
 	NewAuditID          func(now time.Time) string
 	Logger              *slog.Logger

@@ -1,4 +1,4 @@
-package config
+package policy
 
 import (
 	"bytes"
@@ -14,9 +14,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// parseYAML returns the root of a text of one document. Nothing is decoded by
-// reflection: the functions below read the tree, so that every error has its
-// line and column.
+// parseYAML returns the root of a text that holds one document. The functions below read the tree,
+// instead of decoding it by reflection, so that every error has its line and column.
 func parseYAML(text []byte) (*yaml.Node, error) {
 	loader, err := yaml.NewLoader(bytes.NewReader(text))
 	if err != nil {
@@ -27,31 +26,33 @@ func parseYAML(text []byte) (*yaml.Node, error) {
 		return nil, syntaxError(err)
 	}
 	if len(document.Content) != 1 {
-		return nil, errors.New("line 1, column 1: there is no document")
+		return nil, errNoDocument
 	}
 	if err := loader.Load(&more); err == nil {
-		return nil, at(&more, "a second document: there must be one")
+		return nil, at(&more, "a second document: the file must hold exactly one")
 	} else if !errors.Is(err, io.EOF) {
 		return nil, syntaxError(err)
 	}
 	return document.Content[0], nil
 }
 
+var errNoDocument = errors.New("line 1, column 1: there is nothing in it")
+
 func syntaxError(err error) error {
 	failure, ok := errors.AsType[*yaml.LoadError](err)
 	switch {
 	case errors.Is(err, io.EOF):
-		return errors.New("line 1, column 1: there is no document")
+		return errNoDocument
 	case !ok:
-		return errors.New("it is not YAML")
+		return errors.New("not valid YAML")
 	case failure.Mark.Line == 0:
-		return errors.New("it is not YAML: " + failure.Message)
+		return errors.New("not valid YAML: " + failure.Message)
 	default:
 		return fmt.Errorf("line %d, column %d: %s", failure.Mark.Line, failure.Mark.Column, failure.Message)
 	}
 }
 
-// at returns an error that begins with the node's place.
+// at returns an error that begins with the node's position.
 func at(node *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d, column %d: %s", node.Line, node.Column, fmt.Sprintf(format, args...))
 }
@@ -64,7 +65,7 @@ func readFields(node *yaml.Node, fields map[string]reader) error {
 	return readEntries(node, func(key, value *yaml.Node) error {
 		read, known := fields[key.Value]
 		if !known {
-			return at(key, "unknown key %q: there are %s", key.Value, strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+			return at(key, "unknown key %q; known keys: %s", key.Value, strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 		}
 		return read(value)
 	})
@@ -85,7 +86,7 @@ func readEntries(node *yaml.Node, read func(key, value *yaml.Node) error) error 
 			return at(key, "a key must be text")
 		}
 		if line, found := lines[key.Value]; found {
-			return at(key, "the key %q is there twice: it is in line %d as well", key.Value, line)
+			return at(key, "duplicate key %q: line %d has it too", key.Value, line)
 		}
 		lines[key.Value] = key.Line
 		if err := read(key, value); err != nil {
@@ -99,8 +100,7 @@ func isText(node *yaml.Node) bool {
 	return node.Kind == yaml.ScalarNode && node.Tag == "!!str" && node.Anchor == "" && node.Style&yaml.TaggedStyle == 0
 }
 
-// text reads text that is not empty. Numbers and the like are not text: quote
-// them.
+// text reads text that is not empty. A number or a boolean is not text unless it is in quotes.
 func text(into *string) reader {
 	return func(node *yaml.Node) error {
 		if !isText(node) || node.Value == "" {
@@ -140,7 +140,7 @@ func duration(into *time.Duration) reader {
 	}
 }
 
-// texts reads a list of different texts that is not empty.
+// texts reads a list of distinct texts that is not empty.
 func texts(node *yaml.Node, check func(item *yaml.Node) error) ([]string, error) {
 	if node.Kind != yaml.SequenceNode || node.Anchor != "" || len(node.Content) == 0 {
 		return nil, at(node, "must be a list that is not empty, such as [one, two]")
@@ -152,7 +152,7 @@ func texts(node *yaml.Node, check func(item *yaml.Node) error) ([]string, error)
 			return nil, err
 		}
 		if slices.Contains(list, value) {
-			return nil, at(item, "%q is there twice", value)
+			return nil, at(item, "%q is listed twice", value)
 		}
 		if err := check(item); err != nil {
 			return nil, err

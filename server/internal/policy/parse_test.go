@@ -1,11 +1,11 @@
-package config_test
+package policy_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 const goodPolicy = `
@@ -41,17 +41,23 @@ callers:
 
 func elsewhere(organization string) bool { return organization == "elsewhere" }
 
-func TestParsePolicy(t *testing.T) {
-	t.Parallel()
-	policy, err := config.ParsePolicy([]byte(goodPolicy), elsewhere)
+func parse(t *testing.T, text string) *policy.Policy {
+	t.Helper()
+	parsed, err := policy.Parse([]byte(text), elsewhere)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(policy.Organizations) != 3 || *policy.Organizations["acme-eu"].Identifiers != customer.OnlyExternalID {
-		t.Errorf("organizations %+v", policy.Organizations)
+	return parsed
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	parsed := parse(t, goodPolicy)
+	if len(parsed.Organizations) != 3 || *parsed.Organizations["acme-eu"].Identifiers != customer.OnlyExternalID {
+		t.Errorf("organizations %+v", parsed.Organizations)
 	}
-	checkout := policy.Callers["token:checkout"]
-	if checkout.Limit.String() != "5/s:10" || checkout.Proof != "login" || *checkout.Identifiers != customer.Exclusive || checkout.Line != 23 {
+	checkout, _ := parsed.Grant("token:checkout")
+	if checkout.Limit.String() != "5/s:10" || checkout.Proof != parsed.Issuers["login"] || *checkout.Identifiers != customer.Exclusive {
 		t.Errorf("checkout %+v", checkout)
 	}
 	for _, question := range []struct {
@@ -65,15 +71,18 @@ func TestParsePolicy(t *testing.T) {
 		{"token:checkout", "IssueToken", "elsewhere", true},
 		{"certificate:spiffe://example.org/checkout", "VerifyToken", "test", true},
 	} {
-		granted := policy.Callers[question.caller]
-		if got := granted.MayCall(question.method) && granted.MayUse(question.organization); got != question.want {
+		grant, found := parsed.Grant(question.caller)
+		if got := found && grant.MayCall(question.method) && grant.MayUse(question.organization); got != question.want {
 			t.Errorf("%+v: %t", question, got)
 		}
+	}
+	if grant, found := parsed.Grant("uid:1001"); found || grant != nil {
+		t.Errorf("a caller that is not named: %+v", grant)
 	}
 }
 
 // Every mistake is an error with its line and column.
-func TestAWrongPolicyIsToldWithLineAndColumn(t *testing.T) {
+func TestAMistakeIsReportedWithLineAndColumn(t *testing.T) {
 	t.Parallel()
 	callers := "\ncallers: {loopback: {organizations: all}}\n"
 	for name, test := range map[string]struct{ text, want string }{
@@ -89,9 +98,9 @@ func TestAWrongPolicyIsToldWithLineAndColumn(t *testing.T) {
 		"callers null":                  {"callers:", "line 1"},
 		"an unknown key":                {"caller: {}" + callers, `line 1, column 1: unknown key "caller"`},
 		"an unknown key deeper":         {"callers:\n  loopback:\n    organisations: all", `line 3, column 5: unknown key "organisations"`},
-		"a key twice":                   {callers + "callers: {loopback: {organizations: all}}", `line 3, column 1: the key "callers" is there twice`},
-		"a caller twice":                {"callers:\n  loopback: {organizations: all}\n  loopback: {organizations: all}", "line 3, column 3: the key"},
-		"a caller twice, quoted":        {"callers:\n  loopback: {organizations: all}\n  \"loopback\": {organizations: all}", "line 3, column 3: the key"},
+		"a key twice":                   {callers + "callers: {loopback: {organizations: all}}", `line 3, column 1: duplicate key "callers": line 2 has it too`},
+		"a caller twice":                {"callers:\n  loopback: {organizations: all}\n  loopback: {organizations: all}", "line 3, column 3: duplicate key"},
+		"a caller twice, quoted":        {"callers:\n  loopback: {organizations: all}\n  \"loopback\": {organizations: all}", "line 3, column 3: duplicate key"},
 		"a key that is a number":        {"callers:\n  1: {organizations: all}", "line 2, column 3: a key must be text"},
 		"a key that is a list":          {"callers:\n  ? [a]\n  : {organizations: all}", "line 2"},
 		"no kind of caller":             {"callers:\n  checkout: {organizations: all}", "line 2, column 3"},
@@ -100,15 +109,15 @@ func TestAWrongPolicyIsToldWithLineAndColumn(t *testing.T) {
 		"no organizations":              {"callers:\n  loopback: {methods: [IssueToken]}", "line 2, column 3: organizations is missing"},
 		"organizations as text":         {"callers:\n  loopback: {organizations: acme}", "line 2, column 29: must be a list"},
 		"organizations empty":           {"callers:\n  loopback: {organizations: []}", "line 2, column 29"},
-		"an organization nowhere":       {"callers:\n  loopback: {organizations: [nowhere]}", `line 2, column 30: there is no organization "nowhere"`},
+		"an organization nowhere":       {"callers:\n  loopback: {organizations: [nowhere]}", `line 2, column 30: unknown organization "nowhere"`},
 		"an organization twice":         {"callers:\n  loopback: {organizations: [elsewhere, elsewhere]}", "line 2, column 41"},
 		"a number for an organization":  {"callers:\n  loopback: {organizations: [1]}", "line 2, column 30: must be text"},
-		"a method nowhere":              {"callers:\n  loopback: {organizations: all, methods: [Issue]}", "line 2, column 44: there is no method"},
+		"a method nowhere":              {"callers:\n  loopback: {organizations: all, methods: [Issue]}", "line 2, column 44: unknown method"},
 		"an identifier policy nowhere":  {"callers:\n  loopback: {organizations: all, identifiers: both}", "line 2, column 47"},
 		"a rate":                        {"callers:\n  loopback: {organizations: all, limits: {caller: 5}}", "line 2, column 51: must be text"},
 		"a rate of nothing":             {"callers:\n  loopback: {organizations: all, limits: {caller: 5/d}}", "line 2, column 51"},
 		"a limit nowhere":               {"callers:\n  loopback: {organizations: all, limits: {customer: 5/s}}", "line 2, column 43"},
-		"a proof nowhere":               {"callers:\n  loopback: {organizations: all, proof: login}", `there is no issuer "login"`},
+		"a proof nowhere":               {"callers:\n  loopback: {organizations: all, proof: login}", `unknown issuer "login"`},
 		"an organization's name":        {"organizations:\n  a b: {secret_file: /x}" + callers, "line 2, column 3"},
 		"an organization's null":        {"organizations:\n  a:" + callers, "line 2"},
 		"no source":                     {"organizations:\n  a: {identifiers: email}" + callers, "line 2, column 3: the organization needs exactly one"},
@@ -128,9 +137,9 @@ func TestAWrongPolicyIsToldWithLineAndColumn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			policy, err := config.ParsePolicy([]byte(test.text), elsewhere)
-			if err == nil || policy != nil {
-				t.Fatalf("policy %+v, error %v", policy, err)
+			parsed, err := policy.Parse([]byte(test.text), elsewhere)
+			if err == nil || parsed != nil {
+				t.Fatalf("policy %+v, error %v", parsed, err)
 			}
 			if !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error %q, want one line with %q", err, test.want)
@@ -139,16 +148,16 @@ func TestAWrongPolicyIsToldWithLineAndColumn(t *testing.T) {
 	}
 }
 
-func FuzzParsePolicy(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte(goodPolicy))
 	f.Add([]byte("callers: {loopback: {organizations: all}}"))
 	f.Add([]byte("? [a]\n: &b\n<<: *b"))
 	f.Add([]byte("---\n...\n---"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		policy, err := config.ParsePolicy(text, elsewhere)
+		parsed, err := policy.Parse(text, elsewhere)
 		switch {
-		case (policy == nil) == (err == nil):
-			t.Errorf("policy %+v, error %v", policy, err)
+		case (parsed == nil) == (err == nil):
+			t.Errorf("policy %+v, error %v", parsed, err)
 		case err != nil && strings.Contains(err.Error(), "\n"):
 			t.Errorf("error of more than one line: %q", err)
 		}
@@ -157,8 +166,7 @@ func FuzzParsePolicy(f *testing.F) {
 
 func TestAPolicyMayLetNobodyCall(t *testing.T) {
 	t.Parallel()
-	policy, err := config.ParsePolicy([]byte("callers: {}\n"), func(string) bool { return true })
-	if err != nil || len(policy.Callers) != 0 {
-		t.Errorf("policy %v, error %v; want nobody", policy, err)
+	if callers := parse(t, "callers: {}\n").Callers; len(callers) != 0 {
+		t.Errorf("callers %v, want nobody", callers)
 	}
 }
