@@ -38,11 +38,7 @@ func (f *auditFlags) keys() ([]*audit.Key, error) {
 	if f.AuditKeyFile == "" {
 		return nil, nil
 	}
-	keys, err := audit.ReadKeyFile(f.AuditKeyFile)
-	if err != nil {
-		return nil, config.Usage("--audit-key-file %s: %v", f.AuditKeyFile, err)
-	}
-	return keys, nil
+	return config.ReadAuditKeys(f.AuditKeyFile)
 }
 
 type auditVerifyCommand struct {
@@ -185,12 +181,16 @@ func (c *auditFindCommand) Run(ctx context.Context, console *console) error {
 }
 
 func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
-	query := reader.Query{AuditID: c.AuditID, Caller: c.Caller, Since: c.Since}
+	query := reader.Query{Values: map[string]string{}, Since: c.Since}
+	for field, value := range map[string]string{"audit_id": c.AuditID, "caller": c.Caller} {
+		if value != "" {
+			query.Values[field] = value
+		}
+	}
 	for _, person := range []struct {
-		flag  string
-		given *string
-		to    *string
-	}{{"--email", c.Email, &query.Email}, {"--external-id", c.ExternalID, &query.ExternalID}} {
+		flag, field string
+		given       *string
+	}{{"--email", "email_hmac", c.Email}, {"--external-id", "external_id_hmac", c.ExternalID}} {
 		switch {
 		case person.given == nil:
 		case *person.given == "":
@@ -198,7 +198,7 @@ func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
 		case c.AuditKeyFile == "":
 			return query, config.Usage("%s needs --audit-key-file: records hold keyed pseudonyms and no names", person.flag)
 		default:
-			*person.to = *person.given
+			query.Values[person.field] = *person.given
 		}
 	}
 	switch {
@@ -207,10 +207,10 @@ func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
 		if err != nil {
 			return query, fmt.Errorf("read the token from standard input: %w", err)
 		}
-		query.TokenSHA256 = token.Digest(strings.TrimSpace(string(text)))
+		query.Values["token_sha256"] = token.Digest(strings.TrimSpace(string(text)))
 	case c.Token != "":
 		return query, config.Usage("--token takes - alone: write the token to standard input, where others do not see it")
-	case query == reader.Query{}:
+	case len(query.Values) == 0 && query.Since.IsZero():
 		return query, config.Usage("audit find: for what? give --email, --external-id, --token -, --audit-id, --caller or --since")
 	}
 	return query, nil

@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
-	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
+	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
@@ -26,7 +26,7 @@ func TestSIGKILLLeavesARecordForEveryTokenReceived(t *testing.T) {
 	if err := os.WriteFile(keyFile, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keys, err := audit.ReadKeyFile(keyFile)
+	keys, err := config.ReadAuditKeys(keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}

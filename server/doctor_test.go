@@ -77,7 +77,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		}},
 		"an address elsewhere": {func(_ *testing.T, p *patient) { p.flags["admin-listen"] = "192.0.2.1:1" }, want{"admin listen 192.0.2.1:1": {resultFailed, "of this machine"}}},
 		"no audit key":         {func(_ *testing.T, p *patient) { delete(p.flags, "audit-key-file") }, want{checkAuditKeys: {resultWarning, "--audit-key-file"}}},
-		"an empty audit key":   {func(t *testing.T, p *patient) { p.write(t, "audit.key", "") }, want{checkAuditKeys: {resultFailed, "no key in it"}}},
+		"an empty audit key":   {func(t *testing.T, p *patient) { p.write(t, "audit.key", "") }, want{checkAuditKeys: {resultFailed, "audit.key: the file is empty"}}},
 		"no audit directory":   {func(_ *testing.T, p *patient) { p.flags["audit-file"] = "/no/such/file" }, want{checkAuditFile: {resultFailed, "/no/such"}}},
 		"an audit device":      {func(_ *testing.T, p *patient) { p.flags["audit-file"] = "/dev/full" }, want{checkAuditFile: {resultFailed, "no regular file"}}},
 		"hardly any room":      {func(_ *testing.T, p *patient) { p.flags["audit-min-free"] = "1000000GiB" }, want{checkAuditDisk: {resultWarning, "--audit-min-free"}}},

@@ -19,14 +19,14 @@ const (
 // MAC is the link from one record to the next.
 type MAC [sha256.Size]byte
 
-// Head is a place in a chain: a record's number and its mac. As the mac covers
-// everything before it, a head that is kept outside the file pins all of that.
+// Head is a place in a chain: a record's number and its mac. The mac covers everything before it,
+// so a head kept outside the file pins all of that.
 type Head struct {
 	Seq uint64
 	MAC MAC
 }
 
-// String is SEQ:MAC, as --head and --from-head take it.
+// String returns the form that ParseHead reads: SEQ:MAC.
 func (h Head) String() string {
 	return strconv.FormatUint(h.Seq, 10) + ":" + hex.EncodeToString(h.MAC[:])
 }
@@ -46,11 +46,10 @@ func ParseHead(s string) (Head, error) {
 	return h, nil
 }
 
-// Chain numbers and links records. A line's mac is HMAC-SHA256, under the mac
-// key derived from the current audit key, over the mac of the line before (32
-// bytes; zeros before the first) and this line from its "{" up to, not
-// including, `,"mac":`. What follows is fixed, so each byte of a line counts.
-// It is not safe for concurrent use.
+// Chain numbers and links records. The mac of a line is HMAC-SHA256, under a key derived from the
+// audit key, over the mac of the line before (32 bytes; zeros before the first) and this line from
+// its "{" up to, not including, `,"mac":`. What follows is fixed, so the chain covers every byte of
+// a line. It is not safe for concurrent use.
 type Chain struct {
 	head   Head
 	keyID  string
@@ -62,11 +61,11 @@ func NewChain(k *Key, from Head) *Chain {
 	return &Chain{head: from, keyID: k.id, linker: NewLinker(k)}
 }
 
-// Head is that of the last record.
+// Head returns the place of the last record.
 func (c *Chain) Head() Head { return c.head }
 
-// Seal appends the finished line of a body to b and moves the head to it.
-// dropped is how many records were lost before this one.
+// Seal appends the finished line of a body (see AppendBody) to b and moves the head to it. dropped
+// is how many records were lost before this one.
 func (c *Chain) Seal(b, body []byte, dropped uint64) []byte {
 	start := len(b)
 	c.head.Seq++
@@ -92,7 +91,7 @@ type Linker struct{ hash hash.Hash }
 // NewLinker returns the linker of a key.
 func NewLinker(k *Key) *Linker { return &Linker{hmac.New(sha256.New, k.mac[:])} }
 
-// link is the mac of the covered part of a line that follows prev.
+// link returns the mac of a line that follows prev and whose covered part is given.
 func (l *Linker) link(prev MAC, covered []byte) MAC {
 	l.hash.Reset()
 	_, _ = l.hash.Write(prev[:])

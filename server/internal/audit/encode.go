@@ -15,8 +15,8 @@ const (
 	maxRequestID   = 128
 )
 
-// AppendBody appends the part of a line that does not depend on its place in
-// the chain: all fields that are the record's own.
+// AppendBody appends the part of a line that does not depend on its place in the chain: the fields
+// that the record itself has.
 func AppendBody(b []byte, r *Record) []byte {
 	for i := range fields {
 		f := &fields[i]
@@ -36,8 +36,7 @@ func AppendBody(b []byte, r *Record) []byte {
 	return b
 }
 
-// AppendTime appends a time as records hold it: RFC 3339 in UTC with nine
-// digits of the second's fraction.
+// AppendTime appends a time as records hold it: RFC 3339, UTC, always nine digits of the fraction.
 func AppendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	if y := t.Year(); y < 0 || y > 9999 { // RFC 3339 has four digits for it
@@ -56,8 +55,7 @@ func AppendTime(b []byte, t time.Time) []byte {
 	return append(b, 'Z')
 }
 
-// appendText appends s in JSON and the closing quote, at most limit bytes
-// before that quote.
+// appendText appends s in JSON, at most limit bytes of it, and the closing quote.
 func appendText(b []byte, s string, limit int) []byte {
 	if len(s) <= limit && isPlain(s) {
 		b = append(b, s...)
@@ -75,8 +73,8 @@ func isPlain(s string) bool {
 	return true
 }
 
-// appendEscaped appends s with escapes. What would exceed limit bytes is cut
-// off between two characters and marked.
+// appendEscaped appends s with escapes. What exceeds limit bytes is cut off between two characters
+// and marked.
 func appendEscaped(b []byte, s string, limit int) []byte {
 	start, cut := len(b), len(b)
 	for _, r := range s { // bytes that are not UTF-8 come out as U+FFFD
@@ -91,8 +89,8 @@ func appendEscaped(b []byte, s string, limit int) []byte {
 	return b
 }
 
-// appendRune escapes, beyond what JSON demands, every character that some
-// readers take for the end of a line.
+// appendRune escapes what JSON demands and every character that some readers take for the end of a
+// line.
 func appendRune(b []byte, r rune) []byte {
 	switch {
 	case r == '"' || r == '\\':
@@ -105,7 +103,7 @@ func appendRune(b []byte, r rune) []byte {
 	}
 }
 
-// outcome is the outcome as it is written.
+// outcome is the outcome that is written.
 func (r *Record) outcome() string {
 	if r.Outcome == "" {
 		return outcomeUnknown
@@ -113,8 +111,7 @@ func (r *Record) outcome() string {
 	return r.Outcome
 }
 
-// requestID is the request ID, or nothing if it has characters that the log
-// does not take from a caller.
+// requestID is the request ID, or nothing if it is not one that the log takes from a caller.
 func (r *Record) requestID() string {
 	if len(r.RequestID) > maxRequestID {
 		return ""

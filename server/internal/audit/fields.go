@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Field is one member of a record's line. The table of all fields drives how a
-// record is written, what find searches for and prints, and
-// docs/audit-record.schema.json.
+// Field is a row of the table of fields. The table drives how a record is written, what find
+// searches for and prints, and docs/audit-record.schema.json.
 type Field struct {
 	Name   string
 	Bound  int  // of a text: the most bytes between its quotes, escapes included
@@ -19,22 +18,12 @@ type Field struct {
 	time   func(*Record) time.Time
 	key    string // what is written before the value
 
-	Search Search // how find searches for it
-	Column Column // in the table that find prints
-	Schema string // JSON Schema of the value, if its kind does not say it all
-	Doc    string // description in the schema
+	Search    bool   // find can search for it
+	Pseudonym string // the kind of its value, if that is a pseudonym: find searches for what is behind it
+	Column    Column // in the table that find prints
+	Schema    string // JSON Schema of the value, if its kind does not say it all
+	Doc       string // description in the schema
 }
-
-// Search is how find searches for a field.
-type Search int
-
-// The ways to search.
-const (
-	SearchNone       Search = iota
-	SearchValue             // for its value
-	SearchExternalID        // for the external ID behind the pseudonym
-	SearchEmail             // for the email behind the pseudonym
-)
 
 // Column is a column of the table that find prints.
 type Column struct {
@@ -72,7 +61,7 @@ var fields = withKeys([]Field{
 		Doc: "Pod or host name.",
 	},
 	{
-		Name: "audit_id", Bound: maxName, Always: true, Search: SearchValue, Column: Column{10, 36},
+		Name: "audit_id", Bound: maxName, Always: true, Search: true, Column: Column{10, 36},
 		text: func(r *Record) string { return r.AuditID },
 		Doc:  "UUIDv7 of the call; errors carry it to the caller.",
 	},
@@ -95,11 +84,11 @@ var fields = withKeys([]Field{
 		text: func(r *Record) string { return r.Organization },
 	},
 	{
-		Name: "external_id_hmac", Bound: maxName, Search: SearchExternalID, Schema: aPseudonym,
+		Name: "external_id_hmac", Bound: maxName, Search: true, Pseudonym: KindExternalID, Schema: aPseudonym,
 		text: func(r *Record) string { return r.ExternalIDHMAC },
 	},
 	{
-		Name: "email_hmac", Bound: maxName, Search: SearchEmail, Schema: aPseudonym,
+		Name: "email_hmac", Bound: maxName, Search: true, Pseudonym: KindEmail, Schema: aPseudonym,
 		text: func(r *Record) string { return r.EmailHMAC },
 	},
 	{
@@ -117,7 +106,7 @@ var fields = withKeys([]Field{
 		Doc: "The rate limit that refused or, in shadow mode, would have.",
 	},
 	{
-		Name: "caller", Bound: 512, Search: SearchValue, Column: Column{8, 20},
+		Name: "caller", Bound: 512, Search: true, Column: Column{8, 20},
 		text: func(r *Record) string { return r.Caller },
 		Doc:  `Who called; "*" in a calls.refused record that counts several.`,
 	},
@@ -128,7 +117,7 @@ var fields = withKeys([]Field{
 	},
 	{Name: "trace_id", Bound: maxName, text: func(r *Record) string { return r.TraceID }},
 	{
-		Name: "token_sha256", Bound: maxName, Search: SearchValue, Schema: isSHA256,
+		Name: "token_sha256", Bound: maxName, Search: true, Schema: isSHA256,
 		text: func(r *Record) string { return r.TokenSHA256 },
 		Doc:  "SHA-256 of the token's characters.",
 	},

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// NewID returns a UUIDv7 (RFC 9562, section 5.7): the time in milliseconds,
-// then 74 random bits from random, which gives 64 at a time. A nil random is
-// the system's generator.
+// NewID returns a UUIDv7 (RFC 9562, section 5.7): the time in milliseconds, then 74 random bits.
+// random returns 64 of them at a time; nil stands for the system's generator.
 func NewID(now time.Time, random func() uint64) string {
 	if random == nil {
 		random = systemRandom
@@ -32,8 +31,6 @@ func NewID(now time.Time, random func() uint64) string {
 
 func systemRandom() uint64 {
 	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program rather than return an error
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
 	return binary.NativeEndian.Uint64(b[:])
 }
-
-func fillRandom(p []byte) { _, _ = rand.Read(p) } // see systemRandom

@@ -1,10 +1,10 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -26,7 +25,7 @@ const (
 	ephemeralID    = "ephemeral-"
 )
 
-// Kinds of a pseudonym.
+// The kinds of pseudonyms.
 const (
 	KindExternalID = "external_id"
 	KindEmail      = "email"
@@ -34,8 +33,7 @@ const (
 
 var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// Key is an audit key: what is derived from it, never the key itself. It
-// prints as its ID.
+// Key holds what is derived from an audit key, never the key itself. It prints as its ID.
 type Key struct {
 	id        string
 	name      string
@@ -52,7 +50,9 @@ func NewKey(name string, material []byte) (*Key, error) {
 	}
 	k := &Key{name: name}
 	var id [8]byte
-	for label, dst := range map[string][]byte{"mac": k.mac[:], "pseudonym": k.pseudonym[:], "limits": k.limits[:], "id": id[:]} {
+	for label, dst := range map[string][]byte{
+		"mac": k.mac[:], "pseudonym": k.pseudonym[:], "limits": k.limits[:], "id": id[:],
+	} {
 		derived, err := hkdf.Key(sha256.New, material, nil, "chatidentity audit v1 "+label, len(dst))
 		if err != nil {
 			return nil, fmt.Errorf("derive the %s key: %w", label, err)
@@ -63,23 +63,23 @@ func NewKey(name string, material []byte) (*Key, error) {
 	return k, nil
 }
 
-// ID is a fingerprint of the key, 16 hex digits, which records carry as
-// key_id. That of a key made for one process begins with "ephemeral-".
+// ID is a fingerprint of the key, 16 hex digits, which records carry as key_id. The ID of a key
+// made for one process begins with "ephemeral-".
 func (k *Key) ID() string { return k.id }
 
-// LimitNames is the key of the names under which replicas share rate limits:
-// whoever has the same audit key counts the same budgets.
+// LimitNames is the key of the names under which replicas share rate limits: replicas with the same
+// audit key share their budgets.
 func (k *Key) LimitNames() sensitive.String { return sensitive.New(string(k.limits[:])) }
 
-// Name is what stands before the key in its file; it may be empty.
+// Name is the name that the key has in its file; it may be empty.
 func (k *Key) Name() string { return k.name }
 
 // Format prints the ID for every verb, so that no derived key is printed.
 func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.id) }
 
-// Pseudonym returns 32 hex digits that stand for a value of that kind and that
-// nobody without the key can compute. ASCII case of an email is folded first:
-// all spellings of an address are found with one search.
+// Pseudonym returns 32 hex digits that stand for a value of that kind and that nobody can compute
+// without the key. The ASCII case of an email is folded first, so that one search finds all
+// spellings of an address.
 func (k *Key) Pseudonym(kind, value string) string {
 	if kind == KindEmail {
 		value = foldASCII(value)
@@ -107,10 +107,10 @@ func foldASCII(s string) string {
 	}, s)
 }
 
-// NewEphemeralKey makes the key of a process that was given none.
+// NewEphemeralKey makes a random key for a process that was given none.
 func NewEphemeralKey() (*Key, error) {
 	var material [minKeyBytes]byte
-	fillRandom(material[:])
+	_, _ = rand.Read(material[:]) // never fails, see systemRandom
 	k, err := NewKey("", material[:])
 	if err != nil {
 		return nil, err
@@ -119,48 +119,28 @@ func NewEphemeralKey() (*Key, error) {
 	return k, nil
 }
 
-// ReadKeyFile reads the keys of an audit key file, the current one first; see
-// ParseKeys.
-func ReadKeyFile(path string) ([]*Key, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // a pipe would have the start wait for ever
-		return nil, errors.New("it is not a regular file")
-	}
-	f, err := os.Open(path) //nolint:gosec // the operator's path
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return ParseKeys(f)
-}
-
-// ParseKeys reads one key a line: base64 of at least 32 bytes, optionally
-// after "name:". Blank lines and those that begin with "#" are skipped. Errors
-// name the line and never repeat what stands there.
-func ParseKeys(r io.Reader) ([]*Key, error) {
+// ParseKeys reads the keys of a key file, the current one first. A line is base64 of at least 32
+// bytes, optionally after "name:". Blank lines and those that begin with "#" are skipped. Errors
+// name the line and never repeat its content.
+func ParseKeys(file []byte) ([]*Key, error) {
 	var keys []*Key
 	seen := map[string]int{}
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		line := bytes.TrimSpace(lines.Bytes())
+	number := 0
+	for line := range bytes.Lines(file) {
+		number++
+		line = bytes.TrimSpace(line)
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
 		k, err := parseKey(string(line))
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 		if first, twice := seen[k.id]; twice {
-			return nil, fmt.Errorf("line %d: the same key as on line %d", n, first)
+			return nil, fmt.Errorf("line %d: the same key as on line %d", number, first)
 		}
-		seen[k.id] = n
+		seen[k.id] = number
 		keys = append(keys, k)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read the keys: %w", err)
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("no key in it; make one with: head -c 32 /dev/urandom | base64")

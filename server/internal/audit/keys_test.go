@@ -48,7 +48,7 @@ func TestParseKeys(t *testing.T) {
 	t.Parallel()
 	good := strings.Repeat("A", 43) + "="
 	other := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("x"), 40))
-	keys, err := ParseKeys(strings.NewReader("# keys\n2026-q4:" + good + "\n\n  " + strings.TrimRight(other, "=") + "  \r\n"))
+	keys, err := ParseKeys([]byte("# keys\n2026-q4:" + good + "\n\n  " + strings.TrimRight(other, "=") + "  \r\n"))
 	if err != nil || len(keys) != 2 || keys[0].Name() != "2026-q4" || keys[1].Name() != "" || keys[0].ID() == keys[1].ID() {
 		t.Fatalf("ParseKeys = %v, %v", keys, err)
 	}
@@ -64,7 +64,7 @@ func TestParseKeys(t *testing.T) {
 		"a b:" + good:                 "line 1: a key's name",
 		good + "\nagain:" + good:      "line 2: the same key as on line 1",
 	} {
-		_, err := ParseKeys(strings.NewReader(file))
+		_, err := ParseKeys([]byte(file))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseKeys(%q) = %v, want %q", file, err, want)
 		}
@@ -78,7 +78,7 @@ func FuzzParseKeys(f *testing.F) {
 	f.Add("name:" + strings.Repeat("A", 43) + "=\n")
 	f.Add(":\n::\n=")
 	f.Fuzz(func(t *testing.T, s string) {
-		keys, err := ParseKeys(strings.NewReader(s))
+		keys, err := ParseKeys([]byte(s))
 		if (err == nil) == (len(keys) == 0) {
 			t.Fatalf("%d keys and %v", len(keys), err)
 		}

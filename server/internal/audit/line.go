@@ -8,35 +8,34 @@ import (
 	"strconv"
 )
 
-// maxFields is above the number of keys that a record can have.
+// maxFields is more than a record can have.
 const maxFields = 32
 
 var (
 	errNotRecord = errors.New("not an audit record")
-	errRewritten = errors.New("not an audit record as it was written: whatever rewrites its JSON, as some log collectors do, breaks the chain")
+	errRewritten = errors.New("not an audit record as it was written: " +
+		"whatever rewrites its JSON, as some log collectors do, breaks the chain")
 	// ErrTooLong is of a line that is longer than any record.
 	ErrTooLong = errors.New("a line longer than any audit record")
 )
 
-// field is a key and its value: of a text what stands between its quotes, not
-// yet unescaped.
-type field struct {
-	key, value []byte
+// member is a field's name and value; of a text, what stands between its quotes, still escaped.
+type member struct {
+	name, value []byte
 }
 
-// Line is a record as it is read back. It points into the bytes it was parsed
-// from.
+// Line is a record as it is read back. It points into the bytes that it was parsed from.
 type Line struct {
 	Head
 
 	Raw     []byte // without the newline
 	covered []byte // what the mac is over
-	fields  [maxFields]field
-	n       int
+	members [maxFields]member
+	n       int // of members
 }
 
-// Parse reads one line as the log writes them, without its newline. It demands
-// exactly that form at both ends, where the mac does not reach.
+// Parse reads a line without its newline. It demands exactly what the log writes at both ends,
+// which the mac does not cover.
 func (l *Line) Parse(raw []byte) error {
 	if len(raw) >= MaxLine {
 		return ErrTooLong
@@ -49,7 +48,7 @@ func (l *Line) Parse(raw []byte) error {
 	if !ok || string(sum[macChars:]) != `"}` || !isLowerHex(sum[:macChars]) {
 		return whyNot(raw)
 	}
-	_, _ = hex.Decode(l.MAC[:], sum[:macChars]) // isLowerHex has seen it
+	_, _ = hex.Decode(l.MAC[:], sum[:macChars]) // isLowerHex checked it
 	l.Raw, l.covered = raw, raw[:tail]
 	return l.parseFields(l.covered[len(`{"v":1`):])
 }
@@ -66,7 +65,7 @@ func (l *Line) parseFields(b []byte) error {
 		if l.n == maxFields {
 			return errNotRecord
 		}
-		key, rest, ok := cutText(b, `,"`)
+		name, rest, ok := cutText(b, `,"`)
 		if !ok || len(rest) < 2 || rest[0] != ':' {
 			return errNotRecord
 		}
@@ -79,7 +78,7 @@ func (l *Line) parseFields(b []byte) error {
 		if !ok {
 			return errNotRecord
 		}
-		l.fields[l.n] = field{key, value}
+		l.members[l.n] = member{name, value}
 	}
 	seq, err := strconv.ParseUint(string(l.Get("seq")), 10, 64)
 	if err != nil {
@@ -89,8 +88,8 @@ func (l *Line) parseFields(b []byte) error {
 	return nil
 }
 
-// cutText returns what stands between open and the next quote that is not
-// escaped, and what comes after that quote.
+// cutText returns what stands between open and the next quote that is not escaped, and what follows
+// that quote.
 func cutText(b []byte, open string) ([]byte, []byte, bool) {
 	b, ok := bytes.CutPrefix(b, []byte(open))
 	if !ok {
@@ -109,8 +108,8 @@ func cutText(b []byte, open string) ([]byte, []byte, bool) {
 	return nil, nil, false
 }
 
-// isControl reports whether b begins with a control character, C1 too: the log
-// escapes them, and what prints a record must not carry them to a terminal.
+// isControl reports whether b begins with a control character, including C1. The log escapes them,
+// and a record that is printed must not bring them to a terminal.
 func isControl(b []byte) bool {
 	c := b[0]
 	return c < ' ' || c == 0x7f || c == 0xc2 && len(b) > 1 && b[1] < 0xa0
@@ -140,19 +139,19 @@ func isLowerHex(b []byte) bool {
 	return true
 }
 
-// Get returns the value of a key as it stands in the line; nil: it is not there.
-func (l *Line) Get(key string) []byte {
+// Get returns the value of a field as it stands in the line, or nil without that field.
+func (l *Line) Get(name string) []byte {
 	for i := range l.n {
-		if string(l.fields[i].key) == key {
-			return l.fields[i].value
+		if string(l.members[i].name) == name {
+			return l.members[i].value
 		}
 	}
 	return nil
 }
 
-// Text returns the value of a key unescaped.
-func (l *Line) Text(key string) string {
-	v := l.Get(key)
+// Text returns the value of a field unescaped.
+func (l *Line) Text(name string) string {
+	v := l.Get(name)
 	if bytes.IndexByte(v, '\\') < 0 {
 		return string(v)
 	}
@@ -163,8 +162,15 @@ func (l *Line) Text(key string) string {
 	return s
 }
 
-// Follows reports whether the line is what was written after prev, under the
-// key of linker.
+// Is reports whether a field has that value.
+func (l *Line) Is(name, value string) bool {
+	if v := l.Get(name); bytes.IndexByte(v, '\\') < 0 {
+		return string(v) == value
+	}
+	return l.Text(name) == value
+}
+
+// Follows reports whether the line is what was written after prev, under the key of linker.
 func (l *Line) Follows(prev Head, linker *Linker) bool {
 	return linker.link(prev.MAC, l.covered) == l.MAC
 }

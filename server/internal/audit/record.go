@@ -1,17 +1,15 @@
-// Package audit is the format of the audit log: what a record holds, how it
-// is written as a line, the chain that makes edits visible, and the keys of
-// the chain and the pseudonyms. audit/writer writes logs, audit/reader verifies
-// and searches them. docs/audit.md says what the chain proves and what it does
-// not.
+// Package audit is the format of the audit log: what a record holds, how it is written as a line,
+// the chain that makes edits visible, and the keys of the chain and of the pseudonyms. Package
+// audit/writer writes logs, audit/reader verifies and searches them. docs/audit.md says what the
+// chain proves and what it does not.
 package audit
 
 import "time"
 
-// Version is the `v` of every record: the version of its schema,
-// docs/audit-record.schema.json.
+// Version is the `v` of every record: the version of docs/audit-record.schema.json.
 const Version = 1
 
-// MaxLine is the length in bytes that no record exceeds, its newline included.
+// MaxLine is the most bytes that a record takes, including its newline.
 const MaxLine = 4096
 
 // Event says what a record is about.
@@ -25,16 +23,14 @@ const (
 	EventStart   Event = "chain.start"   // a process begins to write
 )
 
-// OutcomeOK is the outcome of a call that was answered; the others are gRPC
-// codes in capitals.
+// OutcomeOK is the outcome of a call that was answered; the others are gRPC codes in capitals.
 const OutcomeOK = "OK"
 
-// Record describes one call. How each field is written, and whether it can be
-// searched for, is in the table of fields; a field of the record that the table
-// lacks fails a test.
+// Record describes one call. Each of its fields has a row in the table of fields, which says how it
+// is written; a test fails for one that has none.
 //
-// A record holds no token, no secret and no identifier of a person: only their
-// digests and pseudonyms ([Key.Pseudonym]).
+// A record holds no token, no secret and no identifier of a person, only their digests and
+// pseudonyms ([Key.Pseudonym]).
 type Record struct {
 	Time           time.Time // when the call came in; zero: when it is written
 	Instance       string    // the log fills it in
@@ -60,8 +56,8 @@ type Record struct {
 	Duration       time.Duration // written in whole microseconds; of a calls.refused, from its first call to its last
 }
 
-// CarriesToken reports whether the reply to this call holds a token, so that
-// it must wait for its record and never be summarized.
+// CarriesToken reports whether the reply to this call holds a token: the reply must then wait for
+// the record, which is never summarized.
 func (r *Record) CarriesToken() bool {
 	return r.Event == EventIssue && r.Outcome == OutcomeOK
 }

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
-	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
@@ -47,25 +46,4 @@ func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*redis.Limiter, error
 	default:
 		return shared, nil
 	}
-}
-
-// AuditOptions returns those of the audit log, with the keys of --audit-key-file.
-func (a *Audit) AuditOptions(log *slog.Logger) (writer.Options, error) {
-	options := writer.Options{
-		File:    a.AuditFile,
-		Mode:    writer.Mode(a.AuditMode),
-		NoSync:  a.AuditSync == AuditSyncOff,
-		Timeout: a.AuditTimeout,
-		MaxSize: int64(a.AuditMaxSize),
-		MinFree: int64(a.AuditMinFree),
-		Logger:  log,
-	}
-	if a.AuditKeyFile != "" {
-		keys, err := audit.ReadKeyFile(a.AuditKeyFile)
-		if err != nil {
-			return options, Usage("--audit-key-file %s: %v", a.AuditKeyFile, err)
-		}
-		options.Keys = keys
-	}
-	return options, nil
 }

@@ -2,24 +2,25 @@ package reader
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// Query says which records to find: those that match all that is given. With
-// nothing given Find refuses.
+// Query says which records to find: those that match everything that is given. Find refuses an
+// empty one.
 type Query struct {
-	Email       string
-	ExternalID  string
-	TokenSHA256 string // hex, as records hold it
-	AuditID     string
-	Caller      string
-	Since       time.Time
+	// Values holds the value to search for by the name of its field, which must be searchable (see
+	// audit.Field); for a pseudonym, the identifier behind it.
+	Values map[string]string
+	Since  time.Time
 }
 
 // Output is how Find prints records.
@@ -43,41 +44,29 @@ type Found struct {
 	Records    uint64 // read
 	Matches    uint64 // printed
 	Unreadable uint64 // lines that are no records
-	Unknown    uint64 // records under keys that are not known, in which a person cannot be searched for
+	Unknown    uint64 // records under unknown keys, in which a person cannot be searched for
 }
 
-// person is the pseudonyms of the searched one under one key.
-type person struct {
-	email, externalID []byte
-}
+// wanted is a field's value, as it stands in a matching record.
+type wanted struct{ field, value string }
 
 type finder struct {
-	q      Query
+	values []wanted
 	since  []byte
-	people map[string]person // by key_id; nil: nobody is searched for
-	out    func(*audit.Line) error
+	people map[string][]wanted // pseudonyms, by the ID of their key; nil: nobody is searched for
+	print  func(*audit.Line) error
 	found  Found
 	line   audit.Line
 }
 
-// Find prints the records that match q to w, in the order in which they stand.
-// It does not verify them.
+// Find prints the records that match q to w, in the order of the sources. It does not verify them.
 func Find(ctx context.Context, sources []Source, q Query, o FindOptions, w io.Writer) (Found, error) {
-	f := &finder{q: q}
-	if q == (Query{}) {
-		return f.found, errors.New("nothing to find: give --email, --external-id, --token, --audit-id, --caller or --since")
-	}
-	if !q.Since.IsZero() {
-		f.since = audit.AppendTime(nil, q.Since)
-	}
-	if q.Email != "" || q.ExternalID != "" {
-		if len(o.Keys) == 0 {
-			return f.found, errors.New("--email and --external-id need --audit-key-file: records hold only keyed pseudonyms")
-		}
-		f.people = q.people(o.Keys)
+	f := new(finder)
+	if err := f.prepare(q, o.Keys); err != nil {
+		return f.found, err
 	}
 	var err error
-	if f.out, err = printer(o.Output, w); err != nil {
+	if f.print, err = printer(o.Output, w); err != nil {
 		return f.found, err
 	}
 	s := &scanner{progress: o.Progress}
@@ -85,19 +74,39 @@ func Find(ctx context.Context, sources []Source, q Query, o FindOptions, w io.Wr
 	return f.found, err
 }
 
-func (q *Query) people(keys []*audit.Key) map[string]person {
-	people := make(map[string]person, len(keys))
-	for _, k := range keys {
-		var p person
-		if q.Email != "" {
-			p.email = []byte(k.Pseudonym(audit.KindEmail, q.Email))
-		}
-		if q.ExternalID != "" {
-			p.externalID = []byte(k.Pseudonym(audit.KindExternalID, q.ExternalID))
-		}
-		people[k.ID()] = p
+// prepare turns a query into what records must hold.
+func (f *finder) prepare(q Query, keys []*audit.Key) error {
+	if len(q.Values) == 0 && q.Since.IsZero() {
+		return errors.New("nothing to find: the query is empty")
 	}
-	return people
+	if !q.Since.IsZero() {
+		f.since = audit.AppendTime(nil, q.Since)
+	}
+	fields := audit.Fields()
+	for name, value := range q.Values {
+		i := slices.IndexFunc(fields, func(f audit.Field) bool { return f.Name == name && f.Search })
+		switch {
+		case i < 0:
+			return fmt.Errorf("%s cannot be searched for", name)
+		case fields[i].Pseudonym == "":
+			f.values = append(f.values, wanted{name, value})
+		case len(keys) == 0:
+			return errors.New("a person can be found only with the audit keys: records hold only keyed pseudonyms")
+		default:
+			f.addPerson(&fields[i], value, keys)
+		}
+	}
+	return nil
+}
+
+// addPerson searches for an identifier under all keys.
+func (f *finder) addPerson(field *audit.Field, value string, keys []*audit.Key) {
+	if f.people == nil {
+		f.people = map[string][]wanted{}
+	}
+	for _, k := range keys {
+		f.people[k.ID()] = append(f.people[k.ID()], wanted{field.Name, k.Pseudonym(field.Pseudonym, value)})
+	}
 }
 
 func (f *finder) visit(s scanned) error {
@@ -110,29 +119,31 @@ func (f *finder) visit(s scanned) error {
 		return nil
 	}
 	f.found.Matches++
-	return f.out(&f.line)
+	return f.print(&f.line)
 }
 
 func (f *finder) matches(l *audit.Line) bool {
-	if f.people != nil && !f.isPerson(l) {
-		return false
+	if f.people != nil {
+		person, known := f.people[string(l.Get("key_id"))]
+		if !known {
+			f.found.Unknown++
+			return false
+		}
+		if !hasAll(l, person) {
+			return false
+		}
 	}
-	return is(l, "token_sha256", f.q.TokenSHA256) && is(l, "audit_id", f.q.AuditID) &&
-		(f.q.Caller == "" || l.Text("caller") == f.q.Caller) &&
-		bytes.Compare(l.Get("time"), f.since) >= 0
+	return hasAll(l, f.values) && bytes.Compare(l.Get("time"), f.since) >= 0
 }
 
-func (f *finder) isPerson(l *audit.Line) bool {
-	p, known := f.people[string(l.Get("key_id"))]
-	if !known {
-		f.found.Unknown++
-		return false
+func hasAll(l *audit.Line, all []wanted) bool {
+	for _, w := range all {
+		if !l.Is(w.field, w.value) {
+			return false
+		}
 	}
-	return (p.email == nil || bytes.Equal(l.Get("email_hmac"), p.email)) &&
-		(p.externalID == nil || bytes.Equal(l.Get("external_id_hmac"), p.externalID))
+	return true
 }
-
-func is(l *audit.Line, key, want string) bool { return want == "" || string(l.Get(key)) == want }
 
 // printer returns what prints a record to w.
 func printer(o Output, w io.Writer) (func(*audit.Line) error, error) {
@@ -143,18 +154,36 @@ func printer(o Output, w io.Writer) (func(*audit.Line) error, error) {
 			return err
 		}, nil
 	case OutputTable:
-		const row = "%-30s  %-13s  %-18s  %-22s  %-15s  %-16s  %-11s  %-20s  %6s  %s\n"
-		_, err := fmt.Fprintf(w, row, "TIME", "EVENT", "OUTCOME", "REASON", "LIMIT", "ORGANIZATION", "IDENTIFIER", "CALLER", "COUNT", "AUDIT ID")
-		return func(l *audit.Line) error {
-			reason := l.Get("reason")
-			if reason == nil {
-				reason = l.Get("verdict")
-			}
-			_, err := fmt.Fprintf(w, row, l.Get("time"), l.Get("event"), l.Get("outcome"), reason, l.Get("limit"), l.Get("organization"),
-				l.Get("identifier"), l.Get("caller"), l.Get("count"), l.Get("audit_id"))
-			return err
-		}, err
+		return tablePrinter(w)
 	default:
-		return nil, fmt.Errorf("--output %q: want json or table", string(o))
+		return nil, fmt.Errorf("output %q: want json or table", string(o))
 	}
+}
+
+// tablePrinter prints the head of the table, and returns what prints a row.
+func tablePrinter(w io.Writer) (func(*audit.Line) error, error) {
+	columns := slices.DeleteFunc(audit.Fields(), func(f audit.Field) bool { return f.Column.Place == 0 })
+	slices.SortFunc(columns, func(a, b audit.Field) int { return cmp.Compare(a.Column.Place, b.Column.Place) })
+	row := func(value func(name string) string) error {
+		cells := make([]string, len(columns))
+		for i, c := range columns {
+			width := -c.Column.Width // to the left
+			if c.IsNumber() {
+				width = c.Column.Width
+			}
+			cells[i] = fmt.Sprintf("%*s", width, value(c.Name))
+		}
+		_, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "  "), " "))
+		return err
+	}
+	err := row(func(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "_", " ")) })
+	return func(l *audit.Line) error {
+		return row(func(name string) string {
+			value := l.Get(name)
+			if value == nil && name == "reason" { // a verification that was answered
+				value = l.Get("verdict")
+			}
+			return string(value)
+		})
+	}, err
 }

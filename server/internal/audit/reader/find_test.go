@@ -12,6 +12,15 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
+// of is a query for the values of fields, which are named before each.
+func of(values ...string) Query {
+	q := Query{Values: map[string]string{}}
+	for pair := range slices.Chunk(values, 2) {
+		q.Values[pair[0]] = pair[1]
+	}
+	return q
+}
+
 func TestFind(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)
@@ -41,19 +50,19 @@ func TestFind(t *testing.T) {
 	}{
 		{
 			"an email in any case, under both keys",
-			Query{Email: "ANNA@example.com"},
+			of("email_hmac", "ANNA@example.com"),
 			[]*audit.Key{k2, k1},
 			[]string{"id-0-0", "id-0-2", "id-1-0", "id-1-2"},
 		},
-		{"under the old key alone", Query{Email: "anna@example.com"}, []*audit.Key{k1}, []string{"id-0-0", "id-0-2"}},
-		{"an external id", Query{ExternalID: "user-1"}, []*audit.Key{k2, k1}, []string{"id-0-1", "id-1-1"}},
-		{"an external id in another case is another person", Query{ExternalID: "USER-1"}, []*audit.Key{k2, k1}, nil},
-		{"both must match", Query{Email: "anna@example.com", ExternalID: "user-1"}, []*audit.Key{k2, k1}, nil},
-		{"a token", Query{TokenSHA256: digestOf("token 1-2")}, nil, []string{"id-1-2"}},
-		{"an audit id", Query{AuditID: "id-0-1"}, nil, []string{"id-0-1"}},
-		{"a caller", Query{Caller: `a "quoted" one`}, nil, []string{"id-0-2", "id-1-2"}},
-		{"since", Query{Caller: "web", Since: noon.Add(time.Hour)}, nil, []string{"id-1-0"}},
-		{"since in another zone", Query{Caller: "web", Since: noon.In(time.FixedZone("", -7200))}, nil, []string{"id-0-0", "id-1-0"}},
+		{"under the old key alone", of("email_hmac", "anna@example.com"), []*audit.Key{k1}, []string{"id-0-0", "id-0-2"}},
+		{"an external id", of("external_id_hmac", "user-1"), []*audit.Key{k2, k1}, []string{"id-0-1", "id-1-1"}},
+		{"an external id in another case is another person", of("external_id_hmac", "USER-1"), []*audit.Key{k2, k1}, nil},
+		{"both must match", of("email_hmac", "anna@example.com", "external_id_hmac", "user-1"), []*audit.Key{k2, k1}, nil},
+		{"a token", of("token_sha256", digestOf("token 1-2")), nil, []string{"id-1-2"}},
+		{"an audit id", of("audit_id", "id-0-1"), nil, []string{"id-0-1"}},
+		{"a caller", of("caller", `a "quoted" one`), nil, []string{"id-0-2", "id-1-2"}},
+		{"since", Query{Values: of("caller", "web").Values, Since: noon.Add(time.Hour)}, nil, []string{"id-1-0"}},
+		{"since in another zone", Query{Values: of("caller", "web").Values, Since: noon.In(time.FixedZone("", -7200))}, nil, []string{"id-0-0", "id-1-0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,7 +90,7 @@ func TestFind(t *testing.T) {
 		})
 	}
 	var out bytes.Buffer
-	if _, err := Find(t.Context(), Files(o.File), Query{AuditID: "id-0-1"}, FindOptions{Output: OutputTable}, &out); err != nil {
+	if _, err := Find(t.Context(), Files(o.File), of("audit_id", "id-0-1"), FindOptions{Output: OutputTable}, &out); err != nil {
 		t.Fatal(err)
 	}
 	if rows := strings.Split(out.String(), "\n"); len(rows) != 3 || !strings.HasPrefix(rows[1], "2026-11-23T12:01:00.0") {
@@ -95,9 +104,11 @@ func TestFindRefusesWhatItCannotDo(t *testing.T) {
 		q Query
 		o FindOptions
 	}{
-		"nothing to find":  {},
-		"--audit-key-file": {q: Query{Email: "x"}},
-		"--output":         {q: Query{Caller: "x"}, o: FindOptions{Output: "xml"}},
+		"nothing to find":                  {},
+		"audit keys":                       {q: of("email_hmac", "x")},
+		"peer cannot be searched for":      {q: of("peer", "x")},
+		"mail cannot be searched for":      {q: of("mail", "x")},
+		`output "xml": want json or table`: {q: of("caller", "x"), o: FindOptions{Output: "xml"}},
 	} {
 		if _, err := Find(t.Context(), nil, c.q, c.o, new(bytes.Buffer)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -35,7 +35,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("Verify = %v, %v", r, err)
 		}
 		table := FindOptions{Output: OutputTable}
-		if _, err := Find(t.Context(), []Source{inMemory("fuzz", b)}, Query{Caller: "x"}, table, io.Discard); err != nil {
+		if _, err := Find(t.Context(), []Source{inMemory("fuzz", b)}, of("caller", "x"), table, io.Discard); err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,5 +1,4 @@
-// Package reader reads audit logs: it verifies their chain and finds records in
-// them, in bounded memory.
+// Package reader reads audit logs in bounded memory: it verifies their chain and finds records.
 package reader
 
 import (
@@ -11,21 +10,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// progressEvery is how many lines pass between two calls of a Progress.
-const progressEvery = 1 << 14
+const (
+	progressEvery = 1 << 14 // lines between two calls of a Progress
+	bufferSize    = 1 << 16
+)
 
-// Progress is told, now and then and at the end, how many bytes of the files
-// and how many lines have been read.
+// Progress is told, now and then and at the end, how many bytes of the files and how many lines
+// have been read.
 type Progress func(bytes int64, lines uint64)
 
-// Source is one file of records: as the log wrote it, or as a container
-// runtime keeps it, with the CRI prefix before each line; either may be
-// gzipped.
+// Source is one file of records: as the log wrote it, or as a container runtime keeps it, with the
+// CRI prefix before each line. Either may be gzipped.
 type Source struct {
 	Name string
 	Open func() (io.ReadCloser, error)
@@ -54,16 +53,16 @@ type scanned struct {
 	long   bool   // it is longer than a record can be, and not all here
 }
 
-// scanner reads sources line by line in bounded memory.
+// scanner reads sources line by line.
 type scanner struct {
 	progress Progress
 	bytes    int64
 	lines    uint64
-	partial  []byte // the parts of a line that a container runtime has split
-	parted   bool
+	parts    []byte // what has come of a line that a container runtime has split
+	parted   bool   // more of it is to come
 }
 
-// scan gives each line of the sources, in order, to visit.
+// scan passes each line of the sources, in order, to visit.
 func (s *scanner) scan(ctx context.Context, sources []Source, visit func(scanned) error) error {
 	for _, source := range sources {
 		if err := s.scanOne(ctx, source, visit); err != nil {
@@ -86,19 +85,19 @@ func (s *scanner) scanOne(ctx context.Context, source Source, visit func(scanned
 		return fmt.Errorf("read audit records: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	r, err := s.reader(f)
+	r, err := s.unpack(f)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", source.Name, err)
 	}
-	s.partial, s.parted = s.partial[:0], false
+	s.parts, s.parted = s.parts[:0], false
 	for number, ended := 1, false; !ended; number++ {
 		v := scanned{source: source.Name, number: number}
-		v.text, v.long, err = readLine(r)
+		err := v.read(r)
 		ended = errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			return fmt.Errorf("read %s: %w", source.Name, err)
 		}
-		if !s.shows(&v, ended) {
+		if !s.complete(&v, ended) {
 			continue
 		}
 		if err := visit(v); err != nil {
@@ -111,17 +110,16 @@ func (s *scanner) scanOne(ctx context.Context, source Source, visit func(scanned
 	return nil
 }
 
-// shows completes a line and reports whether there is one to show. At the end
-// what has no newline is torn.
-func (s *scanner) shows(v *scanned, ended bool) bool {
+// complete reports whether there is a line to visit. At the end, a line without newline is torn.
+func (s *scanner) complete(v *scanned, ended bool) bool {
 	v.torn = ended
 	switch {
 	case ended && len(v.text) == 0 && !s.parted:
 		return false
-	case s.join(v):
+	case s.cutPrefix(v):
 		return true
 	case ended && s.parted:
-		v.text = s.partial
+		v.text = s.parts
 		return true
 	}
 	return false
@@ -136,9 +134,9 @@ func (s *scanner) count(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// reader counts the bytes of f and unpacks them if they are gzipped.
-func (s *scanner) reader(f io.Reader) (*bufio.Reader, error) {
-	r := bufio.NewReaderSize(&counted{f, &s.bytes}, 1<<16)
+// unpack counts the bytes of f, and decompresses them if they are gzipped.
+func (s *scanner) unpack(f io.Reader) (*bufio.Reader, error) {
+	r := bufio.NewReaderSize(&counted{f, &s.bytes}, bufferSize)
 	if magic, _ := r.Peek(2); string(magic) != "\x1f\x8b" {
 		return r, nil
 	}
@@ -146,7 +144,7 @@ func (s *scanner) reader(f io.Reader) (*bufio.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bufio.NewReaderSize(z, 1<<16), nil
+	return bufio.NewReaderSize(z, bufferSize), nil
 }
 
 type counted struct {
@@ -160,53 +158,37 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readLine returns the next line without its newline. What passes the buffer
-// is skipped, and long is true.
-func readLine(r *bufio.Reader) (text []byte, long bool, err error) { //nolint:nonamedreturns // three of them
-	text, err = r.ReadSlice('\n')
+// read takes the next line. What exceeds the buffer is skipped.
+func (v *scanned) read(r *bufio.Reader) error {
+	text, err := r.ReadSlice('\n')
 	for errors.Is(err, bufio.ErrBufferFull) {
-		long = true
+		v.long = true
 		_, err = r.ReadSlice('\n')
 	}
-	return bytes.TrimSuffix(text, []byte("\n")), long, err
+	v.text = bytes.TrimSuffix(text, []byte("\n"))
+	return err
 }
 
-// join takes the CRI prefix off a line and puts the parts of a split one
-// together. It reports whether there is a line to show: one of standard error
-// is none, and a part is none yet.
-func (s *scanner) join(v *scanned) bool {
-	stream, part, text, ok := cutCRI(v.text)
+// cutPrefix takes the CRI prefix off a line, if it has one, and puts the parts of a split line
+// together. It reports whether that makes a line: standard error makes none, and a part none yet.
+func (s *scanner) cutPrefix(v *scanned) bool {
+	line, ok := parseCRI(v.text)
 	switch {
 	case !ok:
 		return true
-	case stream != "stdout":
+	case line.stream != "stdout":
 		return false
-	case !part && !s.parted:
-		v.text = text
+	case !line.partial && !s.parted:
+		v.text = line.text
 		return true
 	}
 	if !s.parted {
-		s.partial = s.partial[:0]
+		s.parts = s.parts[:0]
 	}
-	if len(s.partial) <= audit.MaxLine { // longer ones are refused later, but not kept
-		s.partial = append(s.partial, text...)
+	if len(s.parts) <= audit.MaxLine { // longer lines are refused later, but not kept
+		s.parts = append(s.parts, line.text...)
 	}
-	s.parted = part
-	v.text = s.partial
-	return !part
-}
-
-// cutCRI splits "2026-11-23T07:08:09.123456789Z stdout F text", the form of
-// container logs in Kubernetes.
-func cutCRI(b []byte) (stream string, part bool, text []byte, ok bool) { //nolint:nonamedreturns // four of them
-	stamp, rest, ok1 := bytes.Cut(b, []byte(" "))
-	name, rest, ok2 := bytes.Cut(rest, []byte(" "))
-	tag, text, ok3 := bytes.Cut(rest, []byte(" "))
-	if !ok1 || !ok2 || !ok3 || (string(tag) != "F" && string(tag) != "P") {
-		return "", false, nil, false
-	}
-	if _, err := time.Parse(time.RFC3339Nano, string(stamp)); err != nil {
-		return "", false, nil, false
-	}
-	return string(name), string(tag) == "P", text, true
+	s.parted = line.partial
+	v.text = s.parts
+	return !line.partial
 }

@@ -9,104 +9,34 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// FaultKind says what is wrong with a chain.
-type FaultKind string
-
-// The kinds of faults.
-const (
-	FaultEdited       FaultKind = "edited"         // a record's bytes are not those that were written
-	FaultMissing      FaultKind = "missing"        // records are gone from before this one
-	FaultReordered    FaultKind = "reordered"      // a record stands after a later one, or twice
-	FaultSpliced      FaultKind = "spliced"        // a record of another log
-	FaultTorn         FaultKind = "torn"           // a file ends in the middle of a record
-	FaultTailCut      FaultKind = "tail cut"       // a head that was given is not there
-	FaultUnverifiable FaultKind = "not verifiable" // no key that was given is the record's
-)
-
-// Fault is the first place where a chain is wrong. File and Line are where it
-// was noticed; Line is 0 at the end of the files.
-type Fault struct {
-	Kind   FaultKind
-	File   string
-	Line   int
-	Detail string
-}
-
-func (f *Fault) String() string {
-	if f.Line == 0 {
-		return fmt.Sprintf("%s: at the end: %s", f.Kind, f.Detail)
-	}
-	return fmt.Sprintf("%s: %s line %d: %s", f.Kind, f.File, f.Line, f.Detail)
-}
-
-// VerifyOptions is what Verify checks against. The zero value knows no key, so
-// that nothing verifies.
+// VerifyOptions is what Verify checks against. Without keys nothing verifies.
 type VerifyOptions struct {
 	Keys              []*audit.Key
 	Heads             []audit.Head // each must be found
 	From              *audit.Head  // what the first record follows; nil: it must be number 1
-	AllowUnverifiable bool         // go on over records under keys that are not known
+	TrustFirst        bool         // accept the first record as it stands if it is not number 1
+	AllowUnverifiable bool         // accept records under unknown keys
 	Progress          Progress
-}
-
-// Report is what Verify found up to the first fault.
-type Report struct {
-	Records      uint64     // before the fault
-	Unverifiable uint64     // of them, those under keys that are not known
-	Chains       uint64     // that begin afresh, after one another
-	First, Last  string     // earliest and latest time in them
-	Head         audit.Head // of the last record: --from-head for what follows it
-	Fault        *Fault     // nil: all of it is whole
-}
-
-// String says in a line or two what Verify found.
-func (r *Report) String() string {
-	var b bytes.Buffer
-	if r.Records > 0 {
-		_, _ = fmt.Fprintf(&b, "%d records whole, from %s to %s, in %d chain(s); head %s",
-			r.Records-r.Unverifiable, r.First, r.Last, r.Chains, r.Head)
-		if r.Unverifiable > 0 {
-			_, _ = fmt.Fprintf(&b, "; %d records not verifiable: their key is not known", r.Unverifiable)
-		}
-	}
-	if r.Fault != nil {
-		if b.Len() > 0 {
-			_ = b.WriteByte('\n')
-		}
-		_, _ = b.WriteString(r.Fault.String())
-	}
-	return b.String()
-}
-
-// note keeps the earliest and the latest time: calls that ran together are not
-// written in the order in which they came in.
-func (r *Report) note(at []byte) {
-	if r.First == "" || string(at) < r.First {
-		r.First = string(at)
-	}
-	if string(at) > r.Last {
-		r.Last = string(at)
-	}
 }
 
 // verifier holds where the chain stands.
 type verifier struct {
 	o       VerifyOptions
 	report  Report
-	linkers map[string]*audit.Linker // by key_id
+	linkers map[string]*audit.Linker // by the ID of their key
 	heads   map[audit.Head]struct{}  // not found yet
 	line    audit.Line
-	keyID   []byte
-	pod     []byte
-	started []byte // time of the last chain.start
 	gap     uint64 // after a fault of kind missing: the number that was due
+
+	// Of the last chain.start.
+	keyID, instance, started []byte
 }
 
 var errFault = errors.New("fault")
 
-// Verify reads records in order and reports whether they are one whole chain,
-// or several after one another. It stops at the first fault, which is no error:
-// an error is a file that cannot be read, or the end of ctx.
+// Verify reads records in order and reports whether they are one whole chain, or several after one
+// another. It stops at the first fault, which is no error: an error is a file that cannot be read,
+// or the end of ctx.
 func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, error) {
 	v := &verifier{o: o, linkers: map[string]*audit.Linker{}, heads: map[audit.Head]struct{}{}}
 	for _, k := range o.Keys {
@@ -130,7 +60,7 @@ func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, er
 	return &v.report, nil
 }
 
-// atEnd finds what no record shows.
+// atEnd finds the faults that no record shows.
 func (v *verifier) atEnd() *Fault {
 	if v.report.Records == 0 {
 		return &Fault{Kind: FaultMissing, Detail: "there is no record"}
@@ -159,8 +89,8 @@ func (v *verifier) visit(s scanned) error {
 	return errFault
 }
 
-// seek looks behind a gap for the record that is missing there: then it is not
-// gone, but out of order.
+// seek looks behind a gap for the record that is missing there: if it is found, it is not gone but
+// out of order.
 func (v *verifier) seek(s scanned) error {
 	if v.line.Parse(s.text) == nil && v.line.Seq == v.gap {
 		v.report.Fault.Kind = FaultReordered
@@ -170,67 +100,75 @@ func (v *verifier) seek(s scanned) error {
 	return nil
 }
 
-// check compares a record with what must come next.
+// check compares a record with what must come next. It returns no kind for one that is right.
 func (v *verifier) check(s scanned) (FaultKind, string) {
 	l := &v.line
 	switch err := l.Parse(s.text); {
 	case s.torn:
-		return FaultTorn, "the file ends in the middle of a record; when the log was killed, serve cuts that off at its next start"
+		return FaultTorn, "the file ends in the middle of a record; " +
+			"when the log was killed, serve cuts that off at its next start"
 	case s.long:
 		return FaultEdited, audit.ErrTooLong.Error()
 	case err != nil:
 		return FaultEdited, err.Error()
-	}
-	if kind, detail := v.place(l); kind != "" {
-		return kind, detail
-	}
-	id := string(l.Get("key_id"))
-	linker := v.linkers[id]
-	if linker == nil {
-		if !v.o.AllowUnverifiable {
-			return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", l.Seq, id)
-		}
-		v.report.Unverifiable++
+	case v.o.TrustFirst && v.report.Records == 0 && l.Seq > 1:
 		return "", ""
 	}
-	if !l.Follows(v.report.Head, linker) {
-		return FaultEdited, fmt.Sprintf("record %d is not what was written after record %d", l.Seq, v.report.Head.Seq)
+	if kind, detail := v.checkPlace(l); kind != "" {
+		return kind, detail
 	}
-	return "", ""
+	return v.checkLink(l)
 }
 
-// place checks the number of a record and whose it is.
-func (v *verifier) place(l *audit.Line) (FaultKind, string) {
-	begins := string(l.Get("event")) == string(audit.EventStart)
+func (v *verifier) checkLink(l *audit.Line) (FaultKind, string) {
+	id := string(l.Get("key_id"))
+	linker := v.linkers[id]
+	switch {
+	case linker == nil && v.o.AllowUnverifiable:
+		v.report.Unverifiable++
+		return "", ""
+	case linker == nil:
+		return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", l.Seq, id)
+	case !l.Follows(v.report.Head, linker):
+		return FaultEdited, fmt.Sprintf("record %d is not what was written after record %d", l.Seq, v.report.Head.Seq)
+	default:
+		return "", ""
+	}
+}
+
+// checkPlace checks the number of a record and who wrote it.
+func (v *verifier) checkPlace(l *audit.Line) (FaultKind, string) {
 	last := v.report.Head.Seq
 	switch {
-	case begins && l.Seq == 1 && last != 0:
-		return v.afresh(l)
+	case begins(l) && l.Seq == 1 && last != 0:
+		return v.checkNewChain(l)
 	case l.Seq > last+1 && last == 0:
-		return FaultMissing, fmt.Sprintf("the first record is number %d; for an earlier file that is gone give --from-head", l.Seq)
+		return FaultMissing, fmt.Sprintf(
+			"the first record is number %d; when earlier files are gone, give the head that it follows", l.Seq)
 	case l.Seq > last+1:
 		return FaultMissing, fmt.Sprintf("record %d follows record %d", l.Seq, last)
 	case l.Seq <= last:
 		return FaultReordered, fmt.Sprintf("record %d stands after record %d", l.Seq, last)
-	case v.report.Records > 0 && !begins && !v.sameWriter(l):
+	case v.report.Records > 0 && !begins(l) && !v.sameWriter(l):
 		return FaultSpliced, fmt.Sprintf("record %d is of another instance or key", l.Seq)
 	}
 	return "", ""
 }
 
-// sameWriter reports whether a record is of the process that wrote the last
-// chain.start.
+func begins(l *audit.Line) bool { return string(l.Get("event")) == string(audit.EventStart) }
+
+// sameWriter reports whether a record is of the process that wrote the last chain.start.
 func (v *verifier) sameWriter(l *audit.Line) bool {
-	return bytes.Equal(l.Get("instance"), v.pod) && bytes.Equal(l.Get("key_id"), v.keyID)
+	return bytes.Equal(l.Get("instance"), v.instance) && bytes.Equal(l.Get("key_id"), v.keyID)
 }
 
-// afresh checks the first record of a further chain: a process that knew
-// nothing of the records before, as after each start on standard output.
-func (v *verifier) afresh(l *audit.Line) (FaultKind, string) {
+// checkNewChain checks the first record of a further chain, of a process that could not know the
+// records before it, as after each start on standard output.
+func (v *verifier) checkNewChain(l *audit.Line) (FaultKind, string) {
 	switch {
 	case v.report.Records == 0:
-		return FaultMissing, "--from-head is given, but a new chain begins here"
-	case !bytes.Equal(l.Get("instance"), v.pod):
+		return FaultMissing, "a new chain begins here, although the records should follow a head that was given"
+	case !bytes.Equal(l.Get("instance"), v.instance):
 		return FaultSpliced, "a chain of another instance begins; verify each instance by itself"
 	case bytes.Compare(l.Get("time"), v.started) <= 0:
 		return FaultReordered, "a chain begins that is not later than the one before it"
@@ -250,9 +188,8 @@ func (v *verifier) accept() {
 	if len(v.heads) > 0 {
 		delete(v.heads, r.Head)
 	}
-	begins := string(l.Get("event")) == string(audit.EventStart)
-	if begins || r.Records == 1 {
-		v.pod = append(v.pod[:0], l.Get("instance")...)
+	if begins(l) || r.Records == 1 {
+		v.instance = append(v.instance[:0], l.Get("instance")...)
 		v.keyID = append(v.keyID[:0], l.Get("key_id")...)
 		v.started = append(v.started[:0], l.Get("time")...)
 	}

@@ -45,6 +45,13 @@ func TestVerifyWholeFiles(t *testing.T) {
 	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &all.Head}, Files(rest...)...); r.Fault == nil {
 		t.Fatal("from a wrong head: no fault")
 	}
+	trusting := VerifyOptions{Keys: o.Keys, TrustFirst: true}
+	if r := mustVerify(t, trusting, Files(rest...)...); r.Fault != nil || r.Head != all.Head {
+		t.Fatalf("without the first file, trusting the second's first record: %v", r)
+	}
+	if r := mustVerify(t, trusting, Files(files...)...); r.Fault != nil || r.Records != all.Records {
+		t.Fatalf("trusting a first record that is number 1: %v", r)
+	}
 	slices.Reverse(files)
 	if r := mustVerify(t, VerifyOptions{Keys: o.Keys}, Files(files...)...); r.Fault == nil {
 		t.Fatal("files in the wrong order: no fault")
