@@ -4,19 +4,35 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// audit opens the call and closes it: whatever comes of it is recorded, and a
-// reply that holds a token leaves only once its record is written.
-func (s *Server) audit(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+// errUnanswered is what a call is refused with until the handler has answered.
+var errUnanswered = internal(errors.New("no answer"))
+
+// audit opens the call and closes it: whatever its outcome, it is recorded, and a reply that carries a
+// token leaves only after its record is written.
+func (s *Server) audit(
+	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
 	now := s.options.Now()
-	c := &call{method: methods[info.FullMethod], began: now, auditID: s.options.NewAuditID(now), refusal: internal(errors.New("no answer"))}
+	c := &call{
+		fullMethod: info.FullMethod,
+		method:     methods[info.FullMethod],
+		began:      now,
+		auditID:    s.options.NewAuditID(now),
+		refusal:    errUnanswered,
+	}
 	reply, err := handler(withCall(ctx, c), req)
 	c.refusal = asRefusal(err)
-	if err := s.options.Audit.Write(ctx, s.record(ctx, c)); err != nil && c.carriesToken() {
+	err = s.options.Audit.Write(ctx, s.record(ctx, c))
+	if err != nil && c.refusal == nil && !c.method.leavesUnrecorded {
 		c.refusal, c.givenUp = auditUnavailable(err), ctx.Err() != nil
 	}
 	s.metrics.count(c)
@@ -27,8 +43,8 @@ func (s *Server) audit(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	return nil, c.refusal.audited(c.auditID)
 }
 
-// logCause logs why a call failed. An outage is logged by the room that has it,
-// once: a line a call would fill the log, so those are for debugging.
+// logCause logs why a call failed. Each room logs its own outage once; a line per call would fill the
+// log, so those are for debugging.
 func (s *Server) logCause(ctx context.Context, c *call) {
 	if c.refusal.cause == nil {
 		return
@@ -41,16 +57,60 @@ func (s *Server) logCause(ctx context.Context, c *call) {
 		slog.String("reason", c.refusal.reasonName()), slog.String("error", c.refusal.cause.Error()))
 }
 
-// asRefusal makes an INTERNAL of an error that no step of the chain meant for
-// clients.
-func asRefusal(err error) *refusal {
-	var r *refusal
+// record describes the call for the audit trail. It holds only pseudonyms and digests.
+func (s *Server) record(ctx context.Context, c *call) *audit.Record {
+	login, _ := c.signed.Login()
+	record := &audit.Record{
+		Time:        c.began,
+		AuditID:     c.auditID,
+		Event:       c.method.event,
+		Outcome:     audit.OutcomeOK,
+		Identifier:  login.String(),
+		Verdict:     c.verdict,
+		Limit:       c.limit,
+		Caller:      c.caller.String(),
+		Peer:        c.caller.Peer,
+		RequestID:   firstHeader(ctx, "x-request-id"),
+		TraceID:     traceID(firstHeader(ctx, "traceparent")),
+		TokenSHA256: c.tokenDigest,
+		SecretID:    c.secretID,
+		Duration:    s.options.Now().Sub(c.began),
+	}
+	if c.organization != nil {
+		record.Organization = c.organization.Name
+	}
+	if c.refusal != nil {
+		record.Outcome, record.Reason = c.refusal.codeName(), c.refusal.reasonName()
+	}
+	if !c.issued.IsZero() {
+		record.IssuedAt = c.issued.Unix()
+	}
+	if c.given.ExternalID != "" {
+		record.ExternalIDHMAC = s.options.Audit.Pseudonym(audit.KindExternalID, c.given.ExternalID)
+	}
+	if c.given.Email != "" {
+		record.EmailHMAC = s.options.Audit.Pseudonym(audit.KindEmail, c.given.Email)
+	}
+	return record
+}
+
+func firstHeader(ctx context.Context, name string) string {
+	if values := metadata.ValueFromIncomingContext(ctx, name); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// traceID returns the trace-id of a W3C traceparent header, or nothing.
+// https://www.w3.org/TR/trace-context/#traceparent-header
+func traceID(traceparent string) string {
+	version, rest, _ := strings.Cut(traceparent, "-")
+	id, rest, found := strings.Cut(rest, "-")
 	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &r):
-		return r
+	case !found, len(version) != 2, len(rest) < 19, len(id) != 32,
+		strings.Trim(id, "0123456789abcdef") != "", strings.Trim(id, "0") == "":
+		return ""
 	default:
-		return internal(err)
+		return id
 	}
 }

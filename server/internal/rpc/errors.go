@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -16,14 +17,13 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// errorDomain is the domain of every ErrorInfo of ours.
+// errorDomain is the domain of our ErrorInfo details.
 const errorDomain = "chatidentity"
 
-// refusal is an error of the chain: what the client sees, and the cause, which
-// only the log sees.
+// refusal is an error of the chain: what the client sees, and the cause, which only the log sees.
 type refusal struct {
 	reason  pb.ErrorReason
-	message string // fixed text: no value of a request is in it
+	message string // fixed text, which contains no value of a request
 	details []protoadapt.MessageV1
 	cause   error
 }
@@ -46,7 +46,7 @@ var reasonCodes = map[pb.ErrorReason]codes.Code{
 	pb.ErrorReason_ERROR_REASON_INTERNAL:               codes.Internal,
 }
 
-// Error is for the log: it names the cause.
+// Error is for the log: it includes the cause.
 func (r *refusal) Error() string {
 	if r.cause == nil {
 		return r.reasonName() + ": " + r.message
@@ -73,7 +73,7 @@ func (r *refusal) reasonName() string {
 	return strings.TrimPrefix(r.reason.String(), "ERROR_REASON_")
 }
 
-// GRPCStatus is what a client sees of a refusal that has no audit ID.
+// GRPCStatus is what the client sees of a refusal without an audit ID.
 func (r *refusal) GRPCStatus() *status.Status { return r.status(map[string]string{}) }
 
 // audited returns what the client sees.
@@ -91,7 +91,20 @@ func (r *refusal) status(metadata map[string]string) *status.Status {
 	return detailed
 }
 
-// internal is the refusal for a fault of ours.
+// asRefusal makes an INTERNAL of an error that no step of the chain meant for the client.
+func asRefusal(err error) *refusal {
+	var r *refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &r):
+		return r
+	default:
+		return internal(err)
+	}
+}
+
+// internal is the refusal for a fault of the sidecar.
 func internal(cause error) *refusal {
 	return &refusal{
 		reason:  pb.ErrorReason_ERROR_REASON_INTERNAL,

@@ -12,12 +12,11 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 )
 
-// watchInterval is how often those who watch health learn of a change.
+// watchInterval is how soon those who watch health learn of a change.
 const watchInterval = time.Second
 
-// health answers grpc.health.v1 for the server ("") and the service: SERVING
-// when a token would be issued now. Each answer asks anew. grpc's own
-// implementation wants to be told of changes, and tells all watchers of each.
+// health answers grpc.health.v1 for the server ("") and the service: SERVING if a token would be issued
+// now. Each answer asks again; grpc's own implementation would have to be told of every change.
 type health struct {
 	healthpb.UnimplementedHealthServer
 	ready func() error
@@ -34,7 +33,7 @@ func (h *health) state(service string) healthpb.HealthCheckResponse_ServingStatu
 	}
 }
 
-// Check answers with the state of this moment; NOT_FOUND for other services.
+// Check returns the current state; NOT_FOUND for other services.
 func (h *health) Check(_ context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	state := h.state(req.GetService())
 	if state == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
@@ -43,7 +42,7 @@ func (h *health) Check(_ context.Context, req *healthpb.HealthCheckRequest) (*he
 	return &healthpb.HealthCheckResponse{Status: state}, nil
 }
 
-// List answers with the state of this moment.
+// List returns the current state.
 func (h *health) List(context.Context, *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	now := &healthpb.HealthCheckResponse{Status: h.state("")}
 	return &healthpb.HealthListResponse{Statuses: map[string]*healthpb.HealthCheckResponse{
@@ -51,18 +50,19 @@ func (h *health) List(context.Context, *healthpb.HealthListRequest) (*healthpb.H
 	}}, nil
 }
 
-// Watch tells the state and each change of it, until the client or the server
-// stops.
-func (h *health) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+// Watch sends the state and each change of it, until the client or the server stops.
+func (h *health) Watch(
+	req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse],
+) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	told := healthpb.HealthCheckResponse_UNKNOWN
+	sent := healthpb.HealthCheckResponse_UNKNOWN
 	for {
-		if state := h.state(req.GetService()); state != told {
+		if state := h.state(req.GetService()); state != sent {
 			if err := stream.Send(&healthpb.HealthCheckResponse{Status: state}); err != nil {
 				return err
 			}
-			told = state
+			sent = state
 		}
 		select {
 		case <-ticker.C:

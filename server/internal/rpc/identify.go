@@ -4,7 +4,6 @@ import (
 	"context"
 	"path"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
@@ -13,46 +12,46 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
-// unrestricted is everybody's grant where there is no policy.
+// unrestricted is everybody's grant if there is no policy.
 var unrestricted = &policy.Grant{AllOrganizations: true, AllMethods: true}
 
-// identify says who is calling, and refuses whoever may not.
-func (s *Server) identify(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	c := callFrom(ctx)
-	c.caller = listen.ConnectionOf(ctx).Caller
-	who, err := s.authenticate(ctx)
-	if err != nil {
-		return nil, err
+// identify finds out who is calling, and refuses those who may not.
+func (s *Server) identify(ctx context.Context, c *call, _ any) *refusal {
+	c.caller = listen.ConnectionOf(ctx).Caller // for the record of a call that is not authenticated
+	who, refused := s.authenticate(ctx)
+	if refused != nil {
+		return refused
 	}
 	c.caller = who
-	if c.grant, err = s.authorize(ctx, who, c.method.action); err != nil {
-		return nil, err
+	if c.grant, refused = s.authorize(ctx, who, c.method.action); refused != nil {
+		return refused
 	}
-	if name := path.Base(info.FullMethod); !c.grant.MayCall(name) {
-		return nil, denied("the policy does not let this caller use " + name)
+	if name := path.Base(c.fullMethod); !c.grant.MayCall(name) {
+		return denied("the policy does not let this caller use " + name)
 	}
-	return handler(ctx, req)
+	return nil
 }
 
-// authenticate returns who is calling. A certificate is looked at anew: the
+// authenticate returns who is calling. It verifies the connection's certificate anew, because the
 // connection may be older than what is trusted now.
-func (s *Server) authenticate(ctx context.Context) (caller.Identity, error) {
+func (s *Server) authenticate(ctx context.Context) (caller.Identity, *refusal) {
 	connection := listen.ConnectionOf(ctx)
-	who, err := s.options.Callers.Authenticate(connection.Caller, metadata.ValueFromIncomingContext(ctx, "authorization"))
+	authorization := metadata.ValueFromIncomingContext(ctx, "authorization")
+	who, err := s.options.Callers.Authenticate(connection.Caller, authorization)
 	if err != nil {
 		return caller.Identity{}, unauthenticated(err.Error())
 	}
 	if !connection.IsTrusted(s.options.Now()) {
-		return caller.Identity{}, unauthenticated("the client certificate of this connection has expired, or its CA is no longer trusted: reconnect")
+		return caller.Identity{}, unauthenticated(
+			"the client certificate of this connection has expired, or its CA is no longer trusted: reconnect")
 	}
 	return who, nil
 }
 
-// authorize returns the caller's grant. The connection must be one that is let in, whatever token
-// the call carries.
-func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*policy.Grant, error) {
-	if !s.options.Callers.May(listen.ConnectionOf(ctx).Caller, action) {
-		return nil, denied("this caller is not admitted: ask the sidecar's operator to allow its user ID")
+// authorize returns the caller's grant. The connection must be admitted whatever token the call carries.
+func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*policy.Grant, *refusal) {
+	if refused := s.letIn(ctx, action); refused != nil {
+		return nil, refused
 	}
 	if s.options.Policy == nil {
 		return unrestricted, nil
@@ -62,6 +61,14 @@ func (s *Server) authorize(ctx context.Context, who caller.Identity, action call
 		return nil, denied("the policy does not name this caller")
 	}
 	return grant, nil
+}
+
+// letIn refuses calls over connections that are not admitted.
+func (s *Server) letIn(ctx context.Context, action caller.Action) *refusal {
+	if !s.options.Callers.May(listen.ConnectionOf(ctx).Caller, action) {
+		return denied("this caller is not admitted: ask the sidecar's operator to allow its user ID")
+	}
+	return nil
 }
 
 func unauthenticated(message string) *refusal {

@@ -4,37 +4,31 @@ import (
 	"context"
 	"strings"
 
-	"google.golang.org/grpc"
-
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// limit spends what the method costs, all of it or nothing, and then tells
-// what check found wrong. A bad request has no customer to be counted for.
-func (s *Server) limit(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	c := callFrom(ctx)
+// limit spends what the method costs, all of it or nothing, and then reports what check found wrong.
+func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
 	decision, err := s.options.Limiter.Take(ctx, s.budgets(c))
 	switch {
 	case err != nil && s.options.ShadowLimits:
 		c.limit = "shadow:unavailable"
 	case err != nil:
-		return nil, unavailable(pb.ErrorReason_ERROR_REASON_LIMITER_UNAVAILABLE, "the shared rate limiter cannot be reached", err)
+		return unavailable(pb.ErrorReason_ERROR_REASON_LIMITER_UNAVAILABLE,
+			"the shared rate limiter cannot be reached", err)
 	case decision.Allowed:
 	case s.options.ShadowLimits:
 		c.limit = "shadow:" + decision.Limit.String()
 	default:
 		c.limit = decision.Limit.String()
-		return nil, rateLimited(decision.Limit, decision.RetryAfter)
+		return rateLimited(decision.Limit, decision.RetryAfter)
 	}
-	if c.invalid != nil {
-		return nil, c.invalid
-	}
-	return handler(ctx, req)
+	return c.invalid
 }
 
-// budgets returns what the call spends: a budget of each limit of its method.
+// budgets returns what the call spends: a budget for each limit of its method.
 func (s *Server) budgets(c *call) ratelimit.Budgets {
 	var budgets ratelimit.Budgets
 	for _, limit := range c.method.limits {
@@ -45,7 +39,7 @@ func (s *Server) budgets(c *call) ratelimit.Budgets {
 			budget.Rate, budget.Key.Name, budget.Local = s.callerLimit(c), c.caller.String(), !c.caller.IsShared()
 		case ratelimit.Customer:
 			if c.invalid != nil {
-				continue
+				continue // an invalid request has no customer to count
 			}
 			budget.Key = customerKey(c)
 		}
@@ -54,8 +48,8 @@ func (s *Server) budgets(c *call) ratelimit.Budgets {
 	return budgets
 }
 
-// customerKey names the customer's budget. ASCII case of an email is folded,
-// for the key alone: otherwise each spelling of an address had a budget.
+// customerKey names the customer's budget. Only for the key, the ASCII case of an email is folded:
+// otherwise each spelling of an address would have its own budget.
 func customerKey(c *call) ratelimit.Key {
 	identifier, name := c.signed.Login()
 	if identifier == customer.Email {

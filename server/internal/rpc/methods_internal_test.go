@@ -52,6 +52,9 @@ func TestEveryRPCOfTheContractIsGuarded(t *testing.T) {
 			t.Errorf("%s: event %q", desc.MethodName, m.event)
 		}
 		events[m.event] = true
+		if m.check == nil || m.success == nil {
+			t.Errorf("%s: without a check, or without what its success counts as", desc.MethodName)
+		}
 		if m.action != caller.Call {
 			t.Errorf("%s: action %d", desc.MethodName, m.action)
 		}

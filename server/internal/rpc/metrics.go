@@ -9,7 +9,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// metrics counts calls. No label holds anything that a request can choose.
+// metrics counts calls. No label contains anything that a request can choose.
 type metrics struct {
 	grpc     *grpcprom.ServerMetrics
 	tokens   *prometheus.CounterVec
@@ -24,9 +24,10 @@ func newMetrics() *metrics {
 	return &metrics{
 		grpc:     newGRPCMetrics(),
 		tokens:   newCounter("tokens_issued_total", "Tokens issued, by organization and login identifier.", "organization", "identifier"),
-		refusals: newCounter("refusals_total", "Calls that were answered with an error of ours, by its reason.", "reason"),
+		refusals: newCounter("refusals_total", "Calls answered with an error of the sidecar, by reason.", "reason"),
 		verdicts: newCounter("verdicts_total", "Tokens verified, by verdict.", "verdict"),
-		limited:  newCounter("limited_total", "Calls over a rate limit, by limit; with the prefix \"shadow:\" those that passed all the same.", "limit"),
+		limited: newCounter("limited_total",
+			"Calls over a rate limit, by limit; those with the prefix \"shadow:\" passed nevertheless.", "limit"),
 		givenUp: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chatidentity_calls_given_up_total",
 			Help: "Calls whose caller gave up, or whose deadline passed, while the record was written: no token left.",
@@ -41,8 +42,8 @@ func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "chatidentity_" + name, Help: help}, labels)
 }
 
-// startAtZero makes the counters whose labels are known before the first call,
-// so that an alert sees that call too.
+// startAtZero creates the counters whose labels are known before the first call, so that an alert sees
+// that call too.
 func (m *metrics) startAtZero(organizations []Organization) {
 	for n := range pb.ErrorReason_name {
 		if reason := pb.ErrorReason(n); reason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
@@ -70,6 +71,7 @@ func (s *Server) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.grpc, m.tokens, m.refusals, m.verdicts, m.limited, s.transport.counter, m.givenUp, m.panics}
 }
 
+// count counts a call by its outcome.
 func (m *metrics) count(c *call) {
 	if c.limit != "" {
 		m.limited.WithLabelValues(c.limit).Inc()
@@ -79,10 +81,22 @@ func (m *metrics) count(c *call) {
 		m.givenUp.Inc()
 	case c.refusal != nil:
 		m.refusals.WithLabelValues(c.refusal.reasonName()).Inc()
-	case c.carriesToken():
-		login, _ := c.signed.Login()
-		m.tokens.WithLabelValues(c.organization.Name, login.String()).Inc()
 	default:
-		m.verdicts.WithLabelValues(c.verdict).Inc()
+		c.method.success(m, c).Inc()
 	}
+}
+
+// issued counts a token.
+func (m *metrics) issued(c *call) prometheus.Counter {
+	login, _ := c.signed.Login()
+	return m.tokens.WithLabelValues(c.organization.Name, login.String())
+}
+
+// verified counts a verdict.
+func (m *metrics) verified(c *call) prometheus.Counter { return m.verdicts.WithLabelValues(c.verdict) }
+
+func newGRPCMetrics() *grpcprom.ServerMetrics {
+	return grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
+		grpcprom.WithHistogramBuckets([]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}),
+	))
 }

@@ -10,23 +10,24 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 // userTokenHeader carries the user's own OpenID Connect ID token.
 const userTokenHeader = "x-user-id-token" //nolint:gosec // the name of a header
 
-// demandProof checks that the user's own ID token, where the policy demands one,
-// is the customer's. Every identifier that is to be signed must be proven, and
-// exactly: another spelling may be another person.
-func (s *Server) demandProof(ctx context.Context, c *call, signed customer.Customer) *refusal {
-	if c.grant.Proof == nil {
+// requireProof checks that the user's own ID token, if the grant requires one, belongs to the customer.
+// It must prove every identifier that is to be signed, to the letter: another spelling may be another
+// person.
+func requireProof(ctx context.Context, grant *policy.Grant, signed customer.Customer) *refusal {
+	if grant.Proof == nil {
 		return nil
 	}
 	tokens := metadata.ValueFromIncomingContext(ctx, userTokenHeader)
 	if len(tokens) != 1 {
 		return unproven(fmt.Sprintf("send the user's ID token in %s, once", userTokenHeader))
 	}
-	proven, err := c.grant.Proof.Verify(ctx, tokens[0])
+	proven, err := grant.Proof.Verify(ctx, tokens[0])
 	if err != nil {
 		return proofRefused(err)
 	}
@@ -41,7 +42,7 @@ func (s *Server) demandProof(ctx context.Context, c *call, signed customer.Custo
 		case identifier.signed != identifier.proven:
 			return &refusal{
 				reason:  pb.ErrorReason_ERROR_REASON_USER_MISMATCH,
-				message: "the user's ID token is somebody else's: it has another " + identifier.field,
+				message: "the user's ID token belongs to somebody else: it has another " + identifier.field,
 			}
 		}
 	}
@@ -52,14 +53,14 @@ func unproven(message string) *refusal {
 	return &refusal{reason: pb.ErrorReason_ERROR_REASON_USER_UNPROVEN, message: message}
 }
 
-// proofRefused tells the client what is wrong with the token: the texts of
-// idtoken.ErrUnproven hold no value of it.
+// proofRefused tells the client what is wrong with the token. The texts of idtoken.ErrUnproven repeat
+// no value of it.
 func proofRefused(err error) *refusal {
 	switch {
 	case errors.Is(err, idtoken.ErrUnproven):
 		return unproven(err.Error())
 	case errors.Is(err, idtoken.ErrUnavailable):
-		return unavailable(pb.ErrorReason_ERROR_REASON_PROOF_UNAVAILABLE, "the keys of the user's ID token cannot be had", err)
+		return unavailable(pb.ErrorReason_ERROR_REASON_PROOF_UNAVAILABLE, "the keys that verify the user's ID token are not available", err)
 	default:
 		return internal(err)
 	}

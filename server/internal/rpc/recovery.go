@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// recovered makes an INTERNAL of a panic. The log gets where it happened but
-// not the panic's text, which may hold a value of the request.
+// recovered makes an INTERNAL of a panic. The log gets where it happened but not the panic's text,
+// which may hold a value of the request.
 func (s *Server) recovered(_ context.Context, p any) error {
 	s.metrics.panics.Inc()
 	return internal(fmt.Errorf("panic of type %T at %s", p, panicSite(string(debug.Stack()))))
 }
 
-// panicSite returns the functions of a stack from the panic outwards, without
-// their arguments.
+// panicSite returns the lines of a stack from the panic outwards, without arguments.
 func panicSite(stack string) string {
 	_, stack, _ = strings.Cut(stack, "\npanic(")
 	var sites []string

@@ -8,15 +8,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// endAtStop bounds streams, and ends them when the server stops. Health watches
-// and reflection last as long as their client likes, and a graceful stop waits
-// for them.
-func (s *Server) endAtStop(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+// endAtStop bounds the open streams, and ends them when the server stops. Health watches and reflection
+// last as long as their client likes, and a graceful stop waits for them.
+func (s *Server) endAtStop(
+	srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
 	select {
 	case s.streams <- struct{}{}:
 		defer func() { <-s.streams }()
 	default:
-		return status.Error(codes.ResourceExhausted, "too many streams of health and reflection are open")
+		return status.Error(codes.ResourceExhausted, "too many health and reflection streams are open")
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()

@@ -1,0 +1,115 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionalphapb "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+)
+
+// method is what the chain does with an RPC. Health and reflection have an action only.
+type method struct {
+	action  caller.Action
+	event   audit.Event                                  // of its record
+	limits  []ratelimit.Limit                            // that it spends
+	check   checker                                      // parses its request
+	success func(m *metrics, c *call) prometheus.Counter // what an answer counts as
+	// leavesUnrecorded is for a reply that may leave although its record cannot be written. It carries
+	// no token.
+	leavesUnrecorded bool
+}
+
+// methods holds every RPC that is served. One without an entry is refused.
+var methods = map[string]method{
+	pb.ChatIdentityService_IssueToken_FullMethodName: {
+		action:  caller.Call,
+		event:   audit.EventIssue,
+		limits:  []ratelimit.Limit{ratelimit.Global, ratelimit.Caller, ratelimit.Customer},
+		check:   checking((*Server).checkIssue),
+		success: (*metrics).issued,
+	},
+	pb.ChatIdentityService_VerifyToken_FullMethodName: {
+		action:           caller.Call,
+		event:            audit.EventVerify,
+		limits:           []ratelimit.Limit{ratelimit.Global, ratelimit.Caller},
+		check:            checking((*Server).checkVerify),
+		success:          (*metrics).verified,
+		leavesUnrecorded: true,
+	},
+	healthpb.Health_Check_FullMethodName:                                   {action: caller.CheckHealth},
+	healthpb.Health_List_FullMethodName:                                    {action: caller.CheckHealth},
+	healthpb.Health_Watch_FullMethodName:                                   {action: caller.CheckHealth},
+	reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName:      {action: caller.Reflect},
+	reflectionalphapb.ServerReflection_ServerReflectionInfo_FullMethodName: {action: caller.Reflect},
+}
+
+// isOurs reports whether the RPC belongs to the contract. Health and reflection leave no record.
+func (m method) isOurs() bool { return m.event != "" }
+
+// checker fills in the call from its request and returns what is wrong with it.
+type checker func(s *Server, ctx context.Context, c *call, req any) *refusal
+
+// checking makes a checker of one that knows the type of its request.
+func checking[Request any](check func(*Server, context.Context, *call, Request) *refusal) checker {
+	return func(s *Server, ctx context.Context, c *call, req any) *refusal {
+		request, ok := req.(Request)
+		if !ok {
+			return internal(fmt.Errorf("no rules for a %T", req))
+		}
+		return check(s, ctx, c, request)
+	}
+}
+
+// admitUnary stops methods that are not in the table, and callers that may not use health or
+// reflection. RPCs of the contract go on, to be audited first.
+func (s *Server) admitUnary(
+	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	if err := s.admit(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
+	return handler(ctx, req)
+}
+
+func (s *Server) admitStream(
+	srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler,
+) error {
+	if err := s.admit(stream.Context(), info.FullMethod); err != nil {
+		return err
+	}
+	return handler(srv, stream)
+}
+
+func (s *Server) admit(ctx context.Context, fullMethod string) error {
+	method, known := methods[fullMethod]
+	var refused *refusal
+	switch {
+	case !known:
+		s.refusedCall(ctx, kindUnknownMethod, "the method is not served")
+		return status.Error(codes.Unimplemented, "unknown method")
+	case method.isOurs():
+		return nil
+	case method.action == caller.CheckHealth: // probes have no token: an admitted connection is enough
+		refused = s.letIn(ctx, method.action)
+	default: // reflection is for callers that may do something
+		var who caller.Identity
+		if who, refused = s.authenticate(ctx); refused == nil {
+			_, refused = s.authorize(ctx, who, method.action)
+		}
+	}
+	if refused != nil {
+		return status.Error(refused.code(), refused.message)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package rpc
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+)
+
+// AuditLog is what the chain needs of the audit.
+type AuditLog interface {
+	// Write records a call. For a call that issued a token it returns once the record is written; an
+	// error means that the token must not leave.
+	Write(ctx context.Context, record *audit.Record) error
+	// Available returns nil, or why no record can be written now.
+	Available() error
+	// Pseudonym stands for a person's identifier in a record.
+	Pseudonym(kind, value string) string
+}
+
+// Limiter is what the chain needs of the rate limits.
+type Limiter interface {
+	// Take spends every budget or none. The error says why it cannot decide.
+	Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error)
+}
+
+// Secrets is what the chain needs of an organization's signing secret.
+type Secrets interface {
+	// Ready returns nil, or why no token can be signed now.
+	Ready() error
+	// Snapshot returns the current secrets, or why there are none.
+	Snapshot() (secret.Snapshot, error)
+}
+
+// Organization is one that tokens can be signed for.
+type Organization struct {
+	Name        string
+	Secrets     Secrets
+	Identifiers customer.IdentifierPolicy // of callers whose grant has none; zero: as given
+}
+
+// Options are what a Server is made of. All are required except those that say what their zero value
+// means.
+type Options struct {
+	Audit               AuditLog
+	Limiter             Limiter
+	Limits              ratelimit.Rates // zero: none
+	ShadowLimits        bool            // decide and record, refuse nothing
+	Organizations       []Organization
+	DefaultOrganization string
+	Callers             caller.Admission      // zero: loopback and certificates
+	Policy              func() *policy.Policy // the current one. Nil: whoever is admitted may do everything
+	HasTLS              bool                  // some listener speaks TLS; see maxConnectionAge
+	MaxClockSkew        time.Duration         // of an iat in the future, for VerifyToken
+	Ready               func() error          // nil, or why no token can be issued now; for grpc.health.v1
+	Now                 func() time.Time      // nil: time.Now
+	NewAuditID          func(now time.Time) string
+	Logger              *slog.Logger // nil: nothing is logged
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
