@@ -54,3 +54,40 @@ callers:
 		})
 	}
 }
+
+// A bad change leaves the last good policy in force. It is logged once, with its line and column,
+// and counted. A change of the organizations takes a restart.
+func TestABadPolicyLeavesTheLastGoodOne(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("callers:\n  loopback: {organizations: all}\n")
+	p := start(t, withSecret("--policy-file", file))
+	failed := `chatidentity_file_reloads_total{file="policy",result="error"}`
+	for i, bad := range []struct{ text, want string }{
+		{"callers:\n  loopback: {organisations: all}\n", "line 2, column 14"},
+		{"callers: [", "line 2, column 1"},
+		{"organizations:\n  more: {secret_file: /x}\ncallers:\n  uid:1: {organizations: all}\n", "restart"},
+	} {
+		write(bad.text)
+		eventually(t, "count", func() bool { return p.metric(t, failed) == float64(i+1) })
+		if !strings.Contains(p.stderr.String(), bad.want) {
+			t.Errorf("the log does not tell %q", bad.want)
+		}
+		if _, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", "")); err != nil {
+			t.Errorf("under the last good policy: %v", err)
+		}
+	}
+	write("callers:\n  uid:1: {organizations: all}\n")
+	eventually(t, "default deny", func() bool {
+		_, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", ""))
+		return reason(err) == "CALLER_DENIED"
+	})
+}
