@@ -1,6 +1,5 @@
-// Package customer says who a token is for: the identifiers, the rules that
-// they keep, and which of them an organization signs. It is a leaf: any room
-// may import it, and it imports none.
+// Package customer says who a token is for: the identifiers, their rules, and which of them are
+// signed. It is a leaf: any room may import it, and it imports none.
 package customer
 
 import (
@@ -18,16 +17,15 @@ const (
 	MaxEmailBytes      = 254
 )
 
-// The fields' names as they stand in the contract, for Violation.Field.
+// Names of the fields in the contract, for Violation.Field.
 const (
 	FieldCustomer   = "customer"
 	FieldExternalID = "customer.external_id"
 	FieldEmail      = "customer.email"
 )
 
-// Customer is the person whom a token identifies. An empty identifier is one
-// that was not given. It prints as "[redacted]", because its values are a
-// person's.
+// Customer is the person whom a token identifies. An empty identifier was not given. It prints as
+// "[redacted]", because its values are personal data.
 type Customer struct {
 	ExternalID string
 	Email      string
@@ -42,8 +40,8 @@ func (Customer) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 // MarshalText returns "[redacted]".
 func (Customer) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// Login returns the identifier that Kustomer uses for c, and its value: the
-// email address when both are there.
+// Login returns the identifier that Kustomer uses for c, and its value: the email address if c has
+// both.
 func (c Customer) Login() (Identifier, string) {
 	switch {
 	case c.Email != "":
@@ -55,14 +53,13 @@ func (c Customer) Login() (Identifier, string) {
 	}
 }
 
-// Violation is one broken rule. Neither part repeats a value.
+// Violation is one broken rule. Neither field repeats a value.
 type Violation struct {
 	Field       string // as in the contract, such as "customer.email"
-	Description string // what is wrong and what to send instead
+	Description string // what the value must be
 }
 
-// Check returns the rules that c breaks, at most one a field; none for a good
-// customer.
+// Check returns the rules that c breaks, at most one for each field.
 func (c Customer) Check() []Violation {
 	if c == (Customer{}) {
 		return []Violation{{FieldCustomer, "must have an external_id, an email, or both"}}
@@ -86,8 +83,8 @@ func emailProblem(email string) string {
 	if p := problem(email, MaxEmailBytes); p != "" {
 		return p
 	}
-	// The parser also reads display names, comments and quoted parts; what it
-	// gives back is the same text only for one bare address.
+	// The parser also accepts display names, comments and quoted parts. Only for one bare address
+	// does it return the same text.
 	address, err := mail.ParseAddress(email)
 	if err != nil || address.Address != email {
 		return "must be one bare address such as ada@example.com, with no display name, comment or angle brackets"
@@ -95,7 +92,7 @@ func emailProblem(email string) string {
 	return ""
 }
 
-// isSpace also counts the byte order mark, which JavaScript trims as white space.
+// isSpace includes the byte order mark, which JavaScript trims as white space.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
 
 func problem(value string, maxBytes int) string {
@@ -107,7 +104,7 @@ func problem(value string, maxBytes int) string {
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return "must not contain control characters"
 	case strings.TrimFunc(value, isSpace) != value:
-		return "must not begin or end with white space; it is not trimmed, because another string is another person"
+		return "must not begin or end with white space; it is not trimmed, because a different string is a different person"
 	default:
 		return ""
 	}

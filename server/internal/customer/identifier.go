@@ -27,19 +27,24 @@ func (i Identifier) String() string {
 	}
 }
 
-// IdentifierPolicy decides which of the given identifiers are signed. The zero value signs them as
-// given.
+// IdentifierPolicy decides which of the given identifiers are signed. The zero value signs all of
+// them.
 type IdentifierPolicy uint8
 
 // The policies, under the names of --identifier-policy.
 const (
-	AsGiven        IdentifierPolicy = iota // as-given: whatever the caller sends
-	OnlyExternalID                         // external-id: that one alone; it must be given
-	OnlyEmail                              // email: that one alone; it must be given
-	Exclusive                              // exclusive: either, but both given is refused
+	AsGiven        IdentifierPolicy = iota // as-given: all that the caller sends
+	OnlyExternalID                         // external-id: only the external ID, which must be given
+	OnlyEmail                              // email: only the email, which must be given
+	Exclusive                              // exclusive: whichever is given; both are refused
 )
 
-var policyNames = [...]string{AsGiven: "as-given", OnlyExternalID: "external-id", OnlyEmail: "email", Exclusive: "exclusive"}
+var policyNames = [...]string{
+	AsGiven:        "as-given",
+	OnlyExternalID: "external-id",
+	OnlyEmail:      "email",
+	Exclusive:      "exclusive",
+}
 
 // String returns the policy's name.
 func (p IdentifierPolicy) String() string {
@@ -60,8 +65,8 @@ func (p *IdentifierPolicy) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is not one of %s", text, strings.Join(policyNames[:], ", "))
 }
 
-// Apply returns the identifiers of a good customer that are to be signed, or
-// what the policy demands that the customer does not have.
+// Apply returns the identifiers to sign of a customer that Check has passed, or what the policy
+// demands and the customer lacks.
 func (p IdentifierPolicy) Apply(c Customer) (Customer, []Violation) {
 	switch {
 	case p == OnlyExternalID && c.ExternalID == "":
@@ -73,7 +78,9 @@ func (p IdentifierPolicy) Apply(c Customer) (Customer, []Violation) {
 	case p == OnlyEmail:
 		return Customer{Email: c.Email}, nil
 	case p == Exclusive && c.ExternalID != "" && c.Email != "":
-		return Customer{}, []Violation{{FieldCustomer, "must have external_id or email and not both: the identifier policy here is exclusive"}}
+		return Customer{}, []Violation{{
+			FieldCustomer, "must have external_id or email and not both: the identifier policy here is exclusive",
+		}}
 	default:
 		return c, nil
 	}

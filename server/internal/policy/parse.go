@@ -18,16 +18,19 @@ var (
 	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// Parse reads a policy file. Unknown and repeated keys, wrong types, and names that the file does not
-// define are errors with line and column. Callers may also use organizations for which elsewhere
-// returns true: those that the file does not define.
+// Parse reads a policy file. Unknown and duplicate keys, wrong types, and names that the file does
+// not define are errors with line and column. Callers may also use organizations that the file does
+// not define if elsewhere returns true for them.
 func Parse(text []byte, elsewhere func(organization string) bool) (*Policy, error) {
 	root, err := parseYAML(text)
 	if err != nil {
 		return nil, err
 	}
 	p := parser{&Policy{
-		Organizations: map[string]Organization{}, Issuers: map[string]*Issuer{}, Callers: map[string]*Grant{}, elsewhere: elsewhere,
+		Organizations: map[string]Organization{},
+		Issuers:       map[string]*Issuer{},
+		Callers:       map[string]*Grant{},
+		elsewhere:     elsewhere,
 	}}
 	var callers *yaml.Node
 	err = readFields(root, map[string]reader{
@@ -43,7 +46,7 @@ func Parse(text []byte, elsewhere func(organization string) bool) (*Policy, erro
 		return nil, err
 	case callers == nil:
 		return nil, at(root, "callers is missing, so nobody could call")
-	case callers.Kind == yaml.MappingNode && len(callers.Content) == 0: // callers: {} says so on purpose
+	case callers.Kind == yaml.MappingNode && len(callers.Content) == 0: // callers: {} is nobody
 		return p.policy, nil
 	}
 	if err := readEntries(callers, p.caller); err != nil {
