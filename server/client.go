@@ -65,7 +65,7 @@ func (f *clientFlags) withToken(ctx context.Context) (context.Context, error) {
 	if f.CallerTokenFile == "" {
 		return ctx, nil
 	}
-	token, err := secret.KeyFile(f.CallerTokenFile)()
+	token, err := secret.ReadText(f.CallerTokenFile)
 	if err != nil {
 		return ctx, config.Usage("--caller-token-file: %v", err)
 	}

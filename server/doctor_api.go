@@ -31,13 +31,13 @@ const (
 
 // apiSource asks Kustomer what serve would ask, and whose the API key is.
 func (o *origin) apiSource(ctx context.Context) {
-	client, err := o.source.Client()
+	client, err := o.source.Client(nil)
 	if err != nil {
 		o.failf(checkAPIKey, "%v", err)
 		return
 	}
 	if o.source.APIKeyFile != "" {
-		if _, err := secret.KeyFile(o.source.APIKeyFile)(); err != nil {
+		if _, err := secret.ReadText(o.source.APIKeyFile); err != nil {
 			o.failf(checkAPIKey, "--api-key-file: %v: put the API key into it", err)
 			return
 		}

@@ -38,7 +38,7 @@ func (x *examination) redis(ctx context.Context) {
 	if err != nil || !x.config.IsShared() {
 		return // an error was told with the keys
 	}
-	shared, err := x.config.Redis.Open(options.Keys, slog.New(slog.DiscardHandler))
+	shared, err := x.config.Redis.Open(options.Keys, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		x.failf(checkRedis, "%v", err)
 		return

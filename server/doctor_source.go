@@ -66,7 +66,7 @@ func (o *origin) examine(ctx context.Context) {
 
 // localSource reads the secret as serve would: of a file or a variable.
 func (o *origin) localSource() {
-	store, err := o.source.Open(slog.New(slog.DiscardHandler))
+	store, err := o.source.Open(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		o.failf(checkSecret, "%v", err)
 		return

@@ -81,7 +81,7 @@ func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, e
 		return nil, config.Usage("--timeout %v must be positive", c.Timeout)
 	}
 	source := config.SecretSource{Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile, Secrets: secrets}
-	return source.Client()
+	return source.Client(nil)
 }
 
 // kubernetesName is a DNS subdomain name, RFC 1123.

@@ -101,7 +101,7 @@ func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sideca
 
 func (s *sidecar) openSecrets() error {
 	for _, organization := range s.config.Organizations() {
-		store, err := organization.Open(s.log)
+		store, err := organization.Open(s.files, s.log)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (s *sidecar) openSecrets() error {
 			Name: store.Organization(), Secrets: store, Identifiers: organization.Identifiers,
 		})
 	}
-	s.background = append(s.background, func(ctx context.Context) { secret.Run(ctx, s.log, s.stores...) })
+	s.background = append(s.background, func(ctx context.Context) { secret.Run(ctx, s.stores...) })
 	s.requireSecret()
 	return nil
 }
@@ -163,7 +163,7 @@ func (s *sidecar) openLimiter(keys []*audit.Key) error {
 		s.limiter = config.OpenLocal()
 		return nil
 	}
-	shared, err := s.config.Redis.Open(keys, s.log)
+	shared, err := s.config.Redis.Open(keys, s.files, s.log)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func TestKustomerIsGoneForGood(t *testing.T) {
 	eventually(t, "secret", func() bool { code, _ := p.get(t, "/readyz"); return code == 200 })
 	stop()
 	client := p.client(t)
-	const reason = "older than --secret-max-stale (2s)"
+	const reason = "older than the maximum of 2s"
 	eventually(t, "end of the secret", func() bool { _, body := p.get(t, "/readyz"); return strings.Contains(body, reason) })
 	assertNoSecret(t, p, client, reason)
 	if _, body := p.get(t, "/readyz"); !strings.Contains(body, "connection refused") {

@@ -61,7 +61,7 @@ func TestSharedLimitsSayWhichFlagIsWrong(t *testing.T) {
 		"--limit-redis-prefix: the prefix is ": {LimitRedis: "redis://localhost", LimitRedisPrefix: "{p}", LimitRedisTimeout: 1},
 		"--limit-redis-password-file: ":        {LimitRedis: "redis://localhost", LimitRedisPasswordFile: "/no/such", LimitRedisPrefix: "p", LimitRedisTimeout: 1},
 	} {
-		if _, err := c.Open([]*audit.Key{key}, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := c.Open([]*audit.Key{key}, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
-	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // OpenLocal returns the limiter of this process alone.
@@ -20,8 +20,9 @@ func OpenLocal() *ratelimit.Local {
 func (r *Redis) IsShared() bool { return r.LimitRedis != "" }
 
 // Open returns the limiter that is shared, under the current one of the audit
-// keys. Validate has been called before.
-func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*redis.Limiter, error) {
+// keys. Validate has been called before. The follower keeps the password current; nil: it is read
+// once.
+func (r *Redis) Open(keys []*audit.Key, follower *watch.Follower, log *slog.Logger) (*redis.Limiter, error) {
 	options := redis.Options{
 		URL:       r.LimitRedis,
 		KeySecret: keys[0].LimitNames(),
@@ -32,10 +33,12 @@ func (r *Redis) Open(keys []*audit.Key, log *slog.Logger) (*redis.Limiter, error
 		Jitter:    rand.Float64,
 	}
 	if r.LimitRedisPasswordFile != "" {
-		options.Password = secret.KeyFile(r.LimitRedisPasswordFile)
-		if _, err := options.Password(); err != nil {
-			return nil, Usage("--limit-redis-password-file: %v", err)
+		const flag = "--limit-redis-password-file"
+		password := followText(follower, "redis_password", flag, r.LimitRedisPasswordFile)
+		if err := password.Err(); err != nil {
+			return nil, Usage(flag+": %v", err)
 		}
+		options.Password = password.Current
 	}
 	shared, err := redis.New(OpenLocal(), options)
 	switch {

@@ -20,7 +20,6 @@ import (
 type Organization struct {
 	SecretSource
 	Identifiers customer.IdentifierPolicy
-	place       string // in the policy file; empty: the flags name it
 }
 
 // Organizations returns those that Validate found: the default one first if the flags name its
@@ -28,10 +27,10 @@ type Organization struct {
 func (s *Serve) Organizations() []Organization { return s.organizations }
 
 // Open returns the organization's secret.
-func (o *Organization) Open(log *slog.Logger) (*secret.Store, error) {
-	store, err := o.SecretSource.Open(log)
-	if err != nil && o.place != "" {
-		return nil, Usage("%s: %v", o.place, err)
+func (o *Organization) Open(follower *watch.Follower, log *slog.Logger) (*secret.Store, error) {
+	store, err := o.SecretSource.Open(follower, log)
+	if err != nil && o.Place != "" {
+		return nil, Usage("%s: %v", o.Place, err)
 	}
 	return store, err
 }
@@ -101,12 +100,12 @@ func (s *Serve) addPolicyOrganizations() error {
 	for _, name := range slices.Sorted(maps.Keys(s.policy.Organizations)) {
 		entry := s.policy.Organizations[name]
 		organization := s.organization(name, entry)
-		organization.place = fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.Line, name)
+		organization.Place = fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.Line, name)
 		if entry.SecretEnv != "" && organization.Secrets.SecretKey.Value.IsEmpty() {
-			return Usage("%s: the environment variable %s is not set or empty", organization.place, entry.SecretEnv)
+			return Usage("%s: the environment variable %s is not set or empty", organization.Place, entry.SecretEnv)
 		}
 		if _, err := kustomer.ParseBaseURL(organization.APIURL, name); err != nil && organization.UsesAPI() {
-			return Usage("%s: the API's URL: %v", organization.place, err)
+			return Usage("%s: the API's URL: %v", organization.Place, err)
 		}
 		s.organizations = append(s.organizations, organization)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -73,26 +74,77 @@ func TestAnOrganizationOfThePolicyHasNothingOfTheFlagsSource(t *testing.T) {
 func TestAnOrganizationOfThePolicyHasTheSourceOfItsEntry(t *testing.T) {
 	t.Setenv("ACME_SECRET", "canary-of-acme")
 	email := customer.OnlyEmail
+	var kinds []string
 	for _, test := range []struct {
 		entry policy.Organization
 		given string
-		api   bool
+		kind  string
 	}{
-		{policy.Organization{SecretFile: "/etc/acme"}, "--secret-file", false},
-		{policy.Organization{SecretEnv: "ACME_SECRET"}, "ACME_SECRET", false},
-		{policy.Organization{APIKeyFile: "/etc/key", APIURL: "https://acme.api.kustomerapp.com", Identifiers: &email}, "--api-key-file", true},
+		{policy.Organization{SecretFile: "/etc/acme"}, "--secret-file", "file"},
+		{policy.Organization{SecretEnv: "ACME_SECRET"}, "ACME_SECRET", "environment"},
+		{policy.Organization{APIKeyFile: "/etc/key", APIURL: "https://acme.api.kustomerapp.com", Identifiers: &email}, "--api-key-file", "api"},
 	} {
 		var flags Serve
 		fill(t, &flags.SecretSource)
 		organization := flags.organization("acme", test.entry)
-		if got := organization.given(); !slices.Equal(got, []string{test.given}) || organization.UsesAPI() != test.api {
+		if got := organization.given(); !slices.Equal(got, []string{test.given}) || organization.UsesAPI() != (test.kind == "api") {
 			t.Errorf("%+v: its sources are %q", test.entry, got)
 		}
+		if got := kindOf(t, &organization.SecretSource); got != test.kind {
+			t.Errorf("%+v: the kind is %s", test.entry, got)
+		}
+		kinds = append(kinds, test.kind)
 		if test.entry.SecretEnv != "" && organization.Secrets.SecretKey.Value.Reveal() != "canary-of-acme" {
 			t.Error("the secret is not the variable's")
 		}
-		if test.api && (organization.APIURL != test.entry.APIURL || organization.Identifiers != email) {
+		if test.kind == "api" && (organization.APIURL != test.entry.APIURL || organization.Identifiers != email) {
 			t.Errorf("organization %+v", organization)
+		}
+	}
+	wantAllKinds(t, kinds)
+}
+
+func TestFlagsAndVariablesGiveEachKindOfSecret(t *testing.T) {
+	t.Parallel()
+	text := sensitive.New("canary")
+	var kinds []string
+	for _, test := range []struct {
+		source SecretSource
+		given  string
+		kind   string
+	}{
+		{SecretSource{SecretFile: "/etc/secret"}, "--secret-file", "file"},
+		{SecretSource{Secrets: Secrets{SecretKey: Variable{secretKeyVariable, text}}}, secretKeyVariable, "environment"},
+		{SecretSource{Secrets: Secrets{APIKey: Variable{apiKeyVariable, text}}}, apiKeyVariable, "api"},
+		{SecretSource{APIKeyFile: "/etc/key"}, "--api-key-file", "api"},
+	} {
+		test.source.Organization, test.source.APIURL = "acme", "https://{organization}.api.kustomerapp.com"
+		if got := test.source.given(); !slices.Equal(got, []string{test.given}) {
+			t.Errorf("%s: its sources are %q", test.given, got)
+		}
+		if got := kindOf(t, &test.source); got != test.kind {
+			t.Errorf("%s: the kind is %s", test.given, got)
+		}
+		kinds = append(kinds, test.kind)
+	}
+	wantAllKinds(t, kinds)
+}
+
+func kindOf(t *testing.T, source *SecretSource) string {
+	t.Helper()
+	store, err := source.Open(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Kind()
+}
+
+// wantAllKinds finds a kind of source that cannot be configured.
+func wantAllKinds(t *testing.T, got []string) {
+	t.Helper()
+	for _, kind := range secret.Kinds() {
+		if !slices.Contains(got, kind) {
+			t.Errorf("nothing gives a secret of the kind %q", kind)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // The environment variables that hold secrets. Flags never do: other users can read a process's
@@ -34,6 +35,7 @@ type SecretSource struct {
 	SecretTimes  `embed:""`
 
 	Secrets Secrets `kong:"-"` // from the environment
+	Place   string  `kong:"-"` // in the policy file; empty: the flags name the source
 }
 
 // SecretTimes apply to the secrets of all organizations.
@@ -150,46 +152,48 @@ func (t *SecretTimes) validate() error {
 	}
 }
 
-// Open returns the secret. Validate has been called before. A file that is missing or empty now is
-// not an error: it may be mounted or fetched later, and a sidecar that does not start would keep the
-// app of its pod from starting.
-func (s *SecretSource) Open(log *slog.Logger) (*secret.Store, error) {
-	options := secret.Options{Organization: s.Organization, Logger: log}
-	switch {
-	case s.UsesAPI():
-		client, err := s.Client()
+// Open returns the secret, which the follower keeps current if a file has it; nil: it is read once.
+// Validate has been called before. A file that is missing or empty now is not an error: it may be
+// mounted or fetched later, and a sidecar that does not start would keep the app of its pod from
+// starting.
+func (s *SecretSource) Open(follower *watch.Follower, log *slog.Logger) (*secret.Store, error) {
+	source := secret.Source{Value: s.Secrets.SecretKey.Value, File: s.SecretFile}
+	if s.UsesAPI() {
+		client, err := s.Client(follower)
 		if err != nil {
 			return nil, err
 		}
-		return secret.NewAPI(options, client, secret.APIOptions{
-			Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew,
-		}), nil
-	case s.SecretFile != "":
-		options.Setting = "--secret-file"
-		store, err := secret.NewFile(options, s.SecretFile, 0)
-		if err != nil {
-			log.Error("serving without a signing secret until its file has one", "organization", s.Organization, "error", err.Error())
-		}
-		return store, nil
-	default:
-		options.Setting = s.Secrets.SecretKey.Name
-		store, err := secret.NewStatic(options, s.Secrets.SecretKey.Value)
-		if err != nil {
-			return nil, Usage("%v", err)
-		}
-		return store, nil
+		source.API = &secret.API{Client: client, Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew}
 	}
+	store, err := secret.Open(secret.Options{
+		Organization: s.Organization, Setting: s.setting("--secret-file"), Follower: follower, Logger: log,
+	}, source)
+	if err != nil {
+		return nil, Usage("%s: %v", strings.Join(s.given(), ", "), err)
+	}
+	return store, nil
 }
 
-// Client returns a client of Kustomer's API.
-func (s *SecretSource) Client() (*kustomer.Client, error) {
+// Client returns a client of Kustomer's API. The follower keeps its key current if a file has it;
+// nil: it is read once. A file that has no key now is no error here: each call of the client says so.
+func (s *SecretSource) Client(follower *watch.Follower) (*kustomer.Client, error) {
 	baseURL, err := kustomer.ParseBaseURL(s.APIURL, s.Organization)
 	if err != nil {
 		return nil, Usage("--api-url: %v", err)
 	}
 	key := func() (sensitive.String, error) { return s.Secrets.APIKey.Value, nil }
 	if s.APIKeyFile != "" {
-		key = secret.KeyFile(s.APIKeyFile)
+		key = followText(follower, "api_key", s.setting("--api-key-file"), s.APIKeyFile).Current
 	}
 	return kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
+}
+
+// setting says where the operator names a file: the flag, or the place in the policy file.
+func (s *SecretSource) setting(flag string) string { return cmp.Or(s.Place, flag) }
+
+// followText returns the value of a file that holds one secret text.
+func followText(follower *watch.Follower, kind, setting, path string) *watch.Value[sensitive.String] {
+	return watch.New(follower, watch.Options[sensitive.String]{
+		Kind: kind, Setting: setting, Paths: []string{path}, Parse: secret.ParseText,
+	})
 }

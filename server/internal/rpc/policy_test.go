@@ -38,7 +38,7 @@ func serveUnder(t *testing.T, grant *policy.Grant, change func(*setup)) *fixture
 		granted := &policy.Policy{Callers: map[string]*policy.Grant{"loopback": grant}}
 		o.Policy = func() *policy.Policy { return granted }
 		for name, identifiers := range map[string]customer.IdentifierPolicy{"acme": customer.AsGiven, "mail": customer.OnlyEmail} {
-			store, err := secret.NewStatic(secret.Options{Organization: name}, sensitive.New("secret-of-"+name+"-0123456789-0123456789"))
+			store, err := secret.Open(secret.Options{Organization: name}, secret.Source{Value: sensitive.New("secret-of-" + name + "-0123456789-0123456789")})
 			if err != nil {
 				t.Fatal(err)
 			}

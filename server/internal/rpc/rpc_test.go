@@ -89,7 +89,7 @@ func serve(t testing.TB, change func(*setup)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := secret.NewStatic(secret.Options{Organization: "default"}, sensitive.New(signingSecret))
+	store, err := secret.Open(secret.Options{Organization: "default"}, secret.Source{Value: sensitive.New(signingSecret)})
 	if err != nil {
 		t.Fatal(err)
 	}

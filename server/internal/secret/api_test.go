@@ -12,7 +12,7 @@ import (
 
 func TestRefreshesAreSpreadAroundTheirInterval(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{}, nil, func(s scene) {
+	play(t, secret.API{}, nil, func(s scene) {
 		s.pass(100 * 5 * time.Minute)
 		times := s.vendor.times()
 		if len(times) < 90 || len(times) > 112 {
@@ -35,7 +35,7 @@ func TestRefreshesAreSpreadAroundTheirInterval(t *testing.T) {
 func TestAtMostOneAttemptASecondHoweverTriggered(t *testing.T) {
 	t.Parallel()
 	slow := func(v *vendor) { v.takes = 300 * time.Millisecond }
-	play(t, secret.APIOptions{Refresh: time.Second}, slow, func(s scene) {
+	play(t, secret.API{Refresh: time.Second}, slow, func(s scene) {
 		for range 1000 {
 			s.store.Refresh()
 			s.store.Refresh()
@@ -55,7 +55,7 @@ func TestAtMostOneAttemptASecondHoweverTriggered(t *testing.T) {
 
 func TestRefreshTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{}, nil, func(s scene) {
+	play(t, secret.API{}, nil, func(s scene) {
 		s.pass(time.Minute)
 		s.vendor.set(func(v *vendor) { v.secret = secondSecret })
 		s.wantSecret(firstSecret)
@@ -68,7 +68,7 @@ func TestRefreshTakesEffectAtOnce(t *testing.T) {
 func TestStartGoesOnUntilTheVendorIsThere(t *testing.T) {
 	t.Parallel()
 	down := func(v *vendor) { v.err = &kustomer.Error{Kind: kustomer.KindServer} }
-	play(t, secret.APIOptions{}, down, func(s scene) {
+	play(t, secret.API{}, down, func(s scene) {
 		s.wantUnavailable("awaited")
 		s.pass(time.Hour)
 		s.wantUnavailable("")
@@ -88,13 +88,13 @@ func TestStartGoesOnUntilTheVendorIsThere(t *testing.T) {
 
 func TestTheLastGoodSecretServesUntilItIsStale(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{MaxStale: 2 * time.Hour}, nil, func(s scene) {
+	play(t, secret.API{MaxStale: 2 * time.Hour}, nil, func(s scene) {
 		s.pass(time.Second)
 		s.vendor.set(func(v *vendor) { v.err = &kustomer.Error{Kind: kustomer.KindServer, Host: "vendor.example"} })
 		s.pass(2*time.Hour - 2*time.Second)
 		s.wantSecret(firstSecret)
 		s.pass(2 * time.Second)
-		s.wantUnavailable("older than --secret-max-stale (2h0m0s): vendor.example")
+		s.wantUnavailable("older than the maximum of 2h0m0s: vendor.example")
 		s.vendor.set(func(v *vendor) { v.err = nil })
 		s.pass(90 * time.Second)
 		s.wantSecret(firstSecret)
@@ -106,7 +106,7 @@ func TestTheLastGoodSecretServesUntilItIsStale(t *testing.T) {
 
 func TestRetryAfterIsKeptEvenWhenAskedToRefresh(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{}, nil, func(s scene) {
+	play(t, secret.API{}, nil, func(s scene) {
 		s.pass(10 * time.Second)
 		s.vendor.set(func(v *vendor) {
 			v.err = &kustomer.Error{Kind: kustomer.KindRateLimited, RetryAfter: 40 * time.Second}
@@ -127,7 +127,7 @@ func TestRetryAfterIsKeptEvenWhenAskedToRefresh(t *testing.T) {
 
 func TestThePreviousSecretIsKnownFor15Minutes(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{}, nil, func(s scene) {
+	play(t, secret.API{}, nil, func(s scene) {
 		s.pass(time.Second)
 		if snapshot, err := s.store.Snapshot(); err != nil || snapshot.HasPrevious {
 			s.Errorf("Snapshot() = %+v, %v; want no previous secret before a change", snapshot, err)
@@ -157,7 +157,7 @@ func TestThePreviousSecretIsKnownFor15Minutes(t *testing.T) {
 
 func TestAnUnchangedSecretStaysTheSameValue(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{Refresh: time.Second}, nil, func(s scene) {
+	play(t, secret.API{Refresh: time.Second}, nil, func(s scene) {
 		s.pass(time.Second)
 		before, _ := s.store.Current()
 		s.pass(time.Minute)
@@ -173,7 +173,7 @@ func TestAnUnchangedSecretStaysTheSameValue(t *testing.T) {
 func TestAShortSecretIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	short := func(v *vendor) { v.secret = "canary-short" }
-	play(t, secret.APIOptions{}, short, func(s scene) {
+	play(t, secret.API{}, short, func(s scene) {
 		s.pass(time.Second)
 		if s.log.count("fewer than 32 bytes") != 1 {
 			s.Errorf("want one warning of a short secret, have: %s", s.log)
@@ -183,7 +183,7 @@ func TestAShortSecretIsWarnedOf(t *testing.T) {
 
 func TestAVendorsOversizedSecretIsRefused(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{}, nil, func(s scene) {
+	play(t, secret.API{}, nil, func(s scene) {
 		s.pass(time.Second)
 		s.vendor.set(func(v *vendor) { v.secret = strings.Repeat("x", secret.MaxSize+1) })
 		s.store.Refresh()

@@ -19,7 +19,7 @@ const (
 // clockWatch follows our clock against Kustomer's and against the monotonic one.
 // It belongs to a store's loop.
 type clockWatch struct {
-	limit   time.Duration // --max-clock-skew; 0: not watched
+	limit   time.Duration // 0: not watched
 	beyond  int           // fresh answers in a row beyond the limit
 	wall    time.Time     // the wall clock at the last check
 	elapsed time.Duration // the monotonic one then
@@ -40,7 +40,7 @@ func (w *clockWatch) doubtful() bool { return w.beyond > 0 }
 
 // observe takes in what a fresh answer said about Kustomer's clock.
 func (s *Store) observe(next *state, clock kustomer.Clock) {
-	if !clock.Known || s.plan.maxSkew <= 0 {
+	if !clock.Known || s.clock.limit <= 0 {
 		return
 	}
 	next.clock = clock
@@ -48,17 +48,17 @@ func (s *Store) observe(next *state, clock kustomer.Clock) {
 	if apart >= warnApart && s.clockNotice.due("apart", s.options.Elapsed()) {
 		s.options.Logger.Warn("our clock differs from Kustomer's", "kustomer_minus_ours_seconds", clock.Offset().Seconds())
 	}
-	if apart <= s.watch.limit {
-		s.watch.beyond = 0
+	if apart <= s.clock.limit {
+		s.clock.beyond = 0
 		if next.skewed != nil {
 			next.skewed = nil
 			s.options.Logger.Info("our clock agrees with Kustomer's again")
 		}
 		return
 	}
-	s.watch.beyond++
-	if s.watch.beyond >= answersToBelieve {
+	s.clock.beyond++
+	if s.clock.beyond >= answersToBelieve {
 		next.skewed = fmt.Errorf("%w by at least %s (more than %s is refused): set this machine's clock",
-			ErrClockSkewed, apart.Round(time.Second), s.watch.limit)
+			ErrClockSkewed, apart.Round(time.Second), s.clock.limit)
 	}
 }

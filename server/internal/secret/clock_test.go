@@ -32,7 +32,7 @@ func TestThreeFreshAnswersInARowAreBelieved(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"ahead": 302 * time.Second, "behind": -301 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			play(t, secret.APIOptions{}, nil, func(s scene) {
+			play(t, secret.API{}, nil, func(s scene) {
 				s.pass(2 * time.Second)
 				s.vendor.set(func(v *vendor) { v.ahead = ahead })
 				s.answers(2)
@@ -56,7 +56,7 @@ func TestThreeFreshAnswersInARowAreBelieved(t *testing.T) {
 
 func TestAGoodAnswerBreaksTheRow(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{}, nil, func(s scene) {
+	play(t, secret.API{}, nil, func(s scene) {
 		s.pass(2 * time.Second)
 		for range 5 {
 			s.vendor.set(func(v *vendor) { v.ahead = time.Hour })
@@ -81,7 +81,7 @@ func TestClocksThatAreCloseEnoughAreNotSkewed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			play(t, secret.APIOptions{}, func(v *vendor) { v.ahead = test.ahead }, func(s scene) {
+			play(t, secret.API{}, func(v *vendor) { v.ahead = test.ahead }, func(s scene) {
 				s.pass(2 * time.Second)
 				s.answers(5)
 				s.wantSkewed(false, "within the limit")
@@ -100,7 +100,7 @@ func TestASteppingSystemClockIsNoticed(t *testing.T) {
 	for name, step := range map[string]time.Duration{"forwards": 3 * time.Hour, "backwards": -3 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			play(t, secret.APIOptions{Refresh: time.Hour, MaxStale: 2 * time.Hour}, nil, func(s scene) {
+			play(t, secret.API{Refresh: time.Hour, MaxStale: 2 * time.Hour}, nil, func(s scene) {
 				s.pass(10 * time.Minute)
 				s.clock.set(step)
 				s.pass(45 * time.Second)
@@ -121,7 +121,7 @@ func TestASteppingSystemClockIsNoticed(t *testing.T) {
 
 func TestAStepOfTheSystemClockMakesNoSecretStale(t *testing.T) {
 	t.Parallel()
-	play(t, secret.APIOptions{MaxStale: time.Hour}, nil, func(s scene) {
+	play(t, secret.API{MaxStale: time.Hour}, nil, func(s scene) {
 		s.pass(time.Second)
 		for _, step := range []time.Duration{-48 * time.Hour, 48 * time.Hour, 0} {
 			s.clock.set(step)

@@ -1,5 +1,4 @@
 package secret
 
-// WithoutPauses lets tests refresh more often than a vendor or a file deserves. It
-// is called before Run.
-func (s *Store) WithoutPauses() { s.plan.minGap, s.plan.settle = 0, 0 }
+// WithoutPauses lets tests refresh more often than a vendor deserves. It is called before Run.
+func (s *Store) WithoutPauses() { s.refresh.minGap = 0 }

@@ -2,7 +2,6 @@ package secret_test
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,9 +15,6 @@ import (
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
-
-// never is a poll that does not come: what takes effect was seen by the watch.
-const never = time.Hour
 
 func TestOneTrailingNewlineIsDroppedAndNothingElse(t *testing.T) {
 	t.Parallel()
@@ -36,10 +32,10 @@ func TestOneTrailingNewlineIsDroppedAndNothingElse(t *testing.T) {
 		"\xff\n":           "\xff",
 		strings.Repeat("x", secret.MaxSize) + "\r\n": strings.Repeat("x", secret.MaxSize),
 	} {
-		store, err := secret.NewFile(secret.Options{}, write(t, t.TempDir(), content), 0)
-		if err != nil {
-			t.Errorf("NewFile of %q: %v", content, err)
-			continue
+		path := write(t, t.TempDir(), content)
+		store := open(t, secret.Options{}, secret.Source{File: path})
+		if text, err := secret.ReadText(path); err != nil || text.Reveal() != want {
+			t.Errorf("ReadText of %q gave another text than %q, %v", content, want, err)
 		}
 		if current, err := store.Current(); err != nil || current.Value.Reveal() != want {
 			t.Errorf("a file of %q gave another secret than %q, %v", content, want, err)
@@ -47,7 +43,7 @@ func TestOneTrailingNewlineIsDroppedAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNoSecretIsToldAtStart(t *testing.T) {
+func TestAFileThatIsNoSecretAtStart(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -62,104 +58,42 @@ func TestAFileThatIsNoSecretIsToldAtStart(t *testing.T) {
 		pipe:                                                            "not a regular file",
 		"/dev/zero":                                                     "not a regular file",
 	} {
-		store, err := secret.NewFile(secret.Options{}, path, 0)
-		if !errors.Is(store.Ready(), secret.ErrUnavailable) {
-			t.Errorf("NewFile(%s): the store is ready: %v", path, store.Ready())
+		log := &logbook{}
+		options := secret.Options{Organization: "acme", Logger: slog.New(slog.NewTextHandler(log, nil))}
+		_, textErr := secret.ReadText(path)
+		readyErr := open(t, options, secret.Source{File: path}).Ready()
+		if !errors.Is(readyErr, secret.ErrUnavailable) {
+			t.Errorf("%s: the store is ready: %v", path, readyErr)
 		}
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) ||
-			strings.Contains(err.Error(), "canary") {
-			t.Errorf("NewFile(%s): %v; want an error with the path and %q", path, err, want)
-		}
-	}
-}
-
-func TestKeyFileIsReadEachTime(t *testing.T) {
-	t.Parallel()
-	path := write(t, t.TempDir(), "first\n")
-	key := secret.KeyFile(path)
-	for _, want := range []string{"first", "second"} {
-		if err := os.WriteFile(path, []byte(want+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := key(); err != nil || got.Reveal() != want {
-			t.Errorf("the key file gave another key than %q, %v", want, err)
-		}
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := key(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing key file: %v", err)
-	}
-}
-
-// Each way in which a file is changed takes effect by the watch alone.
-func TestChangesOfAFileAreSeen(t *testing.T) {
-	t.Parallel()
-	for name, change := range map[string]func(t *testing.T, path, content string){
-		"renamed over": func(t *testing.T, path, content string) {
-			t.Helper()
-			fresh := write(t, filepath.Dir(path), content)
-			check(t, os.Rename(fresh, path))
-		},
-		"written in place": func(t *testing.T, path, content string) {
-			t.Helper()
-			check(t, os.WriteFile(path, []byte(content), 0o600))
-		},
-		"removed and made": func(t *testing.T, path, content string) {
-			t.Helper()
-			check(t, os.Remove(path))
-			check(t, os.WriteFile(path, []byte(content), 0o600))
-		},
-		"symlink replaced": func(t *testing.T, path, content string) {
-			t.Helper()
-			link := path + ".link"
-			check(t, os.Symlink(write(t, t.TempDir(), content), link))
-			check(t, os.Rename(link, path))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := write(t, t.TempDir(), firstSecret)
-			store, err := secret.NewFile(secret.Options{}, path, never)
-			check(t, err)
-			run(t, store)
-			for round := range 10 {
-				want := fmt.Sprintf("%s-%d", secondSecret, round)
-				change(t, path, want)
-				awaitSecret(t, store, want)
+		for _, err := range []error{textErr, readyErr} {
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) ||
+				strings.Contains(err.Error(), "canary") {
+				t.Errorf("%s: %v; want an error with the path and %q", path, err, want)
 			}
-		})
+		}
+		if log.count("without a signing secret") != 1 || log.count(want) != 1 {
+			t.Errorf("%s: log: %s", path, log)
+		}
 	}
 }
 
-// A Kubernetes Secret volume: key -> ..data/key, ..data -> ..<time>, and an update
-// renames a new ..data over the old. The second and the tenth count as the first.
-func TestTenSwapsOfDotDotDataTakeEffect(t *testing.T) {
+// How changes of a file are seen is watch's to test.
+func TestAChangedFileIsTheNewSecret(t *testing.T) {
 	t.Parallel()
-	volume := t.TempDir()
-	swap(t, volume, 0, firstSecret)
-	check(t, os.Symlink(filepath.Join("..data", "key"), filepath.Join(volume, "key")))
-	store, err := secret.NewFile(secret.Options{}, filepath.Join(volume, "key"), never)
-	check(t, err)
-	run(t, store)
-	for round := 1; round <= 10; round++ {
-		want := fmt.Sprintf("%s-%d", secondSecret, round)
-		swap(t, volume, round, want)
-		awaitSecret(t, store, want)
-	}
-}
-
-func TestAChangeWithoutAnEventIsFoundByPolling(t *testing.T) {
-	t.Parallel()
-	target := write(t, t.TempDir(), firstSecret)
-	link := filepath.Join(t.TempDir(), "key")
-	check(t, os.Symlink(target, link))
-	store, err := secret.NewFile(secret.Options{}, link, 10*time.Millisecond)
-	check(t, err)
-	run(t, store)
-	check(t, os.WriteFile(target, []byte(secondSecret), 0o600))
+	log := &logbook{}
+	path := filepath.Join(t.TempDir(), "comes later")
+	store := open(t, secret.Options{Logger: slog.New(slog.NewTextHandler(log, nil)), Follower: follower(t, log)}, secret.Source{File: path})
+	check(t, os.WriteFile(path, []byte(firstSecret+"\n"), 0o600))
+	<-store.Loaded()
+	check(t, os.WriteFile(path, []byte(secondSecret+"\n"), 0o600))
 	awaitSecret(t, store, secondSecret)
+	if snapshot, err := store.Snapshot(); err != nil || snapshot.Previous.Value.Reveal() != firstSecret {
+		t.Errorf("Snapshot() = %+v, %v; want the previous secret too", snapshot, err)
+	}
+	if log.count("signing secret loaded") != 2 {
+		t.Errorf("log: %s", log)
+	}
+	log.assertNoCanary(t)
 }
 
 // Later the file may go wrong: the last good secret stays, the fault is logged and
@@ -181,12 +115,11 @@ func TestALaterFaultOfTheFileKeepsTheLastGoodSecret(t *testing.T) {
 			t.Parallel()
 			log := &logbook{}
 			path := write(t, t.TempDir(), firstSecret)
-			store, err := secret.NewFile(secret.Options{Organization: "acme", Logger: slog.New(slog.NewJSONHandler(log, nil))}, path, never)
-			check(t, err)
-			run(t, store)
+			options := secret.Options{Organization: "acme", Logger: slog.New(slog.NewJSONHandler(log, nil)), Follower: follower(t, log)}
+			store := open(t, options, secret.Source{File: path})
 			test.spoil(t, path)
 			await(t, func() bool {
-				return metric(t, "chatidentity_secret_refresh_total", "result="+test.result, store) > 0 && log.count("could not be refreshed") > 0
+				return metric(t, "chatidentity_secret_refresh_total", "result="+test.result, store) > 0 && log.count("reload rejected") > 0
 			})
 			if current, err := store.Current(); err != nil || current.Value.Reveal() != firstSecret {
 				t.Errorf("Current() = %v, %v; want the last good secret", current, err)
@@ -218,19 +151,6 @@ func large(t *testing.T, path string) {
 	t.Helper()
 	fresh := write(t, filepath.Dir(path), strings.Repeat("canary", secret.MaxSize))
 	check(t, os.Rename(fresh, path))
-}
-
-// swap makes round number round of a volume, as the kubelet does.
-func swap(t *testing.T, volume string, round int, content string) {
-	t.Helper()
-	fresh := fmt.Sprintf("..2026_11_23_%d", round)
-	check(t, os.Mkdir(filepath.Join(volume, fresh), 0o700))
-	check(t, os.WriteFile(filepath.Join(volume, fresh, "key"), []byte(content), 0o600))
-	check(t, os.Symlink(fresh, filepath.Join(volume, "..data_tmp")))
-	check(t, os.Rename(filepath.Join(volume, "..data_tmp"), filepath.Join(volume, "..data")))
-	if round > 0 {
-		check(t, os.RemoveAll(filepath.Join(volume, fmt.Sprintf("..2026_11_23_%d", round-1))))
-	}
 }
 
 // write makes a new file in the directory.
@@ -274,26 +194,5 @@ func await(t *testing.T, condition func() bool) {
 		case <-tooLate:
 			t.Fatalf("did not happen within %s", patience)
 		}
-	}
-}
-
-// What else is written beside the secret, such as an audit file, reads nothing.
-func TestOtherFilesOfTheDirectoryAreNoChange(t *testing.T) {
-	t.Parallel()
-	path := write(t, t.TempDir(), firstSecret)
-	store, err := secret.NewFile(secret.Options{}, path, never)
-	check(t, err)
-	store.WithoutPauses()
-	run(t, store)
-	awaitSecret(t, store, firstSecret)
-	before := metric(t, "chatidentity_secret_refresh_total", "result=ok", store)
-	for range 50 {
-		check(t, os.WriteFile(path+".jsonl", []byte("record"), 0o600))
-	}
-	// The watch tells events in order: once this one is seen, the others were.
-	check(t, os.WriteFile(path, []byte(secondSecret), 0o600))
-	awaitSecret(t, store, secondSecret)
-	if after := metric(t, "chatidentity_secret_refresh_total", "result=ok", store); after-before > 10 {
-		t.Errorf("read %v times for one change", after-before)
 	}
 }

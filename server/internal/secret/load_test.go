@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -37,14 +38,13 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 		"file": func(t *testing.T) (*secret.Store, func(string)) {
 			t.Helper()
 			path := write(t, t.TempDir(), firstSecret)
-			store, err := secret.NewFile(secret.Options{}, path, never)
-			check(t, err)
+			store := open(t, secret.Options{Follower: follower(t, io.Discard)}, secret.Source{File: path})
 			return store, func(want string) { check(t, os.Rename(write(t, t.TempDir(), want), path)) }
 		},
 		"API": func(t *testing.T) (*secret.Store, func(string)) {
 			t.Helper()
 			vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret, CallsPerMinute: 1 << 30})
-			store := secret.NewAPI(secret.Options{}, clientOf(t, vendor), secret.APIOptions{})
+			store := open(t, secret.Options{}, secret.Source{API: &secret.API{Client: clientOf(t, vendor)}})
 			store.WithoutPauses()
 			return store, func(want string) {
 				vendor.SetSecret(want)

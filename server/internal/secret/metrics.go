@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // The results of a load, beside the kinds of kustomer.Error.
@@ -42,9 +43,9 @@ func resultOf(err error) string {
 		return string(failure.Kind)
 	}
 	switch {
-	case errors.Is(err, ErrEmpty):
+	case errors.Is(err, ErrEmpty), errors.Is(err, watch.ErrEmpty):
 		return resultEmpty
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, ErrTooLarge), errors.Is(err, watch.ErrTooLarge):
 		return resultTooLarge
 	case errors.Is(err, fs.ErrNotExist):
 		return resultMissing
@@ -101,7 +102,7 @@ func (s *Store) collect(metrics chan<- prometheus.Metric) {
 		gauge(infoMetric, 1, current.ID)
 	}
 	gauge(availableMetric, available)
-	if now.current.ID != "" && s.plan.interval > 0 {
+	if now.current.ID != "" && s.hasAge {
 		gauge(ageMetric, (s.options.Elapsed() - now.loadedAt).Seconds())
 	}
 	if now.clock.Known {

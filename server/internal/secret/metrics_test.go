@@ -2,6 +2,7 @@ package secret_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -20,15 +21,13 @@ func TestFiftyOrganizationsHaveTheirOwnSecretsAndMetrics(t *testing.T) {
 	const organizations = 50
 	stores := make([]*secret.Store, 0, organizations)
 	paths := make(map[string]string)
-	volume := t.TempDir() // one directory, one watch
+	volume := t.TempDir()
+	files := follower(t, io.Discard)
 	for index := range organizations {
 		name := fmt.Sprintf("organization-%d", index)
 		paths[name] = write(t, volume, firstSecret+name)
-		store, err := secret.NewFile(secret.Options{Organization: name}, paths[name], never)
-		check(t, err)
-		stores = append(stores, store)
+		stores = append(stores, open(t, secret.Options{Organization: name, Follower: files}, secret.Source{File: paths[name]}))
 	}
-	run(t, stores...)
 	for _, store := range stores {
 		name := store.Organization()
 		check(t, os.Rename(write(t, volume, secondSecret+name), paths[name]))
@@ -50,7 +49,7 @@ func TestFiftyOrganizationsHaveTheirOwnSecretsAndMetrics(t *testing.T) {
 func TestMetricsOfTheAPISource(t *testing.T) {
 	t.Parallel()
 	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
-	store := secret.NewAPI(secret.Options{Organization: "acme"}, clientOf(t, vendor), secret.APIOptions{})
+	store := open(t, secret.Options{Organization: "acme"}, secret.Source{API: &secret.API{Client: clientOf(t, vendor)}})
 	if available := metric(t, "chatidentity_secret_available", "", store); available != 0 {
 		t.Errorf("chatidentity_secret_available = %v before the first answer", available)
 	}
@@ -82,7 +81,7 @@ func TestEachKindOfFailureIsCounted(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			failing := func(v *vendor) { v.err = &kustomer.Error{Kind: kind} }
-			play(t, secret.APIOptions{}, failing, func(s scene) {
+			play(t, secret.API{}, failing, func(s scene) {
 				s.pass(time.Millisecond)
 				if count := metric(t, "chatidentity_secret_refresh_total", "result="+string(kind), s.store); count != 1 {
 					t.Errorf("%v failures of kind %q were counted, want 1", count, kind)
@@ -94,7 +93,7 @@ func TestEachKindOfFailureIsCounted(t *testing.T) {
 
 func TestAnEnvironmentsSecretHasNoAge(t *testing.T) {
 	t.Parallel()
-	store, err := secret.NewStatic(secret.Options{Organization: "acme"}, sensitive.New(firstSecret))
+	store, err := secret.Open(secret.Options{Organization: "acme"}, secret.Source{Value: sensitive.New(firstSecret)})
 	check(t, err)
 	for _, series := range gather(t, store) {
 		if series.name == "chatidentity_secret_age_seconds" || strings.Contains(series.labels, "canary") {

@@ -94,7 +94,7 @@ type scene struct {
 }
 
 // play runs a scene in a bubble of its own.
-func play(t *testing.T, api secret.APIOptions, prepare func(*vendor), act func(s scene)) {
+func play(t *testing.T, api secret.API, prepare func(*vendor), act func(s scene)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := scene{T: t, clock: &systemClock{}, log: &logbook{}}
@@ -103,10 +103,13 @@ func play(t *testing.T, api secret.APIOptions, prepare func(*vendor), act func(s
 			prepare(s.vendor)
 		}
 		options := secret.Options{Organization: "acme", Now: s.clock.Now, Logger: slog.New(slog.NewTextHandler(s.log, nil))}
-		s.store = secret.NewAPI(options, s.vendor, api)
+		api.Client = s.vendor
+		store, err := secret.Open(options, secret.Source{API: &api})
+		check(t, err)
+		s.store = store
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { secret.Run(ctx, nil, s.store) })
+		running.Go(func() { secret.Run(ctx, s.store) })
 		act(s)
 		cancel()
 		running.Wait()

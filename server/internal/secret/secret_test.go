@@ -82,7 +82,7 @@ func BenchmarkNew(b *testing.B) {
 }
 
 func BenchmarkCurrent(b *testing.B) {
-	store, err := secret.NewStatic(secret.Options{}, sensitive.New(firstSecret))
+	store, err := secret.Open(secret.Options{}, secret.Source{Value: sensitive.New(firstSecret)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,97 +1,72 @@
 package secret
 
 import (
-	"cmp"
-	"context"
-	"path/filepath"
-	"time"
+	"fmt"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// NewStatic returns a store of one secret that never changes, that of an
-// environment variable. An empty one is an error that names the setting.
-func NewStatic(options Options, value sensitive.String) (*Store, error) {
-	return newStore(options, static{value}, plan{}).loadAtStart("KUSTOMER_SECRET_KEY")
+// Source says where one organization's signing secret comes from. Exactly one field is set.
+type Source struct {
+	Value sensitive.String // the secret itself, which never changes: an environment variable's
+	File  string           // a file that holds it, followed
+	API   *API             // Kustomer's API, asked again and again
 }
 
-type static struct{ value sensitive.String }
-
-func (static) String() string { return "the environment" }
-
-func (f static) load(context.Context) (sensitive.String, kustomer.Clock, error) {
-	return f.value, kustomer.Clock{}, nil
+// kinds are all kinds of sources, one a line. What is not here cannot be opened.
+var kinds = []kind{
+	{"environment", func(s Source) bool { return !s.Value.IsEmpty() }, openValue},
+	{"file", func(s Source) bool { return s.File != "" }, openFile},
+	{"api", func(s Source) bool { return s.API != nil }, openAPI},
 }
 
-func (static) directory() string { return "" }
-
-// defaultPoll is how often a secret's file is read when no change is seen.
-const defaultPoll = 10 * time.Second
-
-// NewFile returns a store that follows a file: its directory is watched, and its
-// content read every poll (0: 10 s), since some changes leave no event. One
-// trailing newline is dropped. A file that cannot be read now is an error that
-// names the setting; the store is good all the same, and waits for it. Later, the
-// last good secret stays.
-func NewFile(options Options, path string, poll time.Duration) (*Store, error) {
-	following := plan{interval: cmp.Or(poll, defaultPoll), settle: fileSettle}
-	s := newStore(options, file{path}, following)
-	_, err := s.loadAtStart("--secret-file")
-	return s, err
+type kind struct {
+	name  string
+	given func(Source) bool
+	open  func(*Store, Source) error
 }
 
-type file struct{ path string }
-
-func (f file) String() string { return f.path }
-
-func (f file) load(context.Context) (sensitive.String, kustomer.Clock, error) {
-	value, err := readFile(f.path)
-	return value, kustomer.Clock{}, err
-}
-
-func (f file) directory() string { return filepath.Dir(f.path) }
-
-// settings is what the API source asks: *kustomer.Client.
-type settings interface {
-	Settings(ctx context.Context) (kustomer.Settings, error)
-}
-
-// APIOptions are those of Kustomer's API as a source.
-type APIOptions struct {
-	// Refresh is the time between two refreshes, spread by 10 % either way; at least
-	// 1 s. 0: 5 minutes.
-	Refresh time.Duration
-	// MaxStale is how long the last good secret serves when no refresh succeeds.
-	// 0: 24 hours.
-	MaxStale time.Duration
-	// MaxClockSkew is by how much our clock may differ from Kustomer's. 0: 5 minutes.
-	MaxClockSkew time.Duration
-}
-
-// NewAPI returns a store that asks Kustomer's API. It has no secret until Run has
-// fetched one; Loaded tells when.
-func NewAPI(options Options, client settings, api APIOptions) *Store {
-	return newStore(options, remote{client}, plan{
-		interval: max(cmp.Or(api.Refresh, 5*time.Minute), minGap),
-		spread:   0.1,
-		minGap:   minGap,
-		backOff:  true,
-		maxStale: cmp.Or(api.MaxStale, 24*time.Hour),
-		maxSkew:  cmp.Or(api.MaxClockSkew, 5*time.Minute),
-	})
-}
-
-type remote struct{ client settings }
-
-func (remote) String() string { return "Kustomer's API" }
-
-func (r remote) load(ctx context.Context) (sensitive.String, kustomer.Clock, error) {
-	answer, err := r.client.Settings(ctx)
-	if err != nil {
-		return sensitive.String{}, kustomer.Clock{}, err
+// Kinds returns the names of all kinds of sources.
+func Kinds() []string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = kind.name
 	}
-	return answer.Secret, answer.Clock, nil
+	return names
 }
 
-func (remote) directory() string { return "" }
+// Open returns a store of the secret that the source gives. One that can only come later, of a file
+// that is missing or wrong now or from the API, is no error: Ready tells.
+func Open(options Options, source Source) (*Store, error) {
+	var given []kind
+	for _, kind := range kinds {
+		if kind.given(source) {
+			given = append(given, kind)
+		}
+	}
+	if len(given) != 1 {
+		return nil, fmt.Errorf("%d sources of the signing secret, want one", len(given))
+	}
+	s := newStore(options)
+	s.kind = given[0].name
+	return s, given[0].open(s, source)
+}
+
+func openValue(s *Store, source Source) error {
+	s.source = "the environment"
+	return s.take(source.Value, kustomer.Clock{}, nil)
+}
+
+func openFile(s *Store, source Source) error {
+	s.source, s.hasAge = source.File, true
+	watch.New(s.options.Follower, watch.Options[sensitive.String]{
+		Kind: "secret", Setting: s.options.Setting, Paths: []string{source.File}, Parse: ParseText,
+		Looked: func(value sensitive.String, err error) { _ = s.take(value, kustomer.Clock{}, err) },
+	})
+	if err := s.Ready(); err != nil {
+		s.options.Logger.Error("serving without a signing secret until its file has one", "error", err.Error())
+	}
+	return nil
+}

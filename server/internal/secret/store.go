@@ -1,8 +1,6 @@
 package secret
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // Why a token cannot be issued. Errors wrap these with the reason.
@@ -28,13 +27,14 @@ const previousFor = 15 * time.Minute
 type Options struct {
 	// Organization names the store in logs and metrics.
 	Organization string
-	// Setting names the flag, variable or policy entry that the secret comes from,
-	// for errors at start.
+	// Setting names the flag or policy entry that has the path of a file, for the log.
 	Setting string
+	// Follower keeps a file's secret current. Nil: it is read once.
+	Follower *watch.Follower
 	// Now is the wall clock; Kustomer's is compared with it. Nil: time.Now.
 	Now func() time.Time
-	// Elapsed is a clock that never steps, from any beginning: ages are taken from
-	// it, so that a step of the wall clock changes none. Nil: the monotonic clock.
+	// Elapsed is a clock that never steps, from any beginning: ages are taken from it, so that a step
+	// of the wall clock changes none. Nil: the monotonic clock.
 	Elapsed func() time.Duration
 	// Random is uniform in [0, 1) and spreads refreshes. Nil: math/rand/v2.
 	Random func() float64
@@ -59,30 +59,24 @@ func (o *Options) setDefaults() {
 	o.Logger = o.Logger.With("organization", o.Organization)
 }
 
-// Store is the current signing secret of one organization. Reading is lock-free;
-// Run keeps it current. A Store comes from NewStatic, NewFile or NewAPI.
+// Store is the current signing secret of one organization. Reading is lock-free; the follower and
+// Run keep it current. A Store comes from Open.
 type Store struct {
-	options Options
-	source  source
-	plan    plan
-	wake    chan struct{} // holds at most one request to refresh
-	loaded  chan struct{} // closed once there is a secret
-	results *results
-	now     atomic.Pointer[state]
+	options  Options
+	kind     string        // of the source
+	source   string        // for the log
+	hasAge   bool          // the source is read again
+	maxStale time.Duration // 0: a secret is never too old
+	refresh  *refresh      // nil: nobody has to ask
+	wake     chan struct{} // holds at most one request to refresh
+	loaded   chan struct{} // closed once there is a secret
+	results  *results
+	now      atomic.Pointer[state]
 
-	// The loop's own:
-	watch         clockWatch
+	// Only one goroutine at a time uses these: that which changes the state.
+	clock         clockWatch
 	failureNotice notice
 	clockNotice   notice
-}
-
-// source is where secrets come from.
-type source interface {
-	load(ctx context.Context) (value sensitive.String, clock kustomer.Clock, err error)
-	// directory is what to watch for changes; empty: nothing.
-	directory() string
-	// String names the source in logs.
-	String() string
 }
 
 // state is immutable: a new one takes its place.
@@ -121,7 +115,7 @@ func (s *Store) Snapshot() (Snapshot, error) {
 		return Snapshot{}, now.unavailable
 	}
 	elapsed := s.options.Elapsed()
-	if s.plan.maxStale > 0 && elapsed-now.loadedAt > s.plan.maxStale {
+	if s.maxStale > 0 && elapsed-now.loadedAt > s.maxStale {
 		return Snapshot{}, now.unavailable
 	}
 	snapshot := Snapshot{Current: now.current}
@@ -150,45 +144,24 @@ func (s *Store) Loaded() <-chan struct{} { return s.loaded }
 // Organization returns the name of the organization.
 func (s *Store) Organization() string { return s.options.Organization }
 
-// Refresh asks for a load as soon as the source may be asked, and returns at once.
-// Requests that come before the load begins are one. What Kustomer asked for
-// (Retry-After) and one attempt a second are kept all the same.
-func (s *Store) Refresh() {
-	select {
-	case s.wake <- struct{}{}:
-	default: // one is waiting already
-	}
-}
+// Kind returns the kind of the store's source, one of Kinds.
+func (s *Store) Kind() string { return s.kind }
 
-func newStore(options Options, from source, plan plan) *Store {
+func newStore(options Options) *Store {
 	options.setDefaults()
 	s := &Store{
 		options: options,
-		source:  from,
-		plan:    plan,
 		wake:    make(chan struct{}, 1),
 		loaded:  make(chan struct{}),
 		results: newResults(),
-		watch:   clockWatch{limit: plan.maxSkew},
 	}
-	s.now.Store(&state{unavailable: fmt.Errorf("%w yet: the first answer of %s is awaited", ErrUnavailable, from)})
+	s.now.Store(&state{unavailable: fmt.Errorf("%w yet: the first answer is awaited", ErrUnavailable)})
 	return s
 }
 
-// loadAtStart loads a source that must be right from the beginning.
-func (s *Store) loadAtStart(fallbackSetting string) (*Store, error) {
-	if err := s.attempt(context.Background()); err != nil {
-		return nil, fmt.Errorf("%s: %w", cmp.Or(s.options.Setting, fallbackSetting), err)
-	}
-	return s, nil
-}
-
-// attempt loads once and takes over what came. Only one runs at a time.
-func (s *Store) attempt(ctx context.Context) error {
-	value, clock, err := s.source.load(ctx)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+// take notes what one read of the source gave: a secret, and perhaps Kustomer's time, or why there
+// was none. Only one goroutine at a time calls it.
+func (s *Store) take(value sensitive.String, clock kustomer.Clock, err error) error {
 	next := *s.now.Load()
 	if err == nil {
 		err = s.accept(&next, value)
@@ -216,7 +189,7 @@ func (s *Store) accept(next *state, value sensitive.String) error {
 		if next.current.ID != "" {
 			next.previous, next.changed = next.current, s.options.Elapsed()
 		}
-		s.options.Logger.Info("signing secret loaded", "source", s.source.String(),
+		s.options.Logger.Info("signing secret loaded", "source", s.source,
 			"secret_id", fresh.ID, "previous_secret_id", next.current.ID)
 		for _, doubt := range Doubts(value) {
 			s.options.Logger.Warn("the signing secret is doubtful: "+doubt, "secret_id", fresh.ID)
@@ -225,7 +198,6 @@ func (s *Store) accept(next *state, value sensitive.String) error {
 	}
 	next.loadedAt = s.options.Elapsed()
 	next.unavailable = s.stale(nil)
-	s.failureNotice = notice{}
 	return nil
 }
 
@@ -239,25 +211,11 @@ func (s *Store) reject(next *state, err error) {
 	next.unavailable = s.stale(err)
 }
 
-// warn says why an attempt failed, the same not more than once a minute.
-func (s *Store) warn(err error) {
-	if !s.failureNotice.due(err.Error(), s.options.Elapsed()) {
-		return
-	}
-	now := s.now.Load()
-	if now.current.ID == "" {
-		s.options.Logger.Warn("no signing secret", "source", s.source.String(), "error", err.Error())
-		return
-	}
-	s.options.Logger.Warn("the signing secret could not be refreshed; the last good one stays",
-		"source", s.source.String(), "secret_id", now.current.ID,
-		"age_seconds", (s.options.Elapsed() - now.loadedAt).Seconds(), "error", err.Error())
-}
-
 // stale is the error for when the secret has become too old.
 func (s *Store) stale(cause error) error {
-	if cause == nil {
-		return fmt.Errorf("%w: the last one is older than --secret-max-stale (%s)", ErrUnavailable, s.plan.maxStale)
+	err := fmt.Errorf("%w: the last one is older than the maximum of %s", ErrUnavailable, s.maxStale)
+	if cause != nil {
+		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	return fmt.Errorf("%w: the last one is older than --secret-max-stale (%s): %w", ErrUnavailable, s.plan.maxStale, cause)
+	return err
 }

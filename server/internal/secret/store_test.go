@@ -3,8 +3,9 @@ package secret_test
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
+	"io"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 
 func TestStaticStoreHasItsSecretAtOnce(t *testing.T) {
 	t.Parallel()
-	store, err := secret.NewStatic(secret.Options{}, sensitive.New(firstSecret))
+	store, err := secret.Open(secret.Options{}, secret.Source{Value: sensitive.New(firstSecret)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,36 +39,39 @@ func TestStaticStoreHasItsSecretAtOnce(t *testing.T) {
 	}
 }
 
-func TestStartErrorsNameTheSetting(t *testing.T) {
+func TestOneSourceIsOpened(t *testing.T) {
 	t.Parallel()
-	empty := filepath.Join(t.TempDir(), "empty")
-	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, staticErr := secret.NewStatic(secret.Options{}, sensitive.String{})
-	_, missingErr := secret.NewFile(secret.Options{}, filepath.Join(t.TempDir(), "missing"), 0)
-	_, emptyErr := secret.NewFile(secret.Options{}, empty, 0)
-	_, policyErr := secret.NewFile(secret.Options{Setting: "organizations.acme.secret_file"}, empty, 0)
-	for _, test := range []struct {
-		err   error
-		names string
-		is    error
-	}{
-		{staticErr, "KUSTOMER_SECRET_KEY", secret.ErrEmpty},
-		{missingErr, "--secret-file", os.ErrNotExist},
-		{emptyErr, "--secret-file", secret.ErrEmpty},
-		{policyErr, "organizations.acme.secret_file", secret.ErrEmpty},
+	value, api := sensitive.New(firstSecret), &secret.API{}
+	path := write(t, t.TempDir(), firstSecret)
+	for kind, source := range map[string]secret.Source{
+		"environment": {Value: value},
+		"file":        {File: path},
+		"api":         {API: api},
 	} {
-		if !errors.Is(test.err, test.is) || !strings.HasPrefix(test.err.Error(), test.names+": ") {
-			t.Errorf("error %q, want one that is %q and begins with %q", test.err, test.is, test.names)
+		if store, err := secret.Open(secret.Options{}, source); err != nil || store.Kind() != kind {
+			t.Errorf("%s: kind %q, error %v", kind, store.Kind(), err)
 		}
+		if !slices.Contains(secret.Kinds(), kind) {
+			t.Errorf("%s is none of %q", kind, secret.Kinds())
+		}
+	}
+	if len(secret.Kinds()) != 3 {
+		t.Errorf("kinds %q: say above how each is opened", secret.Kinds())
+	}
+	for _, source := range []secret.Source{{}, {Value: value, File: path}, {File: path, API: api}} {
+		if _, err := secret.Open(secret.Options{}, source); err == nil {
+			t.Errorf("%+v was opened", source)
+		}
+	}
+	if _, err := secret.Open(secret.Options{}, secret.Source{Value: sensitive.New(strings.Repeat("x", secret.MaxSize+1))}); !errors.Is(err, secret.ErrTooLarge) {
+		t.Errorf("an oversized value: %v", err)
 	}
 }
 
 func TestAPIStoreFetchesFromTheStandin(t *testing.T) {
 	t.Parallel()
 	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: firstSecret})
-	store := secret.NewAPI(secret.Options{}, clientOf(t, vendor), secret.APIOptions{})
+	store := open(t, secret.Options{}, secret.Source{API: &secret.API{Client: clientOf(t, vendor)}})
 	if _, err := store.Current(); !errors.Is(err, secret.ErrUnavailable) {
 		t.Errorf("Current() before Run: %v, want ErrUnavailable", err)
 	}
@@ -77,29 +82,16 @@ func TestAPIStoreFetchesFromTheStandin(t *testing.T) {
 	}
 }
 
-func TestRefreshReadsAFileThatLeftNoEvent(t *testing.T) {
-	t.Parallel()
-	target := write(t, t.TempDir(), firstSecret)
-	link := filepath.Join(t.TempDir(), "key")
-	check(t, os.Symlink(target, link))
-	store, err := secret.NewFile(secret.Options{}, link, never)
-	check(t, err)
-	run(t, store)
-	check(t, os.WriteFile(target, []byte(secondSecret), 0o600))
-	store.Refresh()
-	awaitSecret(t, store, secondSecret)
-}
-
 func TestRunLastsAsLongAsItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store, err := secret.NewStatic(secret.Options{}, sensitive.New(firstSecret))
+		store, err := secret.Open(secret.Options{}, secret.Source{Value: sensitive.New(firstSecret)})
 		check(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		store.Refresh() // an environment's secret cannot be read again
 		start := time.Now()
-		secret.Run(ctx, nil, store)
+		secret.Run(ctx, store)
 		if took := time.Since(start); took != time.Hour {
 			t.Errorf("Run returned after %s, want an hour", took)
 		}
@@ -128,14 +120,34 @@ func clientAt(t *testing.T, address string) *kustomer.Client {
 	return client
 }
 
-// run keeps the stores current until the test ends.
+func open(t *testing.T, options secret.Options, source secret.Source) *secret.Store {
+	t.Helper()
+	store, err := secret.Open(options, source)
+	check(t, err)
+	return store
+}
+
+// run keeps stores of the API source current until the test ends.
 func run(t *testing.T, stores ...*secret.Store) {
+	t.Helper()
+	background(t, func(ctx context.Context) { secret.Run(ctx, stores...) })
+}
+
+// follower keeps files current until the test ends.
+func follower(t *testing.T, log io.Writer) *watch.Follower {
+	t.Helper()
+	f := watch.NewFollower(slog.New(slog.NewTextHandler(log, nil)))
+	background(t, f.Run)
+	return f
+}
+
+func background(t *testing.T, run func(context.Context)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		secret.Run(ctx, nil, stores...)
+		run(ctx)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -138,7 +138,7 @@ func followingAt(t *testing.T, address string) (*secret.Store, *logbook) {
 	t.Helper()
 	log := &logbook{}
 	options := secret.Options{Organization: "acme", Logger: slog.New(slog.NewTextHandler(log, nil))}
-	store := secret.NewAPI(options, clientAt(t, address), secret.APIOptions{})
+	store := open(t, options, secret.Source{API: &secret.API{Client: clientAt(t, address)}})
 	store.WithoutPauses()
 	run(t, store)
 	return store, log

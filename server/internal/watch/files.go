@@ -14,6 +14,7 @@ type files struct {
 	take          func(contents [][]byte, err error) error
 	looked        func()
 
+	good  bool     // there is a value
 	taken identity // what the value was last made of, or failed to be made of
 	seen  identity // what the last look found
 }
@@ -40,21 +41,25 @@ func (f *files) look() (outcome, error) {
 	case !settled:
 		return unsettled, nil
 	}
-	f.taken = now
-	err = f.take(contents, err)
-	f.looked()
-	if err != nil {
+	if err = f.takeOver(contents, now, err); err != nil {
 		return rejected, err
 	}
 	return reloaded, nil
 }
 
+// takeOver makes the contents the value, or notes why it cannot.
+func (f *files) takeOver(contents [][]byte, now identity, err error) error {
+	f.taken, f.seen = now, now
+	err = f.take(contents, err)
+	f.good = f.good || err == nil
+	f.looked()
+	return err
+}
+
 // takeFirst takes over what the files hold at the start, without a second look.
 func (f *files) takeFirst() {
 	contents, now, err := read(f.paths)
-	f.taken, f.seen = now, now
-	_ = f.take(contents, err) // the value keeps the error
-	f.looked()
+	_ = f.takeOver(contents, now, err) // the value keeps the error
 }
 
 // has reports whether a clean path is one of them.

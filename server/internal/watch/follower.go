@@ -101,7 +101,11 @@ func (f *Follower) look() bool {
 			f.log.Info("reloaded", "setting", one.setting)
 			f.reloads.WithLabelValues(one.kind, resultOK).Inc()
 		case rejected:
-			f.log.Warn("reload rejected, keeping the last good version", "setting", one.setting, "error", err.Error())
+			message := "reload rejected, keeping the last good version"
+			if !one.good {
+				message = "reload rejected, there is no good version yet"
+			}
+			f.log.Warn(message, "setting", one.setting, "error", err.Error())
 			f.reloads.WithLabelValues(one.kind, resultError).Inc()
 		case unsettled:
 			again = true

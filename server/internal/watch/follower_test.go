@@ -132,6 +132,21 @@ func TestAChangeWithoutAnEventIsFound(t *testing.T) {
 	}
 }
 
+func TestManyRequestsDoNotPutOffTheLook(t *testing.T) {
+	t.Parallel()
+	target, link := filepath.Join(t.TempDir(), "target"), filepath.Join(t.TempDir(), "link")
+	write(t, target, "good 0")
+	check(t, os.Symlink(target, link)) // what becomes of its target causes no event
+	follower := newFollower(&logText{})
+	value := New(follower, words(link))
+	run(t, follower, never)
+	write(t, target, "good 1")
+	await(t, func() bool {
+		follower.Wake()
+		return value.Load() == "good 1"
+	})
+}
+
 // A directory that cannot be watched is reported once; its files are read all the same, and the
 // directory is watched once it is there.
 func TestADirectoryThatComesLater(t *testing.T) {

@@ -150,6 +150,9 @@ func TestFilesThatAreNoValueAtTheStart(t *testing.T) {
 			t.Errorf("%s: value %q, error %v", step.text, got, err)
 		}
 	}
+	if log.count("reload rejected, there is no good version yet") != 1 || log.count("reload rejected") != 1 || log.count("msg=reloaded") != 1 {
+		t.Errorf("log: %s", log.text.String())
+	}
 }
 
 func TestParseGetsTheLastGoodValue(t *testing.T) {

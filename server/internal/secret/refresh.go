@@ -1,0 +1,121 @@
+package secret
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+const (
+	// minGap is the least time between the starts of two requests to Kustomer.
+	minGap = time.Second
+	// clockCheck is how often the wall clock is checked for a step.
+	clockCheck = 10 * time.Second
+)
+
+// refresh is how a source is asked again and again.
+type refresh struct {
+	load     func(ctx context.Context) (sensitive.String, kustomer.Clock, error)
+	interval time.Duration // between two good loads, spread by 10 % either way
+	minGap   time.Duration // between the starts of two attempts
+}
+
+// Run refreshes the stores whose source must be asked until the context ends, then returns when all
+// is stopped. It is called once for all stores. Files are the follower's to keep current.
+func Run(ctx context.Context, stores ...*Store) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, store := range stores {
+		if store.refresh != nil {
+			running.Go(func() { store.run(ctx) })
+		}
+	}
+	<-ctx.Done()
+}
+
+// Refresh has a source that must be asked asked as soon as it may be, and returns at once. Requests
+// that come before the load begins are one. What Kustomer asked for (Retry-After) and one attempt a
+// second are kept all the same.
+func (s *Store) Refresh() {
+	select {
+	case s.wake <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// run asks the source until the context ends. It alone changes the state.
+func (s *Store) run(ctx context.Context) {
+	failures := 0
+	var due, mayAsk time.Duration
+	for s.await(ctx, due, mayAsk) {
+		started := s.options.Elapsed()
+		value, clock, err := s.refresh.load(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		err = s.take(value, clock, err)
+		mayAsk = started + s.refresh.minGap
+		due = s.options.Elapsed() + s.interval()
+		if err == nil {
+			failures, s.failureNotice = 0, notice{}
+			continue
+		}
+		s.warn(err)
+		failures++
+		mayAsk = max(mayAsk, s.options.Elapsed()+kustomer.RetryAfter(err))
+		due = s.options.Elapsed() + kustomer.Pause(failures, err, s.options.Random())
+	}
+}
+
+// await returns when the next attempt is due, or earlier if one was asked for and the source may be
+// asked; false when the context ended.
+func (s *Store) await(ctx context.Context, due, mayAsk time.Duration) bool {
+	for {
+		remaining := max(due, mayAsk) - s.options.Elapsed()
+		if remaining <= 0 {
+			return ctx.Err() == nil
+		}
+		timer := time.NewTimer(min(remaining, clockCheck))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-s.wake:
+			due = 0
+		case <-timer.C:
+			if s.clock.stepped(s.options.Now(), s.options.Elapsed()) {
+				s.options.Logger.Warn("the system clock was set; asking Kustomer for the time")
+				due = 0
+			}
+		}
+		timer.Stop()
+	}
+}
+
+// interval is the time to the next refresh after a good one.
+func (s *Store) interval() time.Duration {
+	interval := s.refresh.interval
+	if s.clock.doubtful() {
+		interval = min(interval, clockCheck)
+	}
+	const spread = 0.1
+	return interval + time.Duration(spread*(2*s.options.Random()-1)*float64(interval))
+}
+
+// warn logs why an attempt failed, the same not more than once a minute.
+func (s *Store) warn(err error) {
+	if !s.failureNotice.due(err.Error(), s.options.Elapsed()) {
+		return
+	}
+	now := s.now.Load()
+	if now.current.ID == "" {
+		s.options.Logger.Warn("no signing secret", "source", s.source, "error", err.Error())
+		return
+	}
+	s.options.Logger.Warn("the signing secret could not be refreshed; the last good one stays",
+		"source", s.source, "secret_id", now.current.ID,
+		"age_seconds", (s.options.Elapsed() - now.loadedAt).Seconds(), "error", err.Error())
+}
