@@ -33,11 +33,8 @@ func (rotated) Snapshot() (secret.Snapshot, error) {
 
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
-	now := time.Unix(1767225600, 500_000_000)
-	f := serve(t, func(o *setup) {
-		o.Organizations[0].Secrets = rotated{}
-		o.Now = func() time.Time { return now }
-	})
+	f := serve(t, func(o *setup) { o.Organizations[0].Secrets = rotated{} })
+	now := f.clock.now()
 	both := customer.Customer{ExternalID: "user_id", Email: "ada@example.com"}
 	signed := func(key string, at time.Duration) string {
 		text, err := token.Sign(sensitive.New(key), both, now.Add(at))

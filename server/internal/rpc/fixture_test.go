@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -14,10 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
@@ -32,30 +31,39 @@ import (
 
 const signingSecret = "test-secret-0123456789-0123456789"
 
-// fixture is a server on a real socket, with a real audit file and real limits
-// on a clock that stands still until it is moved.
+// fixture is a server on a real socket, with a real audit file and real limits. All of them follow one
+// clock, which stands still until it is moved.
 type fixture struct {
 	pb.ChatIdentityServiceClient
+
 	conn      *grpc.ClientConn
 	server    *rpc.Server
 	auditFile string
-	log       *bytes.Buffer
+	log       *lockedBuffer
 	clock     *clock
 	listener  string // the address of the last one
 	listeners []*listen.Listener
 	options   listen.Options
 }
 
-// setup is what a test may change of a server and its listeners.
+// setup is what a test may change about a server and its listeners.
 type setup struct {
 	rpc.Options
 
-	TLS func() *caller.TLS // of listeners outside loopback
+	TLS   func() *caller.TLS // of listeners outside loopback
+	clock *clock
 }
 
 type clock struct {
+	start time.Time
+
 	mu      sync.Mutex
 	elapsed time.Duration
+}
+
+// newClock starts in the middle of a second, now: certificates are valid for a time around now.
+func newClock() *clock {
+	return &clock{start: time.Now().Truncate(time.Second).Add(500 * time.Millisecond)}
 }
 
 func (c *clock) read() time.Duration {
@@ -63,6 +71,8 @@ func (c *clock) read() time.Duration {
 	defer c.mu.Unlock()
 	return c.elapsed
 }
+
+func (c *clock) now() time.Time { return c.start.Add(c.read()) }
 
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
@@ -79,30 +89,34 @@ func rate(t testing.TB, text string) ratelimit.Rate {
 	return r
 }
 
-// serve starts a server that is set up like `serve`, after change has had its
-// say.
+func (c *clock) organization(t testing.TB, name, signingSecret string) rpc.Organization {
+	t.Helper()
+	store, err := secret.Open(secret.Options{Organization: name, Now: c.now}, secret.Source{Value: sensitive.New(signingSecret)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rpc.Organization{Name: name, Secrets: store}
+}
+
+// serve starts a server that is set up like `serve`, after the change.
 func serve(t testing.TB, change func(*setup)) *fixture {
 	t.Helper()
-	f := &fixture{auditFile: filepath.Join(t.TempDir(), "audit.jsonl"), log: &bytes.Buffer{}, clock: &clock{}}
-	logger := slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	log, err := writer.Open(writer.Options{File: f.auditFile, NoSync: true, Logger: logger})
+	f := &fixture{auditFile: filepath.Join(t.TempDir(), "audit.jsonl"), log: &lockedBuffer{}, clock: newClock()}
+	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log, err := writer.Open(writer.Options{File: f.auditFile, NoSync: true, Now: f.clock.now, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := secret.Open(secret.Options{Organization: "default"}, secret.Source{Value: sensitive.New(signingSecret)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	options := setup{Options: rpc.Options{
+	options := setup{clock: f.clock, Options: rpc.Options{
 		Audit:               log,
 		Limiter:             ratelimit.NewLocal(1024, f.clock.read),
 		Limits:              ratelimit.Rates{ratelimit.Caller: rate(t, "200/s:400"), ratelimit.Customer: rate(t, "10/m:10")},
-		Organizations:       []rpc.Organization{{Name: "default", Secrets: store}},
+		Organizations:       []rpc.Organization{f.clock.organization(t, "default", signingSecret)},
 		DefaultOrganization: "default",
 		MaxClockSkew:        5 * time.Minute,
 		Callers:             caller.Admission{OverflowUID: caller.OverflowUID()},
 		Ready:               func() error { return nil },
-		Now:                 time.Now,
+		Now:                 f.clock.now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
 		Logger:              logger,
 	}}
@@ -157,55 +171,12 @@ func issueFor(externalID, email string) *pb.IssueTokenRequest {
 	return &pb.IssueTokenRequest{Customer: &pb.Customer{ExternalId: externalID, Email: email}}
 }
 
-// refusalOf returns what a client reads from an error of ours.
-type refusalOf struct {
-	reason, auditID string
-	fields          []string
-	retryAfter      time.Duration
-	quota           string
-	message         string
-}
-
-func detailsOf(t *testing.T, err error) refusalOf {
-	t.Helper()
-	said, ok := status.FromError(err)
-	if !ok {
-		t.Fatalf("%v is no gRPC status", err)
-	}
-	r := refusalOf{message: said.Message()}
-	for _, detail := range said.Details() {
-		switch detail := detail.(type) {
-		case *errdetails.ErrorInfo:
-			if detail.GetDomain() != "chatidentity" {
-				t.Errorf("domain %q", detail.GetDomain())
-			}
-			r.reason, r.auditID = detail.GetReason(), detail.GetMetadata()["audit_id"]
-		case *errdetails.BadRequest:
-			for _, violation := range detail.GetFieldViolations() {
-				r.fields = append(r.fields, violation.GetField())
-			}
-		case *errdetails.RetryInfo:
-			r.retryAfter = detail.GetRetryDelay().AsDuration()
-		case *errdetails.QuotaFailure:
-			r.quota = detail.GetViolations()[0].GetSubject()
-		}
-	}
-	if len(r.auditID) != 36 {
-		t.Errorf("audit ID %q", r.auditID)
-	}
-	return r
-}
-
 // record waits for the call's audit record and returns it.
 func (f *fixture) record(t *testing.T, auditID string) map[string]any {
 	t.Helper()
 	var found map[string]any
 	eventually(t, "the audit record "+auditID, func() bool {
-		text, err := os.ReadFile(f.auditFile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(f.audit(t)) {
 			if strings.Contains(line, auditID) && json.Unmarshal([]byte(line), &found) == nil {
 				return true
 			}
@@ -230,15 +201,61 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-type lockedWriter struct {
-	mu sync.Mutex
-	w  *bytes.Buffer
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+func (l *lockedBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.buffer.Write(p)
 }
 
-var errPermission = fs.ErrPermission
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buffer.String()
+}
+
+// metric returns the sum of a metric's values whose labels hold the text.
+func (f *fixture) metric(t *testing.T, name, label string) float64 {
+	t.Helper()
+	sum := 0.0
+	for labels, value := range f.series(t, name) {
+		if strings.Contains(labels, label) {
+			sum += value
+		}
+	}
+	return sum
+}
+
+// series returns the values of the metrics whose names begin so, by name and labels.
+func (f *fixture) series(t *testing.T, prefix string) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(append(f.server.Collectors(), listen.NewCollector(f.listeners...))...)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if strings.HasPrefix(family.GetName(), prefix) {
+				series[family.GetName()+fmt.Sprint(m.GetLabel())] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return series
+}
+
+// audit returns what has been recorded so far.
+func (f *fixture) audit(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(f.auditFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,148 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
+)
+
+// Errors of the transport come from grpc-go: they carry no ErrorInfo, leave no
+// record, and are counted.
+func TestTransportErrorsAreCounted(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	for _, test := range []struct {
+		kind, method string
+		message      any
+		code         codes.Code
+	}{
+		{"unknown_method", "/chatidentity.v1.ChatIdentityService/NoSuchMethod", issueFor("x", ""), codes.Unimplemented},
+		{"unknown_method", "/no.such.Service/Method", issueFor("x", ""), codes.Unimplemented},
+		{"decode", pb.ChatIdentityService_IssueToken_FullMethodName, wrapperspb.Bytes([]byte{0xff, 0xff}), codes.Internal},
+		{"decode", pb.ChatIdentityService_IssueToken_FullMethodName, issueFor(strings.Repeat("x", 17<<10), ""), codes.ResourceExhausted},
+	} {
+		before := f.metric(t, "chatidentity_transport_errors_total", test.kind)
+		err := f.conn.Invoke(t.Context(), test.method, test.message, &pb.IssueTokenResponse{})
+		if status.Code(err) != test.code || len(status.Convert(err).Details()) != 0 {
+			t.Errorf("%s: %v, want a bare %v", test.kind, err, test.code)
+		}
+		if after := f.metric(t, "chatidentity_transport_errors_total", test.kind); after != before+1 {
+			t.Errorf("%s: counted %v, then %v", test.kind, before, after)
+		}
+	}
+	if f.metric(t, "grpc_server_started_total", "NoSuchMethod") != 0 {
+		t.Error("a method that somebody made up became a label")
+	}
+}
+
+// A client may ping as often as it likes: grpc-go's own default would send it
+// away with too_many_pings.
+func TestEagerKeepaliveIsNoOffence(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	raw, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	const (
+		pings                       = 500
+		preface                     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+		settings, ping, goAway, ack = 4, 6, 7, 1
+		emptySettings               = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+		aPing                       = "\x00\x00\x08\x06\x00\x00\x00\x00\x00" + "12345678"
+	)
+	if _, err := io.WriteString(raw, preface+emptySettings); err != nil {
+		t.Fatal(err)
+	}
+	// One after the other: a burst would be cut off as a flood of controls.
+	header := make([]byte, 9)
+	for answered := range pings {
+		if _, err := io.WriteString(raw, aPing); err != nil {
+			t.Fatal(err)
+		}
+		for kind := byte(settings); kind != ping || header[4] != ack; kind = header[3] {
+			if _, err := io.ReadFull(raw, header); err != nil {
+				t.Fatalf("after %d pings: %v", answered, err)
+			}
+			if header[3] == goAway {
+				t.Fatalf("sent away after %d pings", answered)
+			}
+			if _, err := io.CopyN(io.Discard, raw, int64(header[1])<<8|int64(header[2])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// One connection too many is closed at once; its client is told within its
+// deadline, and the others go on.
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	if _, err := f.IssueToken(t.Context(), issueFor("first", "")); err != nil {
+		t.Fatal(err)
+	}
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	for range 1023 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.listener)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	eventually(t, "full house", func() bool { return f.metric(t, "chatidentity_connections", "") == 1024 })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	late := pb.NewChatIdentityServiceClient(dial(t, f.listener))
+	if _, err := late.IssueToken(ctx, issueFor("late", "")); status.Code(err) != codes.Unavailable {
+		t.Errorf("one too many: %v, want UNAVAILABLE", err)
+	}
+	if _, err := f.IssueToken(t.Context(), issueFor("second", "")); err != nil {
+		t.Errorf("the others: %v", err)
+	}
+	if f.metric(t, "chatidentity_transport_errors_total", "connection_limit") == 0 {
+		t.Error("not counted")
+	}
+}
+
+// Handshakes that fail are counted; one that never ends, ends after 5 seconds.
+func TestHandshakesThatFail(t *testing.T) {
+	t.Parallel()
+	ca := callertest.NewCA(t)
+	l := serveEverywhere(t, func(o *setup) { o.TLS = serverTLS(t, ca) })
+	silent, err := net.Dial("tcp", l.outside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if err := silent.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := silent.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) && !isReset(err) {
+		t.Errorf("a silent client: read %d, error %v; want that the server hangs up", n, err)
+	}
+	eventually(t, "count of the silent one", func() bool { return l.metric(t, "chatidentity_transport_errors_total", "tls") == 1 })
+	eventually(t, "free place", func() bool { return l.metric(t, "chatidentity_connections", "") == 0 })
+	if strings.Count(l.audit(t), "\n") != 1 { // the chain's start
+		t.Error("a handshake left a record")
+	}
+}
+
+func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset") }
