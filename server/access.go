@@ -52,7 +52,7 @@ func openAccess(c *config.Serve, follower *watch.Follower, log *slog.Logger) (*a
 		a.policy = watch.New(follower, watch.Options[*policy.Policy]{
 			Kind: "policy", Setting: "--policy-file", Paths: []string{c.PolicyFile},
 			Parse: func(contents [][]byte, last *policy.Policy) (*policy.Policy, error) {
-				return cmp.Or(last, c.Policy()).Next(contents[0], idtoken.Options{Logger: log})
+				return cmp.Or(last, c.Policy()).Next(contents[0], idtoken.Options{Logger: log, Follower: follower})
 			},
 		})
 		if err := a.policy.Err(); err != nil {

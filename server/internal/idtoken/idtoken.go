@@ -6,6 +6,7 @@ package idtoken
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwt"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // Why a user is not proven. Errors wrap one of these; what those of ErrUnproven
@@ -25,6 +27,8 @@ import (
 var (
 	ErrUnproven    = errors.New("the user's ID token proves nothing")
 	ErrUnavailable = errors.New("no keys of the issuer")
+
+	errUnknownKey = unproven("no key of the issuer has its kid and alg")
 )
 
 const (
@@ -50,19 +54,30 @@ type Issuer struct {
 
 // Options are what a Verifier is made of besides. The zero value is usable.
 type Options struct {
-	Now    func() time.Time // nil: time.Now
-	Logger *slog.Logger     // nil: nothing is logged
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: nothing is logged
+	Follower *watch.Follower  // keeps keys in a file current; nil: they are read once
 }
 
 // Verifier verifies ID tokens of one issuer.
 type Verifier struct {
 	issuer Issuer
 	now    func() time.Time
-	keys   *keyStore
+	keys   keys
 }
 
-// New returns a verifier. Keys in a file are read at once; those behind a URL
-// when the first token comes.
+// keys are an issuer's, wherever they come from.
+type keys interface {
+	// find returns the one that a token was signed with. Errors wrap ErrUnproven or ErrUnavailable.
+	find(ctx context.Context, h header) (crypto.PublicKey, error)
+	// load returns why the keys are not the issuer's current ones, and may ask for them first. The
+	// error wraps ErrUnavailable.
+	load(ctx context.Context) error
+	close()
+}
+
+// New returns a verifier. Keys in a file are read at once, and followed until Close; those behind a
+// URL are loaded when the first token comes.
 func New(issuer Issuer, options Options) (*Verifier, error) {
 	if err := issuer.Check(); err != nil {
 		return nil, err
@@ -74,12 +89,22 @@ func New(issuer Issuer, options Options) (*Verifier, error) {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	keys, err := newKeyStore(issuer, options)
+	if issuer.JWKSURL != "" {
+		return &Verifier{issuer, options.Now, newURLKeys(issuer, options)}, nil
+	}
+	keys, err := openFileKeys(issuer, options)
 	if err != nil {
 		return nil, err
 	}
 	return &Verifier{issuer, options.Now, keys}, nil
 }
+
+// LoadKeys makes sure that the issuer's current keys are there, as a token would that names a new
+// key. The error wraps ErrUnavailable.
+func (v *Verifier) LoadKeys(ctx context.Context) error { return v.keys.load(ctx) }
+
+// Close ends the following of the keys' file. The verifier can still be used, with the last keys.
+func (v *Verifier) Close() { v.keys.close() }
 
 // Check returns what is wrong with it, as the keys of a policy file.
 func (i *Issuer) Check() error {

@@ -3,14 +3,20 @@ package policy_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // A token whose key nobody has: verifying it loads the issuer's keys.
@@ -112,4 +118,75 @@ func TestAChangeThatIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The follower follows the keys of the issuers that the served policy has, and no others.
+func TestKeysInFilesAreFollowedWhileTheirIssuerIsInThePolicy(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	log := &lines{}
+	follower := watch.NewFollower(slog.New(slog.NewTextHandler(log, nil)))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { follower.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	issuer := func(name, file string) string {
+		return "  " + name + ": {issuer: 'https://" + name + "', audience: backend, external_id: sub, jwks_file: '" + file + "'}\n"
+	}
+	const callers = "callers: {loopback: {organizations: all}}\n"
+	stays, goes, fails := write("stays", keySet), write("goes", keySet), write("fails", keySet)
+	options := idtoken.Options{Follower: follower}
+	var err error
+	p := parse(t, callers)
+	for _, text := range []string{
+		"issuers:\n" + issuer("stays", stays) + issuer("goes", goes) + callers,
+		"issuers:\n" + issuer("stays", stays) + callers,
+	} {
+		if p, err = p.Next([]byte(text), options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.Next([]byte("issuers:\n"+issuer("stays", stays)+issuer("fails", fails)+issuer("wrong", "/no/such")+callers), options); err == nil {
+		t.Fatal("keys that are not there are an error")
+	}
+	write("goes", keySet+"\n")
+	write("fails", keySet+"\n")
+	write("stays", keySet+"\n") // settles last
+	tooLate := time.After(20 * time.Second)
+	for !log.has("https://stays") {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-tooLate:
+			t.Fatal("a changed file of keys was not seen")
+		}
+	}
+	if log.has("https://goes") || log.has("https://fails") {
+		t.Errorf("files of no issuer are followed: %s", log.text.String())
+	}
+}
+
+// lines is a log's text.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *lines) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), text)
 }

@@ -51,6 +51,15 @@ func (i *Issuer) Verify(ctx context.Context, token string) (customer.Customer, e
 	return i.verifier.Verify(ctx, token)
 }
 
+// LoadKeys makes sure that the issuer's current keys are there. The error wraps
+// idtoken.ErrUnavailable.
+func (i *Issuer) LoadKeys(ctx context.Context) error {
+	if i.verifier == nil {
+		return errNotReady
+	}
+	return i.verifier.LoadKeys(ctx)
+}
+
 // Grant returns what the policy grants the caller of that name, and whether it names the caller at
 // all.
 func (p *Policy) Grant(caller string) (*Grant, bool) {
@@ -59,8 +68,9 @@ func (p *Policy) Grant(caller string) (*Grant, bool) {
 }
 
 // Next returns the policy of the file's new content, ready to serve; p itself may be the first
-// version, as Parse returned it. Issuers that have not changed keep the keys that they have loaded.
-// A change of the organizations is an error.
+// version, as Parse returned it. Issuers that have not changed keep the keys that they have loaded;
+// those that are no longer in the file stop following theirs. A change of the organizations is an
+// error, and leaves p as it is.
 func (p *Policy) Next(text []byte, options idtoken.Options) (*Policy, error) {
 	next, err := Parse(text, p.elsewhere)
 	if err != nil {
@@ -77,10 +87,22 @@ func (p *Policy) Next(text []byte, options idtoken.Options) (*Policy, error) {
 			continue
 		}
 		if issuer.verifier, err = idtoken.New(issuer.Issuer, options); err != nil {
+			next.close(p)
 			return nil, fmt.Errorf("issuer %s: %w", name, err)
 		}
 	}
+	p.close(next)
 	return next, nil
+}
+
+// close closes the issuers that the other policy does not go on with.
+func (p *Policy) close(other *Policy) {
+	for name, issuer := range p.Issuers {
+		kept := other.Issuers[name]
+		if issuer.verifier != nil && (kept == nil || kept.verifier != issuer.verifier) {
+			issuer.verifier.Close()
+		}
+	}
 }
 
 // equal reports whether both say the same, on whatever lines.

@@ -1,6 +1,7 @@
 package idtoken
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,24 +11,15 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
-	"syscall"
+
+	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
 // maxKeysSize bounds a JWK set, in bytes. Real ones have some thousands.
 const maxKeysSize = 1 << 20
 
-// source is where an issuer's keys are.
-type source interface {
-	read(ctx context.Context) ([]byte, error)
-	String() string
-}
-
-func newSource(issuer Issuer) source {
-	if issuer.JWKSFile != "" {
-		return fileSource(issuer.JWKSFile)
-	}
-	return urlSource{issuer.JWKSURL, &http.Client{
+func newClient() *http.Client {
+	return &http.Client{
 		Timeout: loadTimeout,
 		// Each redirect is one more party that could give us keys: the answer itself.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -40,70 +32,37 @@ func newSource(issuer Issuer) source {
 			ForceAttemptHTTP2:      true,
 			MaxResponseHeaderBytes: 64 << 10,
 		},
-	}}
+	}
 }
 
-type fileSource string
-
-func (f fileSource) String() string { return string(f) }
-
-func (f fileSource) read(context.Context) ([]byte, error) {
-	file, err := os.OpenFile(string(f), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not hold up a call
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close() //nolint:errcheck // nothing was written
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	return readBounded(file)
-}
-
-type urlSource struct {
-	url    string
-	client *http.Client
-}
-
-func (u urlSource) String() string { return u.url }
-
-func (u urlSource) read(ctx context.Context) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.url, http.NoBody)
+// get returns the body of an answer. Errors hold nothing of it.
+func (k *urlKeys) get(ctx context.Context) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
-	answer, err := u.client.Do(request)
+	answer, err := k.client.Do(request)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, unanswered(err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // nothing was written
 	if answer.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the answer has the status %d", answer.StatusCode)
 	}
-	return readBounded(answer.Body)
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKeysSize+1))
+	switch {
+	case err != nil:
+		return nil, unanswered(err)
+	case len(text) > maxKeysSize:
+		return nil, errors.New("the answer is larger than 1 MiB")
+	default:
+		return text, nil
+	}
 }
 
-// withoutURL drops the URL, which whoever reports the error names.
-func withoutURL(err error) error {
-	if failure, ok := errors.AsType[*url.Error](err); ok {
-		return failure.Err
-	}
-	return err
-}
-
-func readBounded(r io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxKeysSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxKeysSize {
-		return nil, errors.New("it is larger than 1 MiB")
-	}
-	return text, nil
+func unanswered(err error) error {
+	return errors.New(cmp.Or(retry.Explain(err, loadTimeout), "what came back is not a valid HTTP answer"))
 }
 
 // checkURL lets http through to loopback addresses alone: whoever can change the

@@ -1,0 +1,43 @@
+package idtoken
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+
+	"github.com/chatidentity/chatidentity/server/internal/watch"
+)
+
+// fileKeys are an issuer's keys in a file, which the follower keeps current.
+type fileKeys struct{ set *watch.Value[keySet] }
+
+func openFileKeys(issuer Issuer, options Options) (fileKeys, error) {
+	k := fileKeys{watch.New(options.Follower, watch.Options[keySet]{
+		Kind: "jwks", Setting: "jwks_file of issuer " + issuer.Issuer, Paths: []string{issuer.JWKSFile},
+		Parse: func(contents [][]byte, _ keySet) (keySet, error) { return parseKeys(contents[0]) },
+	})}
+	if err := k.set.Err(); err != nil {
+		k.close()
+		return fileKeys{}, err
+	}
+	return k, nil
+}
+
+func (k fileKeys) find(ctx context.Context, h header) (crypto.PublicKey, error) {
+	if key, found := k.set.Load().find(h); found {
+		return key, nil
+	}
+	if err := k.load(ctx); err != nil { // the key may be a new one, in a file that cannot be used
+		return nil, err
+	}
+	return nil, errUnknownKey
+}
+
+func (k fileKeys) load(context.Context) error {
+	if err := k.set.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+func (k fileKeys) close() { k.set.Close() }
