@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
@@ -16,15 +18,25 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
-type auditCommands struct {
-	Verify auditVerifyCommand `cmd:"" help:"Check that audit records are those that were written, all of them, in order."`
-	Find   auditFindCommand   `cmd:"" help:"Print the audit records of a person, a token, a call or a caller."`
+func newAuditCommands(console *console) *cobra.Command {
+	audits := &cobra.Command{
+		Use:     "audit",
+		Short:   "Verify and search audit records.",
+		Example: "chatidentity audit verify --audit-key-file audit.key audit*.jsonl",
+	}
+	audits.AddCommand(newAuditVerifyCommand(console), newAuditFindCommand(console))
+	return audits
 }
 
 // auditFlags are those of both commands.
 type auditFlags struct {
-	Files        []string `arg:"" name:"file" help:"Audit files in the order in which they were written, container logs too; gzipped or not; - is standard input."`
-	AuditKeyFile string   `placeholder:"PATH" help:"The audit keys, as serve has them; older ones below the current one."`
+	Files        []string
+	AuditKeyFile string
+}
+
+func (f *auditFlags) keyFlag() config.Flag {
+	return config.String(&f.AuditKeyFile, "audit-key-file", "PATH", "",
+		"The audit keys that serve uses; older ones below the current one.")
 }
 
 // keys returns the keys, and an error for a file that cannot be read: exit code
@@ -43,15 +55,57 @@ func (f *auditFlags) keys() ([]*audit.Key, error) {
 
 type auditVerifyCommand struct {
 	auditFlags
-	Head              []string `sep:"none" placeholder:"SEQ:MAC" help:"A head from the program log, which must be there. Repeatable."`
-	FromHead          *string  `placeholder:"SEQ:MAC" help:"What the first record follows, when earlier files are gone."`
-	AllowUnverifiable bool     `help:"Go on over records under keys that are not known."`
+	Heads             []audit.Head
+	FromHead          *audit.Head
+	AllowUnverifiable bool
 	outputFlag
 }
 
-func (auditVerifyCommand) Help() string {
-	return "Exit code 0 when all is whole, 1 when not: the first place that is wrong is named. What this proves, and what not: docs/audit.md.\n\n" +
-		"Example:\n  chatidentity audit verify --audit-key-file audit.key audit*.jsonl"
+func newAuditVerifyCommand(console *console) *cobra.Command {
+	var c auditVerifyCommand
+	return withFlags(&cobra.Command{
+		Use:   "verify FILE...",
+		Short: "Check that audit records are complete, unchanged and in order.",
+		Long: `Give the audit files in the order in which they were written. They may be
+gzipped, and may be container logs; - is standard input.
+
+The exit code is 0 when all records are intact. Otherwise it is 1, and the first
+fault is shown. For what this proves and what it does not, see docs/audit.md.`,
+		Example: "chatidentity audit verify --audit-key-file audit.key audit*.jsonl",
+		RunE: func(command *cobra.Command, args []string) error {
+			c.Files = args
+			return c.run(command.Context(), console)
+		},
+	}, config.Group{Flags: slices.Concat([]config.Flag{
+		c.keyFlag(),
+		{
+			Name: "head", Placeholder: "SEQ:MAC", Set: c.addHeads,
+			Help: "A head from the program log, which must be among the records. Repeatable.",
+		},
+		{
+			Name: "from-head", Placeholder: "SEQ:MAC", Set: c.setFromHead,
+			Help: "What the first record follows, when earlier files are gone.",
+		},
+		config.Switch(&c.AllowUnverifiable, "allow-unverifiable", "Continue past records whose key is unknown."),
+	}, c.flags())})
+}
+
+// addHeads takes no empty one for none: it asks for a check.
+func (c *auditVerifyCommand) addHeads(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		head, err := audit.ParseHead(part)
+		if err != nil {
+			return err
+		}
+		c.Heads = append(c.Heads, head)
+	}
+	return nil
+}
+
+func (c *auditVerifyCommand) setFromHead(text string) error {
+	head, err := audit.ParseHead(text)
+	c.FromHead = &head
+	return err
 }
 
 // verifyReport is what audit verify prints for programs.
@@ -69,8 +123,8 @@ type verifyReport struct {
 	Detail       string `json:"detail,omitempty"`
 }
 
-// Run prints what is whole, and the first place that is not.
-func (c *auditVerifyCommand) Run(ctx context.Context, console *console) error {
+// run prints what is whole, and the first place that is not.
+func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 	options, err := c.options()
 	if err != nil {
 		return err
@@ -93,7 +147,7 @@ func (c *auditVerifyCommand) Run(ctx context.Context, console *console) error {
 		return err
 	}
 	if report.Fault != nil {
-		return errSaid
+		return errNegative
 	}
 	return nil
 }
@@ -103,54 +157,63 @@ func (c *auditVerifyCommand) options() (reader.VerifyOptions, error) {
 	if err != nil {
 		return reader.VerifyOptions{}, err
 	}
-	options := reader.VerifyOptions{Keys: keys, AllowUnverifiable: c.AllowUnverifiable}
+	options := reader.VerifyOptions{Keys: keys, Heads: c.Heads, From: c.FromHead, AllowUnverifiable: c.AllowUnverifiable}
 	if len(keys) == 0 && !c.AllowUnverifiable {
 		return options, config.Usage("audit verify needs --audit-key-file: without the key nothing can be verified")
-	}
-	for _, text := range c.heads() {
-		head, err := audit.ParseHead(text)
-		if err != nil {
-			return options, config.Usage("--head: %v", err)
-		}
-		options.Heads = append(options.Heads, head)
-	}
-	if c.FromHead != nil {
-		head, err := audit.ParseHead(*c.FromHead)
-		if err != nil {
-			return options, config.Usage("--from-head: %v", err)
-		}
-		options.From = &head
 	}
 	return options, nil
 }
 
-// heads splits at commas, as kong does with other repeatable flags; but kong
-// leaves out an empty one, and with it the check that was asked for.
-func (c *auditVerifyCommand) heads() []string {
-	if c.Head == nil {
-		return nil
-	}
-	return strings.Split(strings.Join(c.Head, ","), ",")
-}
-
 type auditFindCommand struct {
 	auditFlags
-	Email      *string   `placeholder:"ADDRESS" help:"Records of this person; needs --audit-key-file."`
-	ExternalID *string   `name:"external-id" placeholder:"ID" help:"Records of this person; needs --audit-key-file."`
-	Token      string    `placeholder:"-" help:"Records of the token that is on standard input."`
-	AuditID    string    `placeholder:"ID" help:"The record of this call."`
-	Caller     string    `placeholder:"NAME" help:"Records of this caller, such as loopback or uid:1000."`
-	Since      time.Time `format:"2006-01-02T15:04:05Z07:00" placeholder:"TIME" help:"Records from this time on, such as 2026-11-23T00:00:00Z."`
-	Output     string    `default:"auto" enum:"auto,table,json" placeholder:"FORMAT" help:"table, json (the lines as they stand), or auto: a table on a terminal and JSON elsewhere."`
+	Email      *string
+	ExternalID *string
+	Token      string
+	AuditID    string
+	Caller     string
+	Since      time.Time
+	Output     string
 }
 
-func (auditFindCommand) Help() string {
-	return "All that is given must match. It does not verify: see audit verify. Exit code 0, also when nothing matches.\n\n" +
-		"Example:\n  chatidentity audit find --audit-key-file audit.key --email ada@example.com audit.jsonl"
+func newAuditFindCommand(console *console) *cobra.Command {
+	var c auditFindCommand
+	return withFlags(&cobra.Command{
+		Use:   "find FILE...",
+		Short: "Find the audit records of a person, token, call or caller.",
+		Long: `It prints the records that match everything that is given, and does not verify
+them: see audit verify. The files may be gzipped, and may be container logs; -
+is standard input. The exit code is 0 even when nothing matches.`,
+		Example: "chatidentity audit find --audit-key-file audit.key --email ada@example.com audit.jsonl",
+		RunE: func(command *cobra.Command, args []string) error {
+			c.Files = args
+			return c.run(command.Context(), console)
+		},
+	}, config.Group{Flags: []config.Flag{
+		c.keyFlag(),
+		config.Value(&c.Email, given, "email", "ADDRESS", "", "Records of this person; needs --audit-key-file."),
+		config.Value(&c.ExternalID, given, "external-id", "ID", "", "Records of this person; needs --audit-key-file."),
+		config.String(&c.Token, "token", "-", "", "Records of the token on standard input."),
+		config.String(&c.AuditID, "audit-id", "ID", "", "The record of this call."),
+		config.String(&c.Caller, "caller", "NAME", "", "Records of this caller, such as loopback or uid:1000."),
+		config.Value(&c.Since, parseTime, "since", "TIME", "", "Records from this time on, such as 2026-11-23T00:00:00Z."),
+		config.Value(&c.Output, config.OneOf(outputAuto, "table", "json"), "output", "FORMAT", outputAuto,
+			"table, json (the lines as they are), or auto: a table on a terminal and JSON elsewhere."),
+	}})
 }
 
-// Run prints the records that match, and on standard error what was read.
-func (c *auditFindCommand) Run(ctx context.Context, console *console) error {
+// given tells a person that is empty from none.
+func given(text string) (*string, error) { return &text, nil }
+
+func parseTime(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, fmt.Errorf("%q must be a time such as 2026-11-23T00:00:00Z", text)
+	}
+	return at, nil
+}
+
+// run prints the records that match, and on standard error what was read.
+func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	keys, err := c.keys()
 	if err != nil {
 		return err

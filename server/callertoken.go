@@ -1,20 +1,27 @@
 package main
 
 import (
+	"github.com/spf13/cobra"
+
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
-type callerTokenCommand struct {
-	Name string `arg:"" help:"The caller's name, as policies, audit records and metrics have it: token:NAME."`
-	outputFlag
-}
+func newCallerTokenCommand(console *console) *cobra.Command {
+	var output outputFlag
+	return withFlags(&cobra.Command{
+		Use:   "caller-token NAME",
+		Short: "Create a bearer token for a caller.",
+		Long: `It prints a new token, once, and the line that admits it. Policies, audit
+records and metrics call the caller token:NAME.
 
-func (callerTokenCommand) Help() string {
-	return "It prints a fresh token, once, and the line that admits it. The line goes into the file of --caller-tokens-file, " +
-		"which serve follows; the token goes to the caller, which sends it with each call in the metadata \"authorization: Bearer TOKEN\". " +
-		"To change a token, add the new line, change the caller, then remove the old line.\n\n" +
-		"Example:\n  chatidentity caller-token checkout"
+The line goes into the file of --caller-tokens-file, which serve reloads when it
+changes. The token goes to the caller, which sends it with each call in the
+metadata "authorization: Bearer TOKEN". To change a token, add the new line,
+change the caller, then remove the old line.`,
+		Example: "chatidentity caller-token checkout",
+		RunE:    func(_ *cobra.Command, args []string) error { return printCallerToken(console, args[0], output) },
+	}, config.Group{Flags: output.flags()})
 }
 
 type callerTokenAnswer struct {
@@ -22,13 +29,12 @@ type callerTokenAnswer struct {
 	Line  string `json:"line"`
 }
 
-// Run prints a token.
-func (c *callerTokenCommand) Run(console *console) error {
-	token, line, err := caller.NewToken(c.Name)
+func printCallerToken(console *console, name string, output outputFlag) error {
+	token, line, err := caller.NewToken(name)
 	if err != nil {
-		return config.Usage("caller-token %q: %v", c.Name, err)
+		return config.Usage("caller-token %q: %v", name, err)
 	}
-	return c.print(console, callerTokenAnswer{token.Reveal(), line},
-		"Token, for the caller alone; it is not shown again:\n  "+token.Reveal()+
-			"\nLine for the file of --caller-tokens-file, which is no secret:\n  "+line)
+	return output.print(console, callerTokenAnswer{token.Reveal(), line},
+		"Token, only for the caller; it is not shown again:\n  "+token.Reveal()+
+			"\nLine for the file of --caller-tokens-file; it is not secret:\n  "+line)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -23,11 +24,21 @@ import (
 
 // clientFlags are those of every command that calls a running sidecar.
 type clientFlags struct {
-	Address         config.Address `default:"127.0.0.1:50451" placeholder:"ADDRESS" help:"The sidecar's address: host:port or unix:/path."`
-	Timeout         time.Duration  `default:"5s" placeholder:"DURATION" help:"How long to wait for the answer."`
-	CallerTokenFile string         `placeholder:"PATH" help:"File with the caller token that the sidecar wants, if it wants one."`
+	Address         config.Address
+	Timeout         time.Duration
+	CallerTokenFile string
 	clientTLSFlags
 	outputFlag
+}
+
+func (f *clientFlags) flags() config.Group {
+	return config.Group{Title: "Calling", Flags: slices.Concat([]config.Flag{
+		config.Value(&f.Address, config.ParseAddress, "address", "ADDRESS", config.DefaultListen,
+			"The sidecar's address: host:port or unix:/path."),
+		config.Duration(&f.Timeout, "timeout", "5s", "How long to wait for the answer."),
+		config.String(&f.CallerTokenFile, "caller-token-file", "PATH", "",
+			"File with the caller token, if the sidecar requires one."),
+	}, f.clientTLSFlags.flags(), f.outputFlag.flags())}
 }
 
 // call runs do with a connection to the sidecar. Nothing listens is an answer
@@ -119,7 +130,12 @@ const outputAuto = "auto"
 
 // outputFlag chooses between words for people and JSON for programs.
 type outputFlag struct {
-	Output string `default:"auto" enum:"auto,text,json" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal and machine output elsewhere."`
+	Output string
+}
+
+func (f *outputFlag) flags() []config.Flag {
+	return []config.Flag{config.Value(&f.Output, config.OneOf(outputAuto, "text", "json"), "output", "FORMAT", outputAuto,
+		"text, json, or auto: text on a terminal and machine-readable output elsewhere.")}
 }
 
 // print writes the answer as JSON, or as text on a terminal.

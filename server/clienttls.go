@@ -13,10 +13,20 @@ import (
 
 // clientTLSFlags are for a listener with TLS; loopback and unix sockets have none.
 type clientTLSFlags struct {
-	ServerCA   string `name:"server-ca" placeholder:"PATH" help:"CA of a sidecar that listens with TLS, in PEM."`
-	ServerName string `placeholder:"NAME" help:"Name that its certificate must hold, if that is not the address's host."`
-	ClientCert string `placeholder:"PATH" help:"Certificate to call it with, in PEM."`
-	ClientKey  string `placeholder:"PATH" help:"Private key of --client-cert."`
+	ServerCA   string
+	ServerName string
+	ClientCert string
+	ClientKey  string
+}
+
+func (f *clientTLSFlags) flags() []config.Flag {
+	return []config.Flag{
+		config.String(&f.ServerCA, "server-ca", "PATH", "", "CA of a sidecar that listens with TLS, in PEM."),
+		config.String(&f.ServerName, "server-name", "NAME", "",
+			"Name that its certificate must contain, if not the host of the address."),
+		config.String(&f.ClientCert, "client-cert", "PATH", "", "Certificate to present, in PEM."),
+		config.String(&f.ClientKey, "client-key", "PATH", "", "Private key of --client-cert."),
+	}
 }
 
 // credentials returns what a connection is secured with: nothing, unless all of

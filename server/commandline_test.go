@@ -1,27 +1,25 @@
 package main
 
 import (
-	"cmp"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
 var update = flag.Bool("update", false, "write the golden files of help anew")
 
-// helpPages are the commands whose help is kept in testdata/help.
-var helpPages = []string{
-	"", "serve", "dev", "issue", "verify", "health", "doctor", "audit", "audit verify", "audit find", "secret", "secret fetch",
-	"policy", "policy check", "caller-token", "version",
-}
-
+// Each command's help is kept in testdata/help.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, name := range helpPages {
-		page := filepath.Join("testdata", "help", strings.ReplaceAll(cmp.Or(name, "chatidentity"), " ", "-")+".txt")
-		code, stdout, stderr := command(t, nil, "", append(strings.Fields(name), "--help")...)
+	for _, name := range commandNames(newRoot(&console{})) {
+		page := filepath.Join("testdata", "help", strings.ReplaceAll(name, " ", "-")+".txt")
+		code, stdout, stderr := command(t, nil, "", append(strings.Fields(name)[1:], "--help")...)
 		if code != 0 || stderr != "" {
 			t.Errorf("%s --help: code %d, error %q", name, code, stderr)
 		}
@@ -34,6 +32,60 @@ func TestHelp(t *testing.T) {
 		want, err := os.ReadFile(page)
 		if err != nil || stdout != string(want) {
 			t.Errorf("%s --help is not %s (go test ./server -run TestHelp -update writes it): %v\n%s", name, page, err, stdout)
+		}
+		if !strings.Contains(stdout, "\nExample:\n") && !strings.Contains(name, "completion") { // cobra's own has them elsewhere
+			t.Errorf("%s --help has no example", name)
+		}
+	}
+}
+
+func commandNames(command *cobra.Command) []string {
+	names := []string{command.CommandPath()}
+	for _, child := range command.Commands() {
+		names = append(names, commandNames(child)...)
+	}
+	return names
+}
+
+// Whatever the layout, help tells each flag of serve with its group, default and variable; those that
+// take serve's configuration have the same.
+func TestHelpTellsEveryFlagOfServe(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"serve", "dev", "doctor"} {
+		_, stdout, _ := command(t, nil, "", name, "--help")
+		words := " " + strings.Join(strings.Fields(stdout), " ") + " "
+		for _, group := range new(config.Serve).Flags() {
+			tells := []string{strings.Join(strings.Fields(group.Title), " ")}
+			for _, flag := range group.Flags {
+				tells = append(tells, " --"+flag.Name+" "+flag.Placeholder+" ", "$"+flag.Variable()+")")
+				if flag.Default != "" {
+					tells = append(tells, "(default "+flag.Default+", $"+flag.Variable()+")")
+				}
+			}
+			for _, tell := range tells {
+				if !strings.Contains(words, tell) {
+					t.Errorf("%s --help does not tell %q", name, tell)
+				}
+			}
+		}
+	}
+}
+
+// The scripts for shells come from cobra; what they ask the program is answered.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if code, stdout, stderr := command(t, nil, "", "completion", shell); code != exitOK || !strings.Contains(stdout, "__complete") || stderr != "" {
+			t.Errorf("completion %s: code %d, error %q\n%.200s", shell, code, stderr, stdout)
+		}
+	}
+	for args, want := range map[string]string{
+		"__complete ser":                   "serve\tRun the sidecar.\n",
+		"__complete audit v":               "verify\t",
+		"__complete serve --limit-redis-p": "--limit-redis-password-file\t",
+	} {
+		if code, stdout, _ := command(t, nil, "", strings.Fields(args)...); code != exitOK || !strings.HasPrefix(stdout, want) {
+			t.Errorf("%s: code %d, output %q, want %q", args, code, stdout, want)
 		}
 	}
 }
@@ -52,14 +104,16 @@ func TestUsageErrors(t *testing.T) {
 		{"secret", `expected "fetch"`},
 		{"policy", `expected "check"`},
 		{"help nosuch", `unexpected argument nosuch`},
+		{"completion nosuch", `unexpected argument nosuch`},
+		{"completion bash extra", `unexpected argument extra`},
 		{"serve extra", `unexpected argument extra`},
 		{"version -- extra", `unexpected argument extra`},
-		{"verify", `expected "<token>"`},
+		{"verify", `expected TOKEN`},
 		{"verify one two", `unexpected argument two`},
 		{"verify ''", `verify: the token is empty`},
-		{"audit find", `expected "<file> ..."`},
-		{"caller-token", `expected "<name>"`},
-		{"policy check", `expected "<file>"`},
+		{"audit find", `expected FILE...`},
+		{"caller-token", `expected NAME`},
+		{"policy check", `expected FILE`},
 
 		{"serve --lisen 127.0.0.1:0", `unknown flag --lisen, did you mean "--listen"?`},
 		{"serve --secret-fil x", `unknown flag --secret-fil, did you mean "--secret-file"?`},
@@ -69,28 +123,31 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --verbose", `unknown flag --verbose`},
 		{"serve --verbose --help", `unknown flag --verbose`},
 		{"--verbose", `unknown flag --verbose`},
+		{"serve -listen 127.0.0.1:0", `unknown flag -listen, did you mean "--listen"?`},
+		{"serve --=x", `--=x is not a flag: write --NAME, --NAME VALUE or --NAME=VALUE`},
 		{"--listen 127.0.0.1:0 serve", `unknown flag --listen`},
 		{"version --version", `unknown flag --version`},
 		{"audit verify --no-allow-unverifiable x", `unknown flag --no-allow-unverifiable`},
 
-		{"serve --listen", `--listen: missing value, expecting "<arg>,..."`},
-		{"serve --secret-file", `--secret-file: expected string value but got "EOL" (<EOL>)`},
-		{"issue --external-id --email", `--external-id: expected string value but got "--email" (long flag); perhaps try --external-id="--email"?`},
-		{"issue --external-id -5", `--external-id: expected string value but got "-5" (short flag); perhaps try --external-id="-5"?`},
-		{"serve --allow-uid -1", `--allow-uid: expected uint value but got "-1" (short flag); perhaps try --allow-uid="-1"?`},
-		{"serve --allow-uid=-1", `--allow-uid: expected a valid 32 bit uint but got "-1"`},
+		{"serve --listen", `--listen: the value is missing: give --listen ADDRESS`},
+		{"serve --secret-file", `--secret-file: the value is missing: give --secret-file PATH`},
+		{"issue --external-id --email", `--external-id: "--email" looks like a flag: give a value, or write --external-id=--email if that is the value`},
+		{"issue --external-id -5", `--external-id: "-5" looks like a flag: give a value, or write --external-id=-5 if that is the value`},
+		{"serve --allow-uid -1", `--allow-uid: "-1" looks like a flag: give a value, or write --allow-uid=-1 if that is the value`},
+		{"serve --allow-uid=-1", `--allow-uid: "-1" must be a user ID in digits, such as 1000`},
 		{"health --timeout=-1s", `--timeout -1s must be positive`},
 		{"health --timeout 0", `--timeout 0s must be positive`},
 
 		{"serve --listen 127.0.0.1", `--listen: "127.0.0.1" must be host:port or unix:/path`},
+		{"serve --listen ''", `--listen is empty: give an address`},
 		{"serve --listen 127.0.0.1:0,x", `--listen: "x" must be host:port or unix:/path`},
 		{"serve --listen=127.0.0.1:65536", `--listen: "127.0.0.1:65536" must have a port from 0 to 65535`},
 		{"serve --admin-listen ''", `--admin-listen: "" must be host:port or unix:/path`},
 		{"serve --identifier-policy both", `--identifier-policy: "both" is not one of as-given, external-id, email, exclusive`},
 		{"serve --audit-mode lax", `--audit-mode: "lax" is not one of strict, best-effort`},
 		{"serve --audit-sync maybe", `--audit-sync: "maybe" is not one of on, off`},
-		{"serve --audit-timeout 5", `--audit-timeout: expected duration but got "5": time: missing unit in duration "5"`},
-		{"serve --audit-timeout ''", `--audit-timeout: expected duration but got "": time: invalid duration ""`},
+		{"serve --audit-timeout 5", `--audit-timeout: "5" must be a duration with a unit, such as 500ms, 10s or 5m`},
+		{"serve --audit-timeout ''", `--audit-timeout: "" must be a duration with a unit, such as 500ms, 10s or 5m`},
 		{"serve --audit-max-size big",
 			`--audit-max-size: "big" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`},
 		{"serve --audit-min-free=-1",
@@ -98,16 +155,16 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --limit-customer ten", `--limit-customer: rate "ten": …`},
 		{"serve --limit-mode off", `--limit-mode: "off" is not one of enforce, shadow`},
 		{"serve --limit-redis-failure open", `--limit-redis-failure: "open" is neither local nor closed`},
-		{"serve --allow-uid root", `--allow-uid: expected a valid 32 bit uint but got "root"`},
-		{"serve --allow-uid 1,4294967296", `--allow-uid: expected a valid 32 bit uint but got "4294967296"`},
+		{"serve --allow-uid root", `--allow-uid: "root" must be a user ID in digits, such as 1000`},
+		{"serve --allow-uid 1,4294967296", `--allow-uid: "4294967296" must be a user ID in digits, such as 1000`},
 		{"serve --socket-mode rw", `--socket-mode: "rw" must be permissions in octal, such as 0660`},
-		{"serve --log-level loud", `--log-level: slog: level string "loud": unknown name`},
+		{"serve --log-level loud", `--log-level: "loud" is not one of debug, info, warn, error`},
 		{"serve --log-format xml", `--log-format: "xml" is not one of json, text`},
-		{"health --output xml", `--output must be one of "auto","text","json" but got "xml"`},
-		{"audit find --output text x", `--output must be one of "auto","table","json" but got "text"`},
+		{"health --output xml", `--output: "xml" is not one of auto, text, json`},
+		{"audit find --output text x", `--output: "text" is not one of auto, table, json`},
 		{"audit find --since yesterday x",
-			`--since: parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"`},
-		{"dev --exit=maybe", `--exit: bool value must be true, 1, yes, false, 0 or no but got "maybe"`},
+			`--since: "yesterday" must be a time such as 2026-11-23T00:00:00Z`},
+		{"dev --exit=maybe", `--exit: "maybe" must be true or false`},
 
 		{"audit find --email '' commandline_test.go", `--email is empty: give the value to search for, or leave the flag out`},
 		{"audit find --token x commandline_test.go",
@@ -147,15 +204,15 @@ func TestVariables(t *testing.T) {
 	for _, test := range []struct{ variable, args, want string }{
 		{"LIMIT_CALLER=5", "serve",
 			`--limit-caller: rate "5": …`},
-		{"ALLOW_UID=1,x", "serve", `--allow-uid: expected a valid 32 bit uint but got "x" (from envar CHATIDENTITY_ALLOW_UID="1,x")`},
-		{"LOG_FORMAT=", "serve", `--log-format: "" is not one of json, text (from envar CHATIDENTITY_LOG_FORMAT="")`},
+		{"ALLOW_UID=1,x", "serve", `--allow-uid: "x" must be a user ID in digits, such as 1000 (from $CHATIDENTITY_ALLOW_UID)`},
+		{"LOG_FORMAT=", "serve", `--log-format: "" is not one of json, text (from $CHATIDENTITY_LOG_FORMAT)`},
 		{"AUDIT_FILE=", "serve", `--audit-file is empty: give a path, or - for standard output`},
-		{"OUTPUT=xml", "version", `--output must be one of "auto","text","json" but got "xml"`},
+		{"OUTPUT=xml", "version", `--output: "xml" is not one of auto, text, json (from $CHATIDENTITY_OUTPUT)`},
 		{"EXIT=maybe", "dev",
-			`--exit: bool value must be true, 1, yes, false, 0 or no but got "maybe" (from envar CHATIDENTITY_EXIT="maybe")`},
+			`--exit: "maybe" must be true or false (from $CHATIDENTITY_EXIT)`},
 		{"EMAIL=", "audit find --caller x commandline_test.go",
 			`--email is empty: give the value to search for, or leave the flag out`},
-		{"ADDRESS=here", "health", `--address: "here" must be host:port or unix:/path (from envar CHATIDENTITY_ADDRESS="here")`},
+		{"ADDRESS=here", "health", `--address: "here" must be host:port or unix:/path (from $CHATIDENTITY_ADDRESS)`},
 	} {
 		t.Run(test.variable, func(t *testing.T) {
 			t.Parallel()
@@ -216,10 +273,10 @@ func TestRepeatableFlags(t *testing.T) {
 func TestHabits(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ args, want string }{
-		{"", "Usage: chatidentity <command>"},
-		{"help", "Usage: chatidentity <command>"},
-		{"-h", "Usage: chatidentity <command>"},
-		{"help audit", "Usage: chatidentity audit <command>"},
+		{"", "Usage: chatidentity COMMAND"},
+		{"help", "Usage: chatidentity COMMAND"},
+		{"-h", "Usage: chatidentity COMMAND"},
+		{"help audit", "Usage: chatidentity audit COMMAND"},
 		{"help audit find", "Usage: chatidentity audit find"},
 		{"audit find -h", "Usage: chatidentity audit find"},
 		{"--version", `{"version":`},

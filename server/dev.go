@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
@@ -21,17 +23,28 @@ import (
 )
 
 type devCommand struct {
-	Exit bool `help:"Use free ports, stop after showing, and exit 0."`
+	Exit bool
 	outputFlag
 	config.Serve
 }
 
-func (devCommand) Help() string {
-	return "A stand-in Kustomer runs inside the process, with a secret made for this run. Everything else is as in serve, " +
-		"and takes the same flags but for those of the secret (KUSTOMER_*, --secret-file, --api-key-file, --api-url), --tls-*, --policy-file and " +
-		"--caller-tokens-file. The audit goes to a temporary file with a key of its own, unless --audit-file and --audit-key-file name others. " +
-		"It may listen anywhere, since its secret is worth nothing.\n\n" +
-		"Examples:\n  chatidentity dev\n  chatidentity dev --exit --output json"
+func newDevCommand(console *console) *cobra.Command {
+	var c devCommand
+	return withFlags(&cobra.Command{
+		Use:   "dev",
+		Short: "Run the sidecar on a stand-in Kustomer, to try it out.",
+		Long: `A stand-in Kustomer runs inside the process, with a secret made for this run.
+Everything else is as in serve, with the same flags except those of the secret
+(KUSTOMER_*, --secret-file, --api-key-file, --api-url), --tls-*, --policy-file
+and --caller-tokens-file. Audit records go to a temporary file with a temporary
+key, unless --audit-file and --audit-key-file name others. It may listen on any
+address, because its secret is worthless.`,
+		Example: `chatidentity dev
+chatidentity dev --exit --output json`,
+		RunE: func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
+	}, append([]config.Group{{Flags: append([]config.Flag{
+		config.Switch(&c.Exit, "exit", "Use free ports, show one token, then exit with code 0."),
+	}, c.flags()...)}}, c.Flags()...)...)
 }
 
 // devReport is what dev shows.
@@ -60,16 +73,10 @@ type devLogin struct {
 	Value string `json:"value"`
 }
 
-// Where serve listens unless told otherwise.
-const (
-	defaultAddress      = "127.0.0.1:50451"
-	defaultAdminAddress = "127.0.0.1:50452"
-)
-
 const devTimeout = 10 * time.Second
 
-// Run shows one token's way and then serves until a signal.
-func (c *devCommand) Run(ctx context.Context, console *console) error {
+// run shows one token's way and then serves until a signal.
+func (c *devCommand) run(ctx context.Context, console *console) error {
 	config.TakeSecrets() // real ones have no business here
 	if c.SecretFile != "" || c.APIKeyFile != "" || c.APIURL != kustomer.DefaultBaseURL {
 		return config.Usage("--secret-file, --api-key-file and --api-url have no use in dev, which makes its own secret: leave them out, or use serve")
@@ -135,11 +142,11 @@ func (c *devCommand) prepare(scratch, baseURL string) error {
 func (c *devCommand) useFreePorts() {
 	free := config.Address{Network: "tcp", Address: "127.0.0.1:0"}
 	for i, address := range c.Listen {
-		if address.String() == defaultAddress {
+		if address.String() == config.DefaultListen {
 			c.Listen[i] = free
 		}
 	}
-	if c.AdminListen.String() == defaultAdminAddress {
+	if c.AdminListen.String() == config.DefaultAdminListen {
 		c.AdminListen = free
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/alecthomas/kong"
+	"github.com/spf13/cobra"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
@@ -16,11 +16,22 @@ type doctorCommand struct {
 	config.Serve
 }
 
-func (doctorCommand) Help() string {
-	return "Give it the flags and the environment of serve, before a rollout and where serve will run. It changes nothing: no record, no socket, " +
-		"no file stays. Beside a running sidecar it says that the addresses and the audit file are in use.\n\n" +
-		"Exit code 0, or 1 when a check failed; warnings do not count. What serve would refuse to start with has exit code 2, as there.\n\n" +
-		"Example:\n  chatidentity doctor --secret-file /etc/kustomer/secret --identifier-policy external-id"
+func newDoctorCommand(console *console) *cobra.Command {
+	var c doctorCommand
+	return withFlags(&cobra.Command{
+		Use:   "doctor",
+		Short: "Check a configuration of serve before a rollout.",
+		Long: `Give it the flags and the environment of serve, before a rollout, where serve
+will run. It changes nothing: it leaves no record, socket or file behind. Beside
+a running sidecar it reports that the addresses and the audit file are in use.
+
+The exit code is 0, or 1 when a check failed; warnings do not count. It is 2, as
+with serve, when serve would refuse to start.`,
+		Example: "chatidentity doctor --secret-file /etc/kustomer/secret --identifier-policy external-id",
+		RunE: func(command *cobra.Command, _ []string) error {
+			return c.run(command.Context(), console, variables(command.Root()))
+		},
+	}, append([]config.Group{{Flags: c.flags()}}, c.Flags()...)...)
 }
 
 // result is what came of a check.
@@ -52,16 +63,16 @@ type findings []finding
 type examination struct {
 	findings
 	config *config.Serve
-	policy *policy.Policy // nil: there is no policy file
-	known  *kong.Node     // the command line, with the variables of its flags
+	policy *policy.Policy  // nil: there is no policy file
+	known  map[string]bool // the variables of all flags
 }
 
-// Run prints what each check found.
-func (c *doctorCommand) Run(ctx context.Context, app *kong.Kong, console *console) error {
+// run prints what each check found. known are the environment variables of all flags.
+func (c *doctorCommand) run(ctx context.Context, console *console, known map[string]bool) error {
 	if err := c.Validate(config.TakeSecrets()); err != nil {
 		return err
 	}
-	x := &examination{config: &c.Serve, policy: c.Policy(), known: app.Model.Node}
+	x := &examination{config: &c.Serve, policy: c.Policy(), known: known}
 	if err := harden(); err != nil {
 		x.warnf("process", "its memory can be read by others of its user: %v", err)
 	}
@@ -81,7 +92,7 @@ func (c *doctorCommand) Run(ctx context.Context, app *kong.Kong, console *consol
 		return err
 	}
 	if !report.OK {
-		return errSaid
+		return errNegative
 	}
 	return nil
 }

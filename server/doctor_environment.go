@@ -5,7 +5,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/alecthomas/kong"
+	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
 const checkEnvironment = "environment"
@@ -13,18 +13,9 @@ const checkEnvironment = "environment"
 // environment warns of variables that look like a flag's and are none: a
 // misspelt one is passed over without a word.
 func (x *examination) environment(context.Context) {
-	known := make(map[string]bool)
-	_ = kong.Visit(x.known, func(node kong.Visitable, next kong.Next) error {
-		if flag, isFlag := node.(*kong.Flag); isFlag {
-			for _, name := range flag.Envs {
-				known[name] = true
-			}
-		}
-		return next(nil)
-	})
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "CHATIDENTITY_") && !known[name] && !isServiceLink(name) {
+		if strings.HasPrefix(name, config.VariablePrefix) && !x.known[name] && !isServiceLink(name) {
 			x.warnf(checkEnvironment, "%s is no flag's variable and has no effect: correct its name (serve --help has them) or remove it", name)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
@@ -11,17 +12,24 @@ type healthCommand struct {
 	clientFlags
 }
 
-func (healthCommand) Help() string {
-	return "Exit code 0 when it would, else 1. It needs no shell, so it serves as an exec probe.\n\n" +
-		"Example:\n  chatidentity health --address unix:/run/chatidentity/chatidentity.sock"
+func newHealthCommand(console *console) *cobra.Command {
+	var c healthCommand
+	return withFlags(&cobra.Command{
+		Use:   "health",
+		Short: "Ask a running sidecar whether it would issue a token now.",
+		Long: `The exit code is 0 when it would, and 1 when not. It needs no shell, so it can
+be an exec probe.`,
+		Example: "chatidentity health --address unix:/run/chatidentity/chatidentity.sock",
+		RunE:    func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
+	}, c.flags())
 }
 
 type healthAnswer struct {
 	Status string `json:"status"`
 }
 
-// Run prints the state of grpc.health.v1.
-func (c *healthCommand) Run(ctx context.Context, console *console) error {
+// run prints the state of grpc.health.v1.
+func (c *healthCommand) run(ctx context.Context, console *console) error {
 	var answer healthAnswer
 	err := c.call(ctx, func(ctx context.Context, connection grpc.ClientConnInterface) error {
 		reply, err := healthpb.NewHealthClient(connection).Check(ctx, &healthpb.HealthCheckRequest{})
@@ -35,7 +43,7 @@ func (c *healthCommand) Run(ctx context.Context, console *console) error {
 		return err
 	}
 	if answer.Status != healthpb.HealthCheckResponse_SERVING.String() {
-		return errSaid
+		return errNegative
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
@@ -13,14 +14,30 @@ import (
 )
 
 type issueCommand struct {
-	ExternalID   string `name:"external-id" placeholder:"ID" help:"The customer's ID in your own database."`
-	Email        string `placeholder:"ADDRESS" help:"The customer's email address, verified by you."`
-	Organization string `placeholder:"NAME" help:"Organization (default: the sidecar's default one)."`
-	clientFlags  `group:"Calling:"`
+	ExternalID   string
+	Email        string
+	Organization string
+	clientFlags
 }
 
-func (issueCommand) Help() string {
-	return "Off a terminal it prints the bare token.\n\nExample:\n  chatidentity issue --external-id user_id"
+func newIssueCommand(console *console) *cobra.Command {
+	var c issueCommand
+	return withFlags(&cobra.Command{
+		Use:     "issue",
+		Short:   "Ask a running sidecar for a token.",
+		Long:    "When the output is not a terminal, it prints only the token.",
+		Example: "chatidentity issue --external-id user_id",
+		RunE:    func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
+	}, config.Group{Flags: []config.Flag{
+		config.String(&c.ExternalID, "external-id", "ID", "", "The customer's ID in your own database."),
+		config.String(&c.Email, "email", "ADDRESS", "", "The customer's email address, verified by you."),
+		organizationFlag(&c.Organization),
+	}}, c.flags())
+}
+
+// organizationFlag is the same for each command that asks a sidecar about tokens.
+func organizationFlag(to *string) config.Flag {
+	return config.String(to, "organization", "NAME", "", "Organization (default: the sidecar's default organization).")
 }
 
 type issueAnswer struct {
@@ -31,8 +48,8 @@ type issueAnswer struct {
 	AuditID         string    `json:"audit_id"`
 }
 
-// Run prints a token.
-func (c *issueCommand) Run(ctx context.Context, console *console) error {
+// run prints a token.
+func (c *issueCommand) run(ctx context.Context, console *console) error {
 	if c.ExternalID == "" && c.Email == "" {
 		return config.Usage("issue: for whom? give --external-id, --email, or both")
 	}

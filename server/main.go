@@ -1,5 +1,5 @@
-// Chatidentity is a gRPC identity sidecar: it signs the tokens with which a
-// backend's users log in to Kustomer chat. See README.md.
+// Chatidentity is a gRPC identity sidecar: it signs the tokens with which a backend's users log in
+// to Kustomer chat. See README.md.
 package main
 
 import (
@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"unicode/utf8"
 
-	"github.com/alecthomas/kong"
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
@@ -23,23 +22,6 @@ const (
 	exitFailed = 1 // failed while running
 	exitUsage  = 2 // bad usage or configuration
 )
-
-// commands is the command line: one file a command.
-type commands struct {
-	Serve  serveCommand   `cmd:"" help:"Run the sidecar."`
-	Dev    devCommand     `cmd:"" help:"Run the sidecar on a stand-in Kustomer with a worthless secret, and show how it works."`
-	Issue  issueCommand   `cmd:"" help:"Ask a running sidecar for a token."`
-	Verify verifyCommand  `cmd:"" help:"Ask a running sidecar what Kustomer would say of a token now."`
-	Health healthCommand  `cmd:"" help:"Ask a running sidecar whether it would issue a token now."`
-	Doctor doctorCommand  `cmd:"" help:"Check a configuration of serve before a rollout."`
-	Audit  auditCommands  `cmd:"" help:"Verify and search audit records."`
-	Secret secretCommands `cmd:"" help:"Fetch the signing secret."`
-	Policy policyCommands `cmd:"" help:"Check a policy file."`
-
-	CallerToken callerTokenCommand `cmd:"" help:"Make a bearer token for a caller."`
-
-	Version versionCommand `cmd:"" help:"Print the version."`
-}
 
 // console is where a command reads and writes.
 type console struct {
@@ -56,40 +38,56 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, console *console) int {
-	exited := -1
-	parser, err := kong.New(&commands{},
-		kong.Name("chatidentity"),
-		kong.Description("A gRPC identity sidecar that logs your users in to Kustomer chat.\n\n"+
-			"Every flag has an environment variable: CHATIDENTITY_ and its name in capitals with underscores. A flag beats its variable."),
-		kong.DefaultEnvars("CHATIDENTITY"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.ValueFormatter(helpText),
-		kong.Writers(console.out, console.err),
-		kong.Exit(func(code int) { exited = code }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(console),
-	)
-	if err != nil {
-		panic(err) // a fault in the tags of commands
-	}
-	args = habits(args)
-	for i, arg := range args { // the parser would repair it: another string is another person
+	args = normalizeArgs(args)
+	for i, arg := range args { // a repaired argument would be another string, and so another person
 		if !utf8.ValidString(arg) {
 			return report(console, config.Usage("argument %d is not valid UTF-8: give it in UTF-8", i+1))
 		}
 	}
-	command, err := parser.Parse(args)
-	if exited >= 0 { // --help has been answered
-		return exited
+	root := newRoot(console)
+	root.SetArgs(args)
+	if err := checkValues(root, args); err != nil {
+		return report(console, err)
 	}
-	if err != nil {
-		return report(console, config.Usage("%v", err))
+	command, err := root.ExecuteContextC(ctx)
+	if help, _ := command.Flags().GetBool("help"); help && err == nil {
+		err = printHelp(console.out, command)
 	}
-	return report(console, command.Run())
+	return report(console, explain(command, err))
 }
 
-// habits makes what people type by habit the command line that they mean.
-func habits(args []string) []string {
+// newRoot returns the command line: one file per command.
+func newRoot(console *console) *cobra.Command {
+	cobra.EnableCommandSorting = false
+	root := &cobra.Command{
+		Use:   "chatidentity",
+		Short: "A gRPC identity sidecar that logs your users in to Kustomer chat.",
+		Long: `Every flag has an environment variable: CHATIDENTITY_ plus the flag's name in
+capitals, with underscores. A flag overrides its variable.`,
+		Example:           "chatidentity dev",
+		CompletionOptions: cobra.CompletionOptions{DisableNoDescFlag: true},
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		TraverseChildren:  true, // a command's flags come after its name
+		PersistentPreRunE: func(command *cobra.Command, _ []string) error { return completeFlags(command.Flags()) },
+	}
+	root.SetOut(console.out)
+	root.SetErr(console.err)
+	root.PersistentFlags().BoolP("help", "h", false, "Show this help.")
+	root.SetHelpFunc(func(*cobra.Command, []string) {}) // run prints it, and may refuse
+	root.AddCommand(
+		newServeCommand(console), newDevCommand(console),
+		newIssueCommand(console), newVerifyCommand(console), newHealthCommand(console),
+		newDoctorCommand(console), newAuditCommands(console), newSecretCommands(console), newPolicyCommands(console),
+		newCallerTokenCommand(console), newVersionCommand(console),
+	)
+	root.InitDefaultCompletionCmd()
+	checkArguments(root)
+	return root
+}
+
+// normalizeArgs accepts common spellings: no arguments, help, and --version.
+func normalizeArgs(args []string) []string {
 	switch {
 	case len(args) == 0:
 		return []string{"--help"}
@@ -102,27 +100,12 @@ func habits(args []string) []string {
 	}
 }
 
-// helpText is a flag's help with its default and its environment variable.
-func helpText(value *kong.Value) string {
-	var notes []string
-	if value.HasDefault && value.Default != "" {
-		notes = append(notes, "default "+value.Default)
-	}
-	for _, variable := range value.Tag.Envs {
-		notes = append(notes, "$"+variable)
-	}
-	if notes == nil {
-		return value.Help
-	}
-	return value.Help + " (" + strings.Join(notes, ", ") + ")"
-}
-
 // report prints an error as one line and returns the exit code.
 func report(console *console, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errSaid):
+	case errors.Is(err, errNegative):
 		return exitFailed
 	}
 	_, _ = fmt.Fprintf(console.err, "chatidentity: %v\n", err)
@@ -132,5 +115,5 @@ func report(console *console, err error) int {
 	return exitFailed
 }
 
-// errSaid is for a command that has printed its answer, and whose answer is no.
-var errSaid = errors.New("the answer is no")
+// errNegative reports a negative answer that the command has already printed.
+var errNegative = errors.New("the answer is no")

@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
@@ -10,25 +13,45 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-type policyCommands struct {
-	Check policyCheckCommand `cmd:"" help:"Check a policy file, and explain what a caller may do."`
+func newPolicyCommands(console *console) *cobra.Command {
+	policies := &cobra.Command{
+		Use:     "policy",
+		Short:   "Check a policy file.",
+		Example: "chatidentity policy check policy.yaml",
+	}
+	policies.AddCommand(newPolicyCheckCommand(console))
+	return policies
 }
 
 type policyCheckCommand struct {
-	File         string `arg:"" help:"The policy file."`
-	Caller       string `placeholder:"NAME" help:"Explain this caller alone: loopback, uid:N, token:NAME or certificate:NAME."`
-	Organization string `placeholder:"NAME" help:"Ask about this organization alone."`
+	File         string
+	Caller       string
+	Organization string
 	outputFlag
 }
 
-func (policyCheckCommand) Help() string {
-	return "A wrong file is exit code 2, with line and column. With --caller, a caller that may do nothing is exit code 1.\n\n" +
-		"Examples:\n  chatidentity policy check policy.yaml\n" +
-		"  chatidentity policy check policy.yaml --caller token:checkout --organization acme"
+func newPolicyCheckCommand(console *console) *cobra.Command {
+	var c policyCheckCommand
+	return withFlags(&cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a policy file and explain what its callers may do.",
+		Long: `The exit code is 2 when the file is wrong; the error names line and column. With
+--caller, it is 1 when that caller may do nothing.`,
+		Example: `chatidentity policy check policy.yaml
+chatidentity policy check policy.yaml --caller token:checkout --organization acme`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			c.File = args[0]
+			return c.run(console)
+		},
+	}, config.Group{Flags: slices.Concat([]config.Flag{
+		config.String(&c.Caller, "caller", "NAME", "",
+			"Explain only this caller: loopback, uid:N, token:NAME or certificate:NAME."),
+		config.String(&c.Organization, "organization", "NAME", "", "Ask only about this organization."),
+	}, c.flags())})
 }
 
-// Run checks the file and explains it.
-func (c *policyCheckCommand) Run(console *console) error {
+// run checks the file and explains it.
+func (c *policyCheckCommand) run(console *console) error {
 	if c.Caller != "" {
 		if err := caller.ParseName(c.Caller); err != nil {
 			return config.Usage("--caller %v", err)
@@ -46,7 +69,7 @@ func (c *policyCheckCommand) Run(console *console) error {
 		return err
 	}
 	if c.Caller != "" && !report.Callers[0].Allowed {
-		return errSaid
+		return errNegative
 	}
 	return nil
 }

@@ -10,36 +10,65 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-type secretCommands struct {
-	Fetch secretFetchCommand `cmd:"" help:"Read the signing secret once from Kustomer's API, so that the API key stays out of pods."`
+func newSecretCommands(console *console) *cobra.Command {
+	secrets := &cobra.Command{
+		Use:     "secret",
+		Short:   "Fetch the signing secret.",
+		Example: "chatidentity secret fetch --organization acme --api-key-file key --file secret",
+	}
+	secrets.AddCommand(newSecretFetchCommand(console))
+	return secrets
 }
 
 type secretFetchCommand struct {
-	Organization string        `placeholder:"NAME" help:"Your organization, as in https://NAME.kustomerapp.com. Required when --api-url holds {organization}."`
-	APIURL       string        `name:"api-url" default:"https://{organization}.api.kustomerapp.com" placeholder:"URL" help:"Base URL of Kustomer's API."`
-	APIKeyFile   string        `name:"api-key-file" placeholder:"PATH" help:"File with an API key of the roles org.admin and org.user; or the variable KUSTOMER_API_KEY."`
-	File         string        `placeholder:"PATH" help:"Write the secret to this file, with mode 0600, replacing it at once. Default: standard output."`
-	Manifest     string        `placeholder:"NAME" help:"Write a Kubernetes Secret of this name instead of the bare secret, with the key \"secret\"."`
-	Namespace    string        `placeholder:"NAME" help:"Namespace of the manifest (default: none, kubectl's own)."`
-	Timeout      time.Duration `default:"30s" placeholder:"DURATION" help:"How long to try in all."`
+	Organization string
+	APIURL       string
+	APIKeyFile   string
+	File         string
+	Manifest     string
+	Namespace    string
+	Timeout      time.Duration
 }
 
-func (secretFetchCommand) Help() string {
-	return "On a terminal the secret is not printed: give --file, or send the output somewhere.\n\n" +
-		"Examples:\n  chatidentity secret fetch --organization acme --api-key-file key --file secret\n" +
-		"  chatidentity secret fetch --organization acme --api-key-file key --manifest kustomer-chat | kubectl apply -f -"
+func newSecretFetchCommand(console *console) *cobra.Command {
+	var c secretFetchCommand
+	return withFlags(&cobra.Command{
+		Use:   "fetch",
+		Short: "Fetch the signing secret once from Kustomer's API.",
+		Long: `The API key, an administrator's, then stays out of pods: only the secret goes
+there. It does not print the secret to a terminal: give --file, or redirect the
+output.`,
+		Example: `chatidentity secret fetch --organization acme --api-key-file key --file secret
+chatidentity secret fetch --organization acme --api-key-file key \\
+    --manifest kustomer-chat | kubectl apply -f -`,
+		RunE: func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
+	}, config.Group{Flags: []config.Flag{
+		config.String(&c.Organization, "organization", "NAME", "",
+			"Your organization, as in https://NAME.kustomerapp.com. Required when --api-url contains {organization}."),
+		config.String(&c.APIURL, "api-url", "URL", kustomer.DefaultBaseURL, "Base URL of Kustomer's API."),
+		config.String(&c.APIKeyFile, "api-key-file", "PATH", "",
+			"File with an API key that has the roles org.admin and org.user; or set KUSTOMER_API_KEY."),
+		config.String(&c.File, "file", "PATH", "",
+			"Write the secret to this file, with mode 0600, replacing it atomically. Default: standard output."),
+		config.String(&c.Manifest, "manifest", "NAME", "",
+			"Write a Kubernetes Secret with this name and the key \"secret\" instead of the secret alone."),
+		config.String(&c.Namespace, "namespace", "NAME", "", "Namespace of the manifest (default: none; kubectl chooses)."),
+		config.Duration(&c.Timeout, "timeout", "30s", "How long to try in all."),
+	}})
 }
 
 const fetchAttempts = 5
 
-// Run fetches and writes the secret.
-func (c *secretFetchCommand) Run(ctx context.Context, console *console) error {
+// run fetches and writes the secret.
+func (c *secretFetchCommand) run(ctx context.Context, console *console) error {
 	client, err := c.client(config.TakeSecrets())
 	if err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 )
@@ -14,14 +16,21 @@ type serveCommand struct {
 	config.Serve
 }
 
-func (serveCommand) Help() string {
-	return "It serves until SIGTERM or SIGINT. SIGHUP loads the secret anew and rotates the audit file.\n\n" +
-		"Examples:\n  chatidentity serve --secret-file /etc/kustomer/secret\n" +
-		"  KUSTOMER_SECRET_KEY=... chatidentity serve --identifier-policy external-id"
+func newServeCommand(console *console) *cobra.Command {
+	var c serveCommand
+	return withFlags(&cobra.Command{
+		Use:   "serve",
+		Short: "Run the sidecar.",
+		Long: `It serves until SIGTERM or SIGINT. SIGHUP reloads the secret and rotates the
+audit file.`,
+		Example: `chatidentity serve --secret-file /etc/kustomer/secret
+KUSTOMER_SECRET_KEY=... chatidentity serve --identifier-policy external-id`,
+		RunE: func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
+	}, c.Flags()...)
 }
 
-// Run serves until a signal.
-func (c *serveCommand) Run(ctx context.Context, console *console) error {
+// run serves until a signal.
+func (c *serveCommand) run(ctx context.Context, console *console) error {
 	if err := c.Validate(config.TakeSecrets()); err != nil {
 		return err
 	}

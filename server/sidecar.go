@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -197,7 +196,7 @@ func (s *sidecar) listen(ctx context.Context) error {
 }
 
 func whereToListen(c *config.Serve, address config.Address) listen.Address {
-	return listen.Address{Network: address.Network, Address: address.Address, SocketMode: fs.FileMode(c.SocketMode)}
+	return listen.Address{Network: address.Network, Address: address.Address, SocketMode: c.SocketMode}
 }
 
 // abandon releases what was opened before the start failed.

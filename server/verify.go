@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
@@ -14,14 +15,25 @@ import (
 )
 
 type verifyCommand struct {
-	Token        string `arg:"" help:"The token; - reads it from standard input, which keeps it out of the shell's history."`
-	Organization string `placeholder:"NAME" help:"Organization (default: the sidecar's default one)."`
-	clientFlags  `group:"Calling:"`
+	Token        string
+	Organization string
+	clientFlags
 }
 
-func (verifyCommand) Help() string {
-	return "Exit code 0 when Kustomer would accept the token, else 1.\n\n" +
-		"Example:\n  chatidentity issue --external-id user_id | chatidentity verify -"
+func newVerifyCommand(console *console) *cobra.Command {
+	var c verifyCommand
+	return withFlags(&cobra.Command{
+		Use:   "verify TOKEN",
+		Short: "Ask a running sidecar whether Kustomer would accept a token.",
+		Long: `With - as TOKEN, it reads the token from standard input, which keeps it out of
+the shell's history. The exit code is 0 when Kustomer would accept the token
+now, and 1 when not.`,
+		Example: "chatidentity issue --external-id user_id | chatidentity verify -",
+		RunE: func(command *cobra.Command, args []string) error {
+			c.Token = args[0]
+			return c.run(command.Context(), console)
+		},
+	}, config.Group{Flags: []config.Flag{organizationFlag(&c.Organization)}}, c.flags())
 }
 
 type verifyAnswer struct {
@@ -40,8 +52,8 @@ const verdictAccepted = "accepted"
 // long is told so and not cut.
 const maxTokenInput = 8192
 
-// Run prints a verdict.
-func (c *verifyCommand) Run(ctx context.Context, console *console) error {
+// run prints a verdict.
+func (c *verifyCommand) run(ctx context.Context, console *console) error {
 	if c.Token == "-" {
 		text, err := io.ReadAll(io.LimitReader(console.in, maxTokenInput))
 		if err != nil {
@@ -60,7 +72,7 @@ func (c *verifyCommand) Run(ctx context.Context, console *console) error {
 		return err
 	}
 	if answer.Verdict != verdictAccepted {
-		return errSaid
+		return errNegative
 	}
 	return nil
 }

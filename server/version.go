@@ -4,17 +4,23 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
 // version is set by the linker for releases.
 var version string
 
-type versionCommand struct {
-	outputFlag
-}
-
-func (versionCommand) Help() string {
-	return "Example:\n  chatidentity version"
+func newVersionCommand(console *console) *cobra.Command {
+	var output outputFlag
+	return withFlags(&cobra.Command{
+		Use:     "version",
+		Short:   "Print the version.",
+		Example: "chatidentity version",
+		RunE:    func(*cobra.Command, []string) error { return printVersion(console, output) },
+	}, config.Group{Flags: output.flags()})
 }
 
 type versionAnswer struct {
@@ -24,10 +30,9 @@ type versionAnswer struct {
 	Arch    string `json:"arch"`
 }
 
-// Run prints the version.
-func (c *versionCommand) Run(console *console) error {
+func printVersion(console *console, output outputFlag) error {
 	answer := versionAnswer{buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
-	return c.print(console, answer, fmt.Sprintf("chatidentity %s (%s %s/%s)", answer.Version, answer.Go, answer.OS, answer.Arch))
+	return output.print(console, answer, fmt.Sprintf("chatidentity %s (%s %s/%s)", answer.Version, answer.Go, answer.OS, answer.Arch))
 }
 
 func buildVersion() string {

@@ -12,8 +12,8 @@ import (
 func (a *Audit) AuditOptions(log *slog.Logger) (writer.Options, error) {
 	options := writer.Options{
 		File:    a.AuditFile,
-		Mode:    writer.Mode(a.AuditMode),
-		NoSync:  a.AuditSync == AuditSyncOff,
+		Mode:    a.AuditMode,
+		NoSync:  !a.AuditSync,
 		Timeout: a.AuditTimeout,
 		MaxSize: int64(a.AuditMaxSize),
 		MinFree: int64(a.AuditMinFree),

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -26,21 +25,21 @@ func TestEveryLimitHasItsFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, limit := range ratelimit.Limits() {
+		var serve config.Serve
 		name := limit.String()
-		field, found := reflect.TypeFor[config.Limits]().FieldByName("Limit" + strings.ToUpper(name[:1]) + name[1:])
-		if !found {
+		flag := flagOf(&serve, "limit-"+name)
+		if flag == nil {
 			t.Errorf("--limit-%s: there is no such flag", name)
 			continue
 		}
-		var limits config.Limits
-		flag := reflect.ValueOf(&limits).Elem().FieldByIndex(field.Index).Addr().Interface().(*ratelimit.Rate)
-		if err := flag.UnmarshalText(fmt.Appendf(nil, "%d/s", 1+i)); err != nil {
+		given := fmt.Sprintf("%d/s:%d", 1+i, 1+i)
+		if err := flag.Set(given); err != nil {
 			t.Fatal(err)
 		}
-		if rates := limits.Rates(); rates[limit] != *flag || flag.IsOff() {
-			t.Errorf("--limit-%s %v has no effect: the rates are %v", name, *flag, rates)
+		if rates := serve.Rates(); rates[limit].String() != given {
+			t.Errorf("--limit-%s %s has no effect: the rates are %v", name, given, rates)
 		}
-		if row := fmt.Sprintf("\n| `%s` | `--limit-%s` | `%s` | ", name, name, field.Tag.Get("default")); !strings.Contains(string(page), row) {
+		if row := fmt.Sprintf("\n| `%s` | `--limit-%s` | `%s` | ", name, name, flag.Default); !strings.Contains(string(page), row) {
 			t.Errorf("docs/limits.md has no row %q", row)
 		}
 		if !strings.Contains(string(contract), "`"+name+"`") {
@@ -65,4 +64,16 @@ func TestSharedLimitsSayWhichFlagIsWrong(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
+}
+
+// flagOf returns the flag of that name; nil: there is none.
+func flagOf(serve *config.Serve, name string) *config.Flag {
+	for _, group := range serve.Flags() {
+		for _, flag := range group.Flags {
+			if flag.Name == name {
+				return &flag
+			}
+		}
+	}
+	return nil
 }

@@ -28,21 +28,40 @@ const defaultOrganization = "default"
 // variable, or Kustomer's API. Another organization's source is never made from a copy of this one,
 // which would sign with this one's secret.
 type SecretSource struct {
-	Organization string `placeholder:"NAME" help:"Name of the default organization (default: default). Required with the API source when --api-url holds {organization}."`
-	SecretFile   string `placeholder:"PATH" help:"File with the signing secret, followed when it changes. Recommended."`
-	APIKeyFile   string `name:"api-key-file" placeholder:"PATH" help:"File with an API key that may read the signing secret (roles org.admin and org.user)."`
-	APIURL       string `name:"api-url" default:"https://{organization}.api.kustomerapp.com" placeholder:"URL" help:"Base URL of Kustomer's API."`
-	SecretTimes  `embed:""`
+	Organization string
+	SecretFile   string
+	APIKeyFile   string
+	APIURL       string
+	SecretTimes
 
-	Secrets Secrets `kong:"-"` // from the environment
-	Place   string  `kong:"-"` // in the policy file; empty: the flags name the source
+	Secrets Secrets // from the environment
+	Place   string  // in the policy file; empty: the flags name the source
 }
 
 // SecretTimes apply to the secrets of all organizations.
 type SecretTimes struct {
-	SecretRefresh  time.Duration `default:"5m" placeholder:"DURATION" help:"How often the API source asks again; at least 1s."`
-	SecretMaxStale time.Duration `default:"24h" placeholder:"DURATION" help:"How long the API source's last secret is good for while the API fails."`
-	MaxClockSkew   time.Duration `default:"5m" placeholder:"DURATION" help:"How far the clock may be from Kustomer's."`
+	SecretRefresh  time.Duration
+	SecretMaxStale time.Duration
+	MaxClockSkew   time.Duration
+}
+
+func (s *SecretSource) flags() Group {
+	return Group{
+		"Signing secret (exactly one source: KUSTOMER_SECRET_KEY, --secret-file,\nKUSTOMER_API_KEY or --api-key-file)", []Flag{
+			String(&s.Organization, "organization", "NAME", "",
+				"Name of the default organization (default: default). "+
+					"Required with an API key when --api-url contains {organization}."),
+			String(&s.SecretFile, "secret-file", "PATH", "",
+				"File with the signing secret, reloaded when it changes. Recommended."),
+			String(&s.APIKeyFile, "api-key-file", "PATH", "",
+				"File with an API key that may read the signing secret (roles org.admin and org.user)."),
+			String(&s.APIURL, "api-url", "URL", kustomer.DefaultBaseURL, "Base URL of Kustomer's API."),
+			Duration(&s.SecretRefresh, "secret-refresh", "5m", "How often to read the secret from the API; at least 1s."),
+			Duration(&s.SecretMaxStale, "secret-max-stale", "24h",
+				"How long to use the last secret from the API while the API fails."),
+			Duration(&s.MaxClockSkew, "max-clock-skew", "5m", "How far the clock may differ from Kustomer's."),
+		},
+	}
 }
 
 // Secrets are the environment variables that hold an organization's secret.

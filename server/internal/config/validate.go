@@ -45,6 +45,9 @@ func Usage(format string, args ...any) error {
 }
 
 func (s *Serve) validateListeners() error {
+	if len(s.Listen) == 0 {
+		return Usage("--listen is empty: give an address")
+	}
 	seen := map[Address]bool{}
 	for _, address := range s.Listen {
 		switch {

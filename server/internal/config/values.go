@@ -1,12 +1,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,27 +26,25 @@ type Address struct {
 	Address string
 }
 
-// UnmarshalText reads an address.
-func (a *Address) UnmarshalText(text []byte) error {
-	if path, isUnix := strings.CutPrefix(string(text), "unix:"); isUnix {
+// ParseAddress reads an address.
+func ParseAddress(text string) (Address, error) {
+	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
 		if !filepath.IsAbs(path) || len(path) > maxSocketPath {
-			return fmt.Errorf("%q must be unix: and an absolute path of at most %d bytes", text, maxSocketPath)
+			return Address{}, fmt.Errorf("%q must be unix: and an absolute path of at most %d bytes", text, maxSocketPath)
 		}
-		*a = Address{networkUnix, filepath.Clean(path)}
-		return nil
+		return Address{networkUnix, filepath.Clean(path)}, nil
 	}
-	_, port, err := net.SplitHostPort(string(text))
+	_, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return fmt.Errorf("%q must be host:port or unix:/path", text)
+		return Address{}, fmt.Errorf("%q must be host:port or unix:/path", text)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%q must have a port from 0 to 65535", text)
+		return Address{}, fmt.Errorf("%q must have a port from 0 to 65535", text)
 	}
-	*a = Address{networkTCP, string(text)}
-	return nil
+	return Address{networkTCP, text}, nil
 }
 
-// String returns the form that UnmarshalText reads.
+// String returns the form that ParseAddress reads.
 func (a Address) String() string {
 	if a.IsUnix() {
 		return "unix:" + a.Address
@@ -74,9 +71,12 @@ func (a Address) isOutside() bool { return !a.IsUnix() && !a.IsLoopback() }
 // Bytes is a size in bytes.
 type Bytes int64
 
-// UnmarshalText reads a whole number with KiB, MiB or GiB, or bytes without.
-func (b *Bytes) UnmarshalText(text []byte) error {
-	number, shift := string(text), 0
+// String returns the form that parseBytes reads, in whole MiB.
+func (b Bytes) String() string { return strconv.FormatInt(int64(b)>>20, 10) + "MiB" }
+
+// parseBytes reads a whole number of KiB, MiB or GiB, or of bytes.
+func parseBytes(text string) (Bytes, error) {
+	number, shift := text, 0
 	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
 		if n, found := strings.CutSuffix(number, unit); found {
 			number, shift = n, bits
@@ -85,30 +85,16 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
-		return fmt.Errorf("%q must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB", text)
+		return 0, fmt.Errorf("%q must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB", text)
 	}
-	*b = Bytes(n << shift) //nolint:gosec // 32 bits and 30 more
-	return nil
+	return Bytes(n << shift), nil //nolint:gosec // 32 bits and 30 more
 }
 
-// UnmarshalText reads permissions in octal, such as 0660.
-func (m *FileMode) UnmarshalText(text []byte) error {
-	n, err := strconv.ParseUint(string(text), 8, 32)
+// parseFileMode reads permissions in octal.
+func parseFileMode(text string) (fs.FileMode, error) {
+	n, err := strconv.ParseUint(text, 8, 32)
 	if err != nil || n > 0o777 {
-		return fmt.Errorf("%q must be permissions in octal, such as 0660", text)
+		return 0, fmt.Errorf("%q must be permissions in octal, such as 0660", text)
 	}
-	*m = FileMode(n)
-	return nil
-}
-
-func oneOf[T ~string](value *T, text []byte, choices ...T) error {
-	if !slices.Contains(choices, T(text)) {
-		names := make([]string, len(choices))
-		for i, choice := range choices {
-			names[i] = string(choice)
-		}
-		return errors.New(strconv.Quote(string(text)) + " is not one of " + strings.Join(names, ", "))
-	}
-	*value = T(text)
-	return nil
+	return fs.FileMode(n), nil
 }

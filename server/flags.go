@@ -1,0 +1,191 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
+)
+
+// flagValue is one of our flags as pflag sees it.
+type flagValue struct {
+	config.Flag
+	group string
+}
+
+func (v *flagValue) Set(text string) error { return v.Flag.Set(text) }
+
+func (*flagValue) String() string { return "" }
+
+func (v *flagValue) Type() string { return cmp.Or(v.Placeholder, "bool") }
+
+// withFlags adds flags to a command.
+func withFlags(command *cobra.Command, groups ...config.Group) *cobra.Command {
+	set := command.Flags()
+	set.SortFlags = false
+	for _, group := range groups {
+		for _, declared := range group.Flags {
+			flag := set.VarPF(&flagValue{declared, group.Title}, declared.Name, "", declared.Help)
+			if declared.Placeholder == "" {
+				flag.NoOptDefVal = "true"
+			}
+		}
+	}
+	return command
+}
+
+// completeFlags sets the flags that were not given: from the environment, or to their defaults.
+func completeFlags(set *pflag.FlagSet) error {
+	var failed error
+	set.VisitAll(func(flag *pflag.Flag) {
+		value, ours := flag.Value.(*flagValue)
+		if !ours || flag.Changed || failed != nil {
+			return
+		}
+		text, found := os.LookupEnv(value.Variable())
+		switch {
+		case found:
+			if err := value.Set(text); err != nil {
+				failed = config.Usage("--%s: %v (from $%s)", flag.Name, err, value.Variable())
+			}
+		case value.Default != "":
+			if err := value.Set(value.Default); err != nil {
+				panic("--" + flag.Name + " has a wrong default: " + err.Error())
+			}
+		}
+	})
+	return failed
+}
+
+// variables returns the environment variables of all flags of all commands.
+func variables(command *cobra.Command) map[string]bool {
+	all := map[string]bool{}
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		if value, ours := flag.Value.(*flagValue); ours {
+			all[value.Variable()] = true
+		}
+	})
+	for _, child := range command.Commands() {
+		for name := range variables(child) {
+			all[name] = true
+		}
+	}
+	return all
+}
+
+// checkValues refuses a flag in the place of another flag's value: it was forgotten, and pflag would
+// take, say, --email as the customer's ID.
+func checkValues(root *cobra.Command, args []string) error {
+	command, args, err := root.Traverse(args)
+	if err != nil {
+		return explain(root, err)
+	}
+	for i, arg := range args {
+		if arg == "--" {
+			return nil
+		}
+		name, isFlag := strings.CutPrefix(arg, "--")
+		flag := command.Flags().Lookup(name)
+		if !isFlag || flag == nil || flag.NoOptDefVal != "" || i+1 == len(args) {
+			continue
+		}
+		if value := args[i+1]; strings.HasPrefix(value, "-") && value != "-" {
+			return config.Usage("--%s: %q looks like a flag: give a value, or write --%s=%s if that is the value", name, value, name, value)
+		}
+	}
+	return nil
+}
+
+// explain says in our words what pflag found wrong.
+func explain(command *cobra.Command, err error) error {
+	if unknown, is := errors.AsType[*pflag.NotExistError](err); is {
+		if short := unknown.GetSpecifiedShortnames(); short != "" {
+			short, _, _ = strings.Cut(short, "=")
+			return config.Usage("unknown flag -%s%s", short, didYouMean("--", short, flagNames(command)))
+		}
+		return config.Usage("unknown flag --%s%s", unknown.GetSpecifiedName(), didYouMean("--", unknown.GetSpecifiedName(), flagNames(command)))
+	}
+	if missing, is := errors.AsType[*pflag.ValueRequiredError](err); is {
+		flag := missing.GetFlag()
+		return config.Usage("--%s: the value is missing: give --%s %s", flag.Name, flag.Name, flag.Value.Type())
+	}
+	if invalid, is := errors.AsType[*pflag.InvalidValueError](err); is {
+		return config.Usage("--%s: %v", invalid.GetFlag().Name, invalid.Unwrap())
+	}
+	if syntax, is := errors.AsType[*pflag.InvalidSyntaxError](err); is {
+		return config.Usage("%s is not a flag: write --NAME, --NAME VALUE or --NAME=VALUE", syntax.GetSpecifiedFlag())
+	}
+	return err
+}
+
+func flagNames(command *cobra.Command) []string {
+	var names []string
+	command.Flags().VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+	return names
+}
+
+// didYouMean returns a hint at the names that are like what was typed; empty: none is.
+func didYouMean(prefix, typed string, names []string) string {
+	// cobra knows which names are alike, but tells it of commands only.
+	likeness := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, name := range names {
+		likeness.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+	}
+	alike := likeness.SuggestionsFor(typed)
+	for i := range alike {
+		alike[i] = strconv.Quote(prefix + alike[i])
+	}
+	switch len(alike) {
+	case 0:
+		return ""
+	case 1:
+		return ", did you mean " + alike[0] + "?"
+	default:
+		return ", did you mean one of " + strings.Join(alike, ", ") + "?"
+	}
+}
+
+// checkArguments makes each command refuse what its usage line does not name.
+func checkArguments(command *cobra.Command) {
+	if !command.HasSubCommands() {
+		command.Args = matchUsage
+		return
+	}
+	var names []string
+	for _, child := range command.Commands() {
+		if child.IsAvailableCommand() || child.HasSubCommands() {
+			names = append(names, child.Name())
+		}
+		checkArguments(child)
+	}
+	command.Args = cobra.ArbitraryArgs
+	command.RunE = func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return config.Usage("unexpected argument %s%s", args[0], didYouMean("", args[0], names))
+		}
+		expected := `"` + strings.Join(names, `", "`) + `"`
+		if len(names) > 1 {
+			expected = "one of " + expected
+		}
+		return config.Usage("expected %s", expected)
+	}
+}
+
+// matchUsage holds the arguments against the usage line: one per word, at least one for WORD...
+func matchUsage(command *cobra.Command, args []string) error {
+	words := strings.Fields(command.Use)[1:]
+	switch {
+	case len(args) < len(words):
+		return config.Usage("expected %s", words[len(args)])
+	case len(args) > len(words) && (len(words) == 0 || !strings.HasSuffix(words[len(words)-1], "...")):
+		return config.Usage("unexpected argument %s", args[len(words)])
+	default:
+		return nil
+	}
+}
