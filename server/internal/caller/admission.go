@@ -53,10 +53,10 @@ var (
 	errUnknownToken   = errors.New("the caller token is unknown")
 )
 
-// Authenticate returns who makes a call: the holder of the bearer token in its authorization metadata,
-// or else the other end of its connection. If there are tokens, a call over TCP without a certificate
-// needs one, and a wrong token is an error on any connection. If there are none, the metadata is not
-// meant for the sidecar and is not read. The error is fixed text for the client.
+// Authenticate returns who makes a call: the holder of the bearer token in its authorization
+// metadata, or else the other end of its connection. If there are tokens, a call over TCP without a
+// certificate needs one, and a wrong token is an error on any connection. If there are none, the
+// metadata is not meant for the sidecar and is not read. The error is fixed text for the client.
 func (a Admission) Authenticate(connection Identity, authorization []string) (Identity, error) {
 	if a.Tokens == nil {
 		return connection, nil

@@ -1,6 +1,6 @@
 // Package caller says who is calling and who is let in. It trusts only what the kernel, a bearer
-// token or a certificate vouches for; who the user is, is the caller's word (see customer). It opens
-// nothing.
+// token or a certificate vouches for; who the user is, is the caller's word (see customer). It
+// opens nothing.
 package caller
 
 import (
@@ -29,9 +29,8 @@ type Identity struct {
 	Peer string // the connection's other end, for the audit record
 }
 
-// String returns the caller's name in audit records, metrics and policies:
-// "loopback", "remote", "uid:1000", "token:checkout" or
-// "certificate:spiffe://example.org/checkout".
+// String returns the caller's name in audit records, metrics and policies: "loopback", "remote",
+// "uid:1000", "token:checkout" or "certificate:spiffe://example.org/checkout".
 func (i Identity) String() string {
 	switch i.Kind {
 	case Loopback:
@@ -53,7 +52,8 @@ func (i Identity) String() string {
 // mean different callers in different pods.
 func (i Identity) IsShared() bool { return i.Kind == Token || i.Kind == Certificate }
 
-// FromConn identifies the other end of a connection that a server accepted over TCP or a unix socket.
+// FromConn identifies the other end of a connection that a server accepted over TCP or a unix
+// socket.
 func FromConn(conn net.Conn) (Identity, error) {
 	switch conn := conn.(type) {
 	case *net.TCPConn:

@@ -10,16 +10,16 @@ import (
 // maxCertificateName keeps a caller's name whole in an audit record.
 const maxCertificateName = 480
 
-// FromCertificate names the owner of a verified client certificate: its SPIFFE ID if it has one, else
-// its first DNS name in lower case. A certificate with a SPIFFE ID and other URIs is refused, as the
-// SPIFFE standard for X.509 requires (X509-SVID, section 2).
+// FromCertificate names the owner of a verified client certificate: its SPIFFE ID if it has one,
+// else its first DNS name in lower case. A certificate with a SPIFFE ID and other URIs is refused,
+// as the SPIFFE standard for X.509 requires (X509-SVID, section 2).
 func FromCertificate(certificate *x509.Certificate, peer string) (Identity, error) {
 	name, err := certificateName(certificate)
 	if err != nil {
 		return Identity{}, err
 	}
 	if len(name) > maxCertificateName || strings.ContainsFunc(name, outsideName) {
-		return Identity{}, errors.New("the client certificate's name is too long, or contains characters that names cannot have")
+		return Identity{}, errors.New("the client certificate's name is too long or has characters that names cannot have")
 	}
 	return Identity{Kind: Certificate, Name: name, Peer: peer}, nil
 }

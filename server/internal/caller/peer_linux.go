@@ -30,8 +30,8 @@ func peerCredentials(conn *net.UnixConn) (uint32, int32, error) {
 	return credentials.Uid, credentials.Pid, nil
 }
 
-// OverflowUID returns the user ID that the kernel shows for users outside this user namespace: 65534
-// unless configured otherwise.
+// OverflowUID returns the user ID that the kernel shows for users outside this user namespace:
+// 65534 unless configured otherwise.
 func OverflowUID() uint32 {
 	const usual = 65534
 	text, err := os.ReadFile("/proc/sys/kernel/overflowuid")

@@ -17,8 +17,8 @@ type TLS struct {
 	clientCAs   *x509.CertPool
 }
 
-// ParseTLS reads the certificate chain, its private key and the CAs of clients, all in PEM. A key that
-// belongs to another certificate is an error, and so is anything among the CAs that is not a
+// ParseTLS reads the certificate chain, its private key and the CAs of clients, all in PEM. A key
+// that belongs to another certificate is an error, and so is anything among the CAs that is not a
 // certificate.
 func ParseTLS(certificate, key, clientCA []byte) (*TLS, error) {
 	pair, err := tls.X509KeyPair(certificate, key)
@@ -62,8 +62,8 @@ func (t *TLS) Config() *tls.Config {
 // ExpireTime returns when the listener's own certificate expires.
 func (t *TLS) ExpireTime() time.Time { return t.certificate.Leaf.NotAfter }
 
-// Verify checks a client's certificates, as sent in its handshake, once more: a connection may outlive
-// its certificate and the CA that signed it.
+// Verify checks a client's certificates, as sent in its handshake, once more: a connection may
+// outlive its certificate and the CA that signed it.
 func (t *TLS) Verify(sent []*x509.Certificate, now time.Time) error {
 	if len(sent) == 0 {
 		return errors.New("no client certificate")

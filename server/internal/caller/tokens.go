@@ -38,9 +38,10 @@ type tokenEntry struct {
 	digest [sha256.Size]byte
 }
 
-// ParseTokens reads up to 1,000 lines, each a name, one space and "sha256:" with the digest of the token
-// in lower-case hexadecimal. Anything else is an error, so a line is never half read. A name may have
-// several tokens, for a change from one to the next. Errors name the line and never repeat it.
+// ParseTokens reads up to 1,000 lines, each a name, one space and "sha256:" with the digest of the
+// token in lower-case hexadecimal. Anything else is an error, so a line is never half read. A name
+// may have several tokens, for a change from one to the next. Errors name the line and never repeat
+// it.
 func ParseTokens(text []byte) (*Tokens, error) {
 	var tokens Tokens
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
@@ -76,8 +77,8 @@ func parseTokenLine(line string) (tokenEntry, error) {
 	return entry, nil
 }
 
-// find returns the name that the token belongs to. It compares every digest in constant time, so the
-// time it takes does not reveal how close a guess was.
+// find returns the name that the token belongs to. It compares every digest in constant time, so
+// the time it takes does not reveal how close a guess was.
 func (t *Tokens) find(token string) (string, bool) {
 	digest := sha256.Sum256([]byte(token))
 	found := -1
@@ -91,8 +92,8 @@ func (t *Tokens) find(token string) (string, bool) {
 	return t.entries[found].name, true
 }
 
-// NewToken returns a new token of 256 random bits for the name, and the line of the tokens file that
-// admits it.
+// NewToken returns a new token of 256 random bits for the name, and the line of the tokens file
+// that admits it.
 func NewToken(name string) (sensitive.String, string, error) {
 	if !tokenName.MatchString(name) {
 		return sensitive.String{}, "", errors.New("a name has 1 to 64 letters, digits, dots, hyphens and underscores, " +

@@ -146,7 +146,7 @@ func TestAuthenticate(t *testing.T) {
 		if named && (err != nil || who != identity) || !named && err == nil {
 			t.Errorf("%s without a token: %q, error %v", connection, who, err)
 		}
-		// Where there are no tokens the header is somebody else's.
+		// If there are no tokens, the header is meant for somebody else.
 		who, err = caller.Admission{}.Authenticate(identity, []string{"Bearer whatever"})
 		if err != nil || who != identity {
 			t.Errorf("%s where there are no tokens: %q, error %v", connection, who, err)
@@ -190,7 +190,7 @@ func FuzzParseTokens(f *testing.F) {
 	})
 }
 
-// FuzzAuthorization: no metadata but the token itself is anybody.
+// FuzzAuthorization: no metadata except the token itself identifies anybody.
 func FuzzAuthorization(f *testing.F) {
 	const token = "secret-of-checkout"
 	admission := withTokens(parseTokens(f, lineOf("checkout", token)))

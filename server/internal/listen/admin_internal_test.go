@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// One remote host takes a part of the connections, and leaves it when it goes.
+// One remote host gets only a share of the places, and gives them back when it disconnects.
 func TestBoundSharesTheConnections(t *testing.T) {
 	t.Parallel()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")

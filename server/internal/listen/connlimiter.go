@@ -15,8 +15,8 @@ type connLimiter struct {
 	byKey map[string]int
 }
 
-// acquire takes a place for the key, which may have mostEach. Call release once to give it back; it is
-// nil if there is no place.
+// acquire takes a place for the key, which may have mostEach of them. It returns nil if there is
+// none; otherwise call the result to give the place back. Calling it again does nothing.
 func (l *connLimiter) acquire(key string, mostEach int) func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

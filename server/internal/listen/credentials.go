@@ -15,8 +15,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 )
 
-// Connection is what is known about a connection. grpc gives it to each call as its peer's AuthInfo.
-// The zero value is a connection of nobody.
+// Connection is what is known about a connection. grpc gives it to each call as its peer's
+// AuthInfo. The zero value is a connection of nobody.
 type Connection struct {
 	credentials.CommonAuthInfo
 
@@ -29,7 +29,8 @@ func (*Connection) AuthType() string { return protocol }
 
 const protocol = "peer"
 
-// ConnectionOf returns the connection of a call, or the zero value if it did not come from a Listener.
+// ConnectionOf returns the connection of a call, or the zero value if it did not come from a
+// Listener.
 func ConnectionOf(ctx context.Context) *Connection {
 	if p, ok := peer.FromContext(ctx); ok {
 		if connection, ok := p.AuthInfo.(*Connection); ok {
@@ -39,8 +40,8 @@ func ConnectionOf(ctx context.Context) *Connection {
 	return &Connection{}
 }
 
-// IsTrusted reports whether the connection would be accepted if it were new: its client certificate,
-// if it has one, has not expired and is signed by a CA that is trusted now.
+// IsTrusted reports whether the connection would be accepted if it were new: its client
+// certificate, if it has one, has not expired and is signed by a CA that is trusted now.
 func (c *Connection) IsTrusted(now time.Time) bool {
 	return c.certificate == nil || c.certificate.isTrusted(now)
 }

@@ -28,8 +28,8 @@ type Options struct {
 	Refused func(Refusal)      // hears of each connection that is closed before a call. Nil: nobody does
 }
 
-// Open opens a listener for grpc. A socket has its mode whatever the umask; see openSocket. The error
-// says what to do and does not repeat the address.
+// Open opens a listener for grpc. A socket has its mode whatever the umask; see openSocket. The
+// error says what to do and does not repeat the address.
 func Open(ctx context.Context, address Address, options Options) (*Listener, error) {
 	inner, err := address.open(ctx, os.Rename)
 	if err != nil {
@@ -48,9 +48,9 @@ func OpenAdmin(ctx context.Context, address string) (net.Listener, error) {
 	return newBoundListener(inner, maxAdminConnections, maxAdminConnectionsEach), nil
 }
 
-// Probe returns, for each address, nil or the error that Open would return. It holds all of them open
-// together, as serve does, so it finds addresses that exclude each other. It leaves nothing behind
-// and never takes a socket's path.
+// Probe returns, for each address, nil or the error that Open would return. It holds all of them
+// open together, as serve does, so it finds addresses that exclude each other. It leaves nothing
+// behind and never takes a socket's path.
 func Probe(ctx context.Context, addresses ...Address) []error {
 	errs := make([]error, len(addresses))
 	var opened []net.Listener

@@ -13,7 +13,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
-// Whatever keeps an address from being opened, Open and Probe say the same, and what to do about it.
+// Open and Probe report the same error for an address that cannot be opened, and say what to do.
 func TestAnAddressThatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -34,8 +34,8 @@ type Refusal struct {
 	Err  error  // the reason
 }
 
-// Listener accepts connections of callers that can be named, up to a bound. Each connection beyond it
-// is closed at once, so that its client learns of it within its deadline instead of waiting in a
+// Listener accepts connections of callers that can be named, up to a bound. Each connection beyond
+// it is closed at once, so that its client learns of it within its deadline instead of waiting in a
 // queue. Its connections need Credentials.
 type Listener struct {
 	net.Listener
@@ -88,8 +88,8 @@ func (l *Listener) admit(accepted net.Conn) net.Conn {
 	return &conn{placedConn{accepted, release}, l, identity}
 }
 
-// shareOf returns who shares a part of the places, and how many those are. Everyone on loopback is one
-// caller, which may have all.
+// shareOf returns who shares a part of the places, and how many those are. Everyone on loopback is
+// one caller, which may have all.
 func shareOf(who caller.Identity) (string, int) {
 	switch who.Kind {
 	case caller.Loopback:

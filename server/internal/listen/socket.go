@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// answerTimeout bounds the dial that finds out whether a socket is in use. Without it, a socket whose
-// queue is full would block the start for ever.
+// answerTimeout bounds the dial that finds out whether a socket is in use. Without it, a socket
+// whose queue is full would block the start for ever.
 const answerTimeout = 2 * time.Second
 
 // maxSocketPath is the longest path that can be dialed, in bytes.
@@ -24,9 +24,9 @@ const maxSocketPath = 107
 var errTooLong = errors.New("the socket's path is too long: choose one of at most 90 bytes")
 
 // openSocket makes a socket that is complete when it appears at its path: it is made in a private
-// directory beside the path, given its mode, and moved into place. A socket that is already there is
-// replaced only if nothing answers on it. The directory is locked meanwhile, so that of two processes
-// one gives way.
+// directory beside the path, given its mode, and moved into place. A socket that is already there
+// is replaced only if nothing answers on it. The directory is locked meanwhile, so that of two
+// processes one gives way.
 func openSocket(
 	ctx context.Context, path string, mode fs.FileMode, move func(from, to string) error,
 ) (net.Listener, error) {
@@ -65,15 +65,14 @@ func leaveInPlace(string, string) error { return nil }
 // explain says what to do about a directory in which no socket can be made. It never names the
 // private directory.
 func explain(directory string, err error) error {
-	var cause syscall.Errno
-	if errors.As(err, &cause) {
+	if cause, ok := errors.AsType[syscall.Errno](err); ok {
 		err = cause
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("its directory %s does not exist: create it, writable for user %d", directory, os.Getuid())
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		return fmt.Errorf("another process has locked its directory %s: stop that process or choose another directory", directory)
+		return fmt.Errorf("another process has locked its directory %s: stop it or choose another directory", directory)
 	case errors.Is(err, syscall.EINVAL):
 		return errTooLong
 	default:
@@ -82,8 +81,8 @@ func explain(directory string, err error) error {
 	}
 }
 
-// checkPath returns nil if a socket can be put at path: nothing is there, or a socket on which nobody
-// answers. Otherwise the error says what to do.
+// checkPath returns nil if a socket can be put at path: nothing is there, or a socket on which
+// nobody answers. Otherwise the error says what to do.
 func checkPath(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {

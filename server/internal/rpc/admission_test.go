@@ -56,8 +56,8 @@ func admitting(t *testing.T, ca *callertest.CA) map[string]*listeners {
 	return servers
 }
 
-// admission is an attempt and what becomes of it. A caller that is refused before the handshake ends
-// gets UNAVAILABLE and leaves no record.
+// admission is an attempt and what becomes of it. A caller that is refused before the handshake
+// ends gets UNAVAILABLE and leaves no record.
 type admission struct {
 	name, server, listener, certificate string
 	authorization                       []string

@@ -16,8 +16,8 @@ import (
 // errUnanswered is what a call is refused with until the handler has answered.
 var errUnanswered = internal(errors.New("no answer"))
 
-// audit opens the call and closes it: whatever its outcome, it is recorded, and a reply that carries a
-// token leaves only after its record is written.
+// audit opens the call and closes it: whatever its outcome, it is recorded, and a reply that
+// carries a token leaves only after its record is written.
 func (s *Server) audit(
 	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
@@ -43,8 +43,8 @@ func (s *Server) audit(
 	return nil, c.refusal.audited(c.auditID)
 }
 
-// logCause logs why a call failed. Each room logs its own outage once; a line per call would fill the
-// log, so those are for debugging.
+// logCause logs why a call failed. Each room logs its own outage once; a line per call would fill
+// the log, so those are for debugging.
 func (s *Server) logCause(ctx context.Context, c *call) {
 	if c.refusal.cause == nil {
 		return

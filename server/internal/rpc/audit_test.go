@@ -59,8 +59,8 @@ func (p patientLog) Write(ctx context.Context, _ *audit.Record) error {
 	return ctx.Err()
 }
 
-// A caller who does not wait for the record is no fault of the audit, on whose
-// failures operators are woken.
+// A caller who does not wait for the record does not count as a failure of the audit, which would
+// page the operators.
 func TestACallerWhoGivesUpIsNoAuditFailure(t *testing.T) {
 	t.Parallel()
 	entered := make(chan struct{})

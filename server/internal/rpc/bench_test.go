@@ -8,9 +8,9 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// BenchmarkIssueToken measures a whole call over a real socket, client and
-// server together: the chain, the limits, the signature and the record. The
-// customers rotate, because a single one flatters every cache.
+// BenchmarkIssueToken measures a whole call over a real socket, client and server together: the
+// chain, the limits, the signature and the record. The customers rotate, because a single one
+// flatters every cache.
 func BenchmarkIssueToken(b *testing.B) {
 	const customers = 20_000
 	f := serve(b, func(o *setup) {

@@ -9,8 +9,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
-// call is the one value that describes a call. The audit opens it, the steps of the chain fill it in,
-// and its record is made from it. It is refused until the handler has answered.
+// call is the one value that describes a call. The audit opens it, the steps of the chain fill it
+// in, and its record is made from it. It is refused until the handler has answered.
 type call struct {
 	fullMethod string
 	method     method

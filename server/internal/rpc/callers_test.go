@@ -61,8 +61,8 @@ func serverTLS(t testing.TB, ca *callertest.CA) func() *caller.TLS {
 	return func() *caller.TLS { return trusted }
 }
 
-// clientTLS are what clients can show a listener that trusts the CA, by name. The empty name is plain
-// text.
+// clientTLS are what clients can show a listener that trusts the CA, by name. The empty name is
+// plain text.
 func clientTLS(t testing.TB, ca *callertest.CA) map[string]*tls.Config {
 	t.Helper()
 	show := func(pair callertest.Pair) *tls.Config {

@@ -9,8 +9,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
-// check parses the request, once. What is wrong with it is reported only after the call has been paid
-// for, so that invalid requests are limited too.
+// check parses the request, once. What is wrong with it is reported only after the call has been
+// paid for, so that invalid requests are limited too.
 func (s *Server) check(ctx context.Context, c *call, req any) *refusal {
 	c.invalid = c.method.check(s, ctx, c, req)
 	return nil
@@ -46,8 +46,8 @@ func (s *Server) checkVerify(_ context.Context, c *call, req *pb.VerifyTokenRequ
 	return nil
 }
 
-// findOrganization looks up the named organization, or the default one. A caller learns nothing about
-// organizations that it may not use.
+// findOrganization looks up the named organization, or the default one. A caller learns nothing
+// about organizations that it may not use.
 func (s *Server) findOrganization(c *call, name string) *refusal {
 	if name == "" {
 		name = s.options.DefaultOrganization

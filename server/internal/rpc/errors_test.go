@@ -21,7 +21,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
-// refusalOf returns what a client reads from an error of ours.
+// refusalOf is what a client reads from one of our errors.
 type refusalOf struct {
 	reason, auditID string
 	fields          []string
@@ -95,8 +95,7 @@ func TestBadCustomersAreNamedByFieldAndNeverRepeated(t *testing.T) {
 	}
 }
 
-// Whatever a room cannot do, the caller gets one clear error with its reason,
-// and no cause.
+// If a room cannot do its part, the caller gets one clear error with the reason but not the cause.
 func TestWhatARoomCannotDoIsAClearError(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("canary: a cause for the log alone")
@@ -136,7 +135,7 @@ func TestWhatARoomCannotDoIsAClearError(t *testing.T) {
 	}
 }
 
-// unwell stands for rooms that cannot do their part.
+// unwell is an audit that cannot do its part.
 type unwell struct {
 	rpc.AuditLog
 	err       error

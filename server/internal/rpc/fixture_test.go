@@ -31,8 +31,8 @@ import (
 
 const signingSecret = "test-secret-0123456789-0123456789"
 
-// fixture is a server on a real socket, with a real audit file and real limits. All of them follow one
-// clock, which stands still until it is moved.
+// fixture is a server on a real socket, with a real audit file and real limits. All of them follow
+// one clock, which stands still until it is moved.
 type fixture struct {
 	pb.ChatIdentityServiceClient
 
@@ -61,7 +61,7 @@ type clock struct {
 	elapsed time.Duration
 }
 
-// newClock starts in the middle of a second, now: certificates are valid for a time around now.
+// newClock starts in the middle of the current second: certificates are valid around now.
 func newClock() *clock {
 	return &clock{start: time.Now().Truncate(time.Second).Add(500 * time.Millisecond)}
 }
@@ -218,7 +218,7 @@ func (l *lockedBuffer) String() string {
 	return l.buffer.String()
 }
 
-// metric returns the sum of a metric's values whose labels hold the text.
+// metric returns the sum of a metric's values whose labels contain the text.
 func (f *fixture) metric(t *testing.T, name, label string) float64 {
 	t.Helper()
 	sum := 0.0
@@ -230,7 +230,7 @@ func (f *fixture) metric(t *testing.T, name, label string) float64 {
 	return sum
 }
 
-// series returns the values of the metrics whose names begin so, by name and labels.
+// series returns the values of all metrics whose names have the prefix, by name and labels.
 func (f *fixture) series(t *testing.T, prefix string) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()

@@ -8,8 +8,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
-// serveUnder serves loopback callers under the grant, with two organizations
-// besides the default one.
+// serveUnder serves loopback callers under the grant, with two organizations beside the default
+// one.
 func serveUnder(t *testing.T, grant *policy.Grant, change func(*setup)) *fixture {
 	t.Helper()
 	return serve(t, func(o *setup) {
@@ -30,9 +30,9 @@ func grantOf(organizations ...string) *policy.Grant {
 	return &policy.Grant{Organizations: organizations, Methods: policy.Methods()}
 }
 
-// A caller learns nothing of organizations that are not its own: one that it may
-// not use reads like one that does not exist.
-func TestACallerUsesItsOrganizationsAlone(t *testing.T) {
+// A caller learns nothing about organizations that it may not use: they look like those that do not
+// exist.
+func TestACallerUsesOnlyItsOrganizations(t *testing.T) {
 	t.Parallel()
 	f := serveUnder(t, grantOf("acme", "withdrawn"), nil)
 	for name, want := range map[string]string{
@@ -50,7 +50,7 @@ func TestACallerUsesItsOrganizationsAlone(t *testing.T) {
 	}
 }
 
-func TestACallerUsesItsMethodsAlone(t *testing.T) {
+func TestACallerUsesOnlyItsMethods(t *testing.T) {
 	t.Parallel()
 	f := serveUnder(t, &policy.Grant{AllOrganizations: true, Methods: []string{"VerifyToken"}}, nil)
 	if _, err := f.IssueToken(t.Context(), issueFor("user_id", "")); detailsOf(t, err).reason != "CALLER_DENIED" {

@@ -14,8 +14,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
-// handlers answer calls that have passed the chain: secret, then token. An RPC without a handler does
-// not compile.
+// handlers answer calls that have passed the chain: secret, then token. An RPC without a handler
+// does not compile.
 type handlers struct {
 	pb.UnsafeChatIdentityServiceServer
 

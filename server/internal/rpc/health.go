@@ -15,8 +15,9 @@ import (
 // watchInterval is how soon those who watch health learn of a change.
 const watchInterval = time.Second
 
-// health answers grpc.health.v1 for the server ("") and the service: SERVING if a token would be issued
-// now. Each answer asks again; grpc's own implementation would have to be told of every change.
+// health answers grpc.health.v1 for the server ("") and the service: SERVING if a token would be
+// issued now. Each answer asks again; grpc's own implementation would have to be told of every
+// change.
 type health struct {
 	healthpb.UnimplementedHealthServer
 	ready func() error

@@ -54,8 +54,8 @@ func TestHealthTellsWhetherATokenWouldBeIssued(t *testing.T) {
 	}
 }
 
-// Probes have no token: health is open to whoever is let in, whatever the policy.
-// Reflection is for callers that may do something.
+// Probes have no token: health is open to everyone who is admitted, whatever the policy. Reflection
+// is for callers that may do something.
 func TestHealthAndReflectionUnderAPolicy(t *testing.T) {
 	t.Parallel()
 	own := uint32(os.Getuid())
@@ -96,8 +96,7 @@ func TestHealthAndReflectionUnderAPolicy(t *testing.T) {
 	}
 }
 
-// Health is open to callers that may do nothing else, so what it costs is
-// bounded.
+// Health is open to callers that may do nothing else, so its cost is bounded.
 func TestStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)

@@ -48,7 +48,8 @@ func (s *Server) authenticate(ctx context.Context) (caller.Identity, *refusal) {
 	return who, nil
 }
 
-// authorize returns the caller's grant. The connection must be admitted whatever token the call carries.
+// authorize returns the caller's grant. The connection must be admitted whatever token the call
+// carries.
 func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*policy.Grant, *refusal) {
 	if refused := s.letIn(ctx, action); refused != nil {
 		return nil, refused

@@ -60,8 +60,8 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// A connection may outlive its certificate and the CA that signed it. Its next call is then refused,
-// and the client has to reconnect.
+// A connection may outlive its certificate and the CA that signed it. Its next call is then
+// refused, and the client has to reconnect.
 func TestACertificateIsVerifiedAnewForEachCall(t *testing.T) {
 	t.Parallel()
 	first, second := callertest.NewCA(t), callertest.NewCA(t)

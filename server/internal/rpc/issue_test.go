@@ -88,8 +88,8 @@ func TestIdentifierPolicyDecidesWhatIsSigned(t *testing.T) {
 	}
 }
 
-// The identifier policy of the caller goes before that of the organization, and
-// that before everybody's.
+// The identifier policy of the caller takes precedence over that of the organization, and that over
+// the default.
 func TestIdentifierPolicies(t *testing.T) {
 	t.Parallel()
 	external := customer.OnlyExternalID

@@ -9,7 +9,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// limit spends what the method costs, all of it or nothing, and then reports what check found wrong.
+// limit spends what the method costs, all of it or nothing, and then reports what check found
+// wrong.
 func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
 	decision, err := s.options.Limiter.Take(ctx, s.budgets(c))
 	switch {

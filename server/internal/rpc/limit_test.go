@@ -17,8 +17,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 )
 
-// Of 30 calls at once for one customer exactly 10 pass; after the delay that
-// the others are told, the next one passes, and not a nanosecond before.
+// Of 30 concurrent calls for one customer exactly 10 pass. After the delay that the others are
+// told, and not a nanosecond earlier, the next one passes.
 func TestCustomerLimitIsExact(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
@@ -124,7 +124,7 @@ func TestShadowLimitsRefuseNothingEvenWhenTheyCannotDecide(t *testing.T) {
 	}
 }
 
-// asked notes what limits are asked.
+// asked remembers what the limiter was asked for.
 type asked struct {
 	rpc.Limiter
 	mu      sync.Mutex
@@ -138,8 +138,8 @@ func (a *asked) Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.
 	return a.Limiter.Take(ctx, budgets)
 }
 
-// Callers that have the same name everywhere share a budget everywhere, and the
-// policy may give a caller a budget of its own.
+// Callers whose name means the same at every replica share one budget, and the policy may give a
+// caller its own limit.
 func TestLimitsOfACaller(t *testing.T) {
 	t.Parallel()
 	limiter := &asked{}

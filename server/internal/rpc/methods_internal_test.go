@@ -15,8 +15,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// Every RPC that is served has an entry in the table, and the table holds no
-// other.
+// Every RPC that is served has an entry in the table, and the table has no others.
 func TestEveryMethodHasItsEntry(t *testing.T) {
 	t.Parallel()
 	server := New(Options{Ready: func() error { return nil }})
@@ -40,9 +39,8 @@ func TestEveryMethodHasItsEntry(t *testing.T) {
 	}
 }
 
-// Every RPC of the contract is audited under an event of its own, needs a
-// caller's permission to call, and spends the limits of everybody and of its
-// caller.
+// Every RPC of the contract is audited under its own event, requires permission to call, and spends
+// the global limit and that of its caller.
 func TestEveryRPCOfTheContractIsGuarded(t *testing.T) {
 	t.Parallel()
 	events := map[audit.Event]bool{}
@@ -102,7 +100,7 @@ func TestAMethodWithoutEntryFailsClosed(t *testing.T) {
 	}
 }
 
-// Every reason of the contract has the code that the contract says.
+// Every reason of the contract has a code.
 func TestEveryReasonHasItsCode(t *testing.T) {
 	t.Parallel()
 	for number, name := range pb.ErrorReason_name {
@@ -142,7 +140,7 @@ func FuzzTraceID(f *testing.F) {
 	})
 }
 
-// A panic's own text may hold a value of the request; the log gets the place.
+// A panic's text may hold a value of the request; the log gets only the place.
 func TestPanicSiteNamesThePlaceAndNoValue(t *testing.T) {
 	t.Parallel()
 	var refused *refusal

@@ -22,8 +22,9 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	return &metrics{
-		grpc:     newGRPCMetrics(),
-		tokens:   newCounter("tokens_issued_total", "Tokens issued, by organization and login identifier.", "organization", "identifier"),
+		grpc: newGRPCMetrics(),
+		tokens: newCounter("tokens_issued_total",
+			"Tokens issued, by organization and login identifier.", "organization", "identifier"),
 		refusals: newCounter("refusals_total", "Calls answered with an error of the sidecar, by reason.", "reason"),
 		verdicts: newCounter("verdicts_total", "Tokens verified, by verdict.", "verdict"),
 		limited: newCounter("limited_total",
@@ -42,8 +43,8 @@ func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "chatidentity_" + name, Help: help}, labels)
 }
 
-// startAtZero creates the counters whose labels are known before the first call, so that an alert sees
-// that call too.
+// startAtZero creates the counters whose labels are known before the first call, so that an alert
+// sees that call too.
 func (m *metrics) startAtZero(organizations []Organization) {
 	for n := range pb.ErrorReason_name {
 		if reason := pb.ErrorReason(n); reason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
@@ -68,7 +69,9 @@ func (m *metrics) startAtZero(organizations []Organization) {
 // Collectors returns what to register for /metrics.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.metrics
-	return []prometheus.Collector{m.grpc, m.tokens, m.refusals, m.verdicts, m.limited, s.transport.counter, m.givenUp, m.panics}
+	return []prometheus.Collector{
+		m.grpc, m.tokens, m.refusals, m.verdicts, m.limited, s.transport.counter, m.givenUp, m.panics,
+	}
 }
 
 // count counts a call by its outcome.
@@ -96,7 +99,6 @@ func (m *metrics) issued(c *call) prometheus.Counter {
 func (m *metrics) verified(c *call) prometheus.Counter { return m.verdicts.WithLabelValues(c.verdict) }
 
 func newGRPCMetrics() *grpcprom.ServerMetrics {
-	return grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
-		grpcprom.WithHistogramBuckets([]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}),
-	))
+	seconds := []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+	return grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(grpcprom.WithHistogramBuckets(seconds)))
 }

@@ -26,8 +26,8 @@ func TestCountersStandAtZeroBeforeTheFirstCall(t *testing.T) {
 	}
 }
 
-// A success of each RPC of the contract counts in exactly one of the sidecar's own counters, in a series
-// that was exported from the start.
+// A success of each RPC of the contract counts in exactly one of the sidecar's own counters, in a
+// series that was exported from the start.
 func TestEveryRPCCountsItsSuccess(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)

@@ -45,8 +45,8 @@ type Organization struct {
 	Identifiers customer.IdentifierPolicy // of callers whose grant has none; zero: as given
 }
 
-// Options are what a Server is made of. All are required except those that say what their zero value
-// means.
+// Options are what a Server is made of. All are required except those that say what their zero
+// value means.
 type Options struct {
 	Audit               AuditLog
 	Limiter             Limiter

@@ -16,9 +16,9 @@ import (
 // userTokenHeader carries the user's own OpenID Connect ID token.
 const userTokenHeader = "x-user-id-token" //nolint:gosec // the name of a header
 
-// requireProof checks that the user's own ID token, if the grant requires one, belongs to the customer.
-// It must prove every identifier that is to be signed, to the letter: another spelling may be another
-// person.
+// requireProof checks that the user's own ID token, if the grant requires one, belongs to the
+// customer. It must prove every identifier that is to be signed, to the letter: another spelling
+// may be another person.
 func requireProof(ctx context.Context, grant *policy.Grant, signed customer.Customer) *refusal {
 	if grant.Proof == nil {
 		return nil
@@ -53,14 +53,15 @@ func unproven(message string) *refusal {
 	return &refusal{reason: pb.ErrorReason_ERROR_REASON_USER_UNPROVEN, message: message}
 }
 
-// proofRefused tells the client what is wrong with the token. The texts of idtoken.ErrUnproven repeat
-// no value of it.
+// proofRefused tells the client what is wrong with the token. The texts of idtoken.ErrUnproven
+// repeat no value of it.
 func proofRefused(err error) *refusal {
 	switch {
 	case errors.Is(err, idtoken.ErrUnproven):
 		return unproven(err.Error())
 	case errors.Is(err, idtoken.ErrUnavailable):
-		return unavailable(pb.ErrorReason_ERROR_REASON_PROOF_UNAVAILABLE, "the keys that verify the user's ID token are not available", err)
+		return unavailable(pb.ErrorReason_ERROR_REASON_PROOF_UNAVAILABLE,
+			"the keys that verify the user's ID token are not available", err)
 	default:
 		return internal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// word is a proof that says what it is told.
+// word is a proof that returns what it is given.
 type word struct {
 	customer.Customer
 	err  error

@@ -1,5 +1,5 @@
-// Package rpc serves ChatIdentityService: the chain that every call goes through (read chain.go from
-// the top), the handlers, and what clients see of errors.
+// Package rpc serves ChatIdentityService: the chain that every call goes through (read chain.go
+// from the top), the handlers, and what clients see of errors.
 package rpc
 
 import (
@@ -25,8 +25,8 @@ const (
 	maxConcurrentStreams = 1024
 	maxStreams           = 64 // of health and reflection, which last as long as their client likes
 	handshakeTimeout     = 5 * time.Second
-	// maxConnectionAge makes clients show a renewed certificate. If any listener speaks TLS, connections
-	// end at this age, between calls, including those on loopback.
+	// maxConnectionAge makes clients show a renewed certificate. If any listener speaks TLS,
+	// connections end at this age, between calls, including those on loopback.
 	maxConnectionAge = 10 * time.Minute
 )
 
@@ -90,7 +90,8 @@ func (s *Server) bounds() []grpc.ServerOption {
 	}
 }
 
-// Serve accepts calls on all listeners until Stop, or until one of them fails, whose error it returns.
+// Serve accepts calls on all listeners until Stop, or until one of them fails, whose error it
+// returns.
 func (s *Server) Serve(listeners ...*listen.Listener) error {
 	var serving errgroup.Group
 	for _, listener := range listeners {
@@ -106,8 +107,8 @@ func (s *Server) Serve(listeners ...*listen.Listener) error {
 	return serving.Wait()
 }
 
-// Stop accepts no more calls and lets those that are running finish. If ctx ends first, it breaks them
-// off and returns an error.
+// Stop accepts no more calls and lets those that are running finish. If ctx ends first, it breaks
+// them off and returns an error.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stop()
 	finished := make(chan struct{})

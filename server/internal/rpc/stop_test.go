@@ -9,8 +9,8 @@ import (
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 )
 
-// Clients that watch health or hold reflection open for ever do not hold up a
-// stop, and a call that is running is answered.
+// Clients that keep health or reflection streams open do not delay a stop, and running calls are
+// answered.
 func TestStopAnswersCallsAndEndsStreams(t *testing.T) {
 	t.Parallel()
 	log := held{entered: make(chan struct{}), release: make(chan error)}

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// endAtStop bounds the open streams, and ends them when the server stops. Health watches and reflection
-// last as long as their client likes, and a graceful stop waits for them.
+// endAtStop bounds the open streams, and ends them when the server stops. Health watches and
+// reflection last as long as their client likes, and a graceful stop waits for them.
 func (s *Server) endAtStop(
 	srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {

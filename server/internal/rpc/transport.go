@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,13 +17,13 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
-// Transport errors of this room; those of connections are listen's.
+// Kinds of transport errors beside those of listen.
 const (
 	kindDecode        = "decode"
 	kindUnknownMethod = "unknown_method"
 )
 
-// transportErrors counts and logs what ends before it reaches the chain.
+// transportErrors counts and logs calls and connections that end before the chain.
 type transportErrors struct {
 	counter *prometheus.CounterVec
 	logger  *slog.Logger
@@ -83,32 +84,34 @@ func peerOf(ctx context.Context) string {
 	return ""
 }
 
-// countingRegistrar counts messages that cannot be decoded: grpc-go answers those before any
+// countingRegistrar reports messages that cannot be decoded: grpc-go answers those before any
 // interceptor runs.
 type countingRegistrar struct {
 	grpc.ServiceRegistrar
+
 	server *Server
 }
 
 func (r countingRegistrar) RegisterService(service *grpc.ServiceDesc, implementation any) {
 	counted := *service
-	counted.Methods = make([]grpc.MethodDesc, len(service.Methods))
+	counted.Methods = slices.Clone(service.Methods)
 	for i, method := range service.Methods {
-		counted.Methods[i] = grpc.MethodDesc{MethodName: method.MethodName, Handler: r.counting(method.Handler)}
+		counted.Methods[i].Handler = func(
+			srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor,
+		) (any, error) {
+			return method.Handler(srv, ctx, r.reporting(ctx, decode), interceptor)
+		}
 	}
 	r.ServiceRegistrar.RegisterService(&counted, implementation)
 }
 
-func (r countingRegistrar) counting(handler grpc.MethodHandler) grpc.MethodHandler {
-	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		countedDecode := func(message any) error {
-			err := decode(message)
-			if err != nil {
-				r.server.refusedCall(ctx, kindDecode, "the message cannot be decoded")
-			}
-			return err
+func (r countingRegistrar) reporting(ctx context.Context, decode func(any) error) func(any) error {
+	return func(message any) error {
+		err := decode(message)
+		if err != nil {
+			r.server.refusedCall(ctx, kindDecode, "the message cannot be decoded")
 		}
-		return handler(srv, ctx, countedDecode, interceptor)
+		return err
 	}
 }
 

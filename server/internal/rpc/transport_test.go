@@ -15,10 +15,10 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
-// Errors of the transport come from grpc-go: they carry no ErrorInfo, leave no
-// record, and are counted.
+// Transport errors come from grpc-go: they carry no ErrorInfo, leave no record and are counted.
 func TestTransportErrorsAreCounted(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
@@ -46,9 +46,9 @@ func TestTransportErrorsAreCounted(t *testing.T) {
 	}
 }
 
-// A client may ping as often as it likes: grpc-go's own default would send it
-// away with too_many_pings.
-func TestEagerKeepaliveIsNoOffence(t *testing.T) {
+// Client keepalive pings are never penalised. By default grpc-go would close the connection with
+// too_many_pings.
+func TestEagerKeepaliveIsNotPenalised(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	raw, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.listener)
@@ -66,7 +66,7 @@ func TestEagerKeepaliveIsNoOffence(t *testing.T) {
 	if _, err := io.WriteString(raw, preface+emptySettings); err != nil {
 		t.Fatal(err)
 	}
-	// One after the other: a burst would be cut off as a flood of controls.
+	// One at a time: a burst would be cut off as a flood of control frames.
 	header := make([]byte, 9)
 	for answered := range pings {
 		if _, err := io.WriteString(raw, aPing); err != nil {
@@ -86,8 +86,8 @@ func TestEagerKeepaliveIsNoOffence(t *testing.T) {
 	}
 }
 
-// One connection too many is closed at once; its client is told within its
-// deadline, and the others go on.
+// A connection beyond the bound is closed at once. Its client learns of it within its deadline, and
+// the others go on.
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
@@ -122,7 +122,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Handshakes that fail are counted; one that never ends, ends after 5 seconds.
+// Failed handshakes are counted. A silent one is ended after 5 seconds.
 func TestHandshakesThatFail(t *testing.T) {
 	t.Parallel()
 	ca := callertest.NewCA(t)
@@ -146,3 +146,28 @@ func TestHandshakesThatFail(t *testing.T) {
 }
 
 func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset") }
+
+// Every transport error is counted. At most one a second of each kind is logged, with its peer.
+func TestTransportErrorsAreLoggedOnceASecond(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	for range 3 {
+		for _, kind := range listen.Kinds() {
+			f.server.Refused(listen.Refusal{Kind: kind, Peer: "192.0.2.1:1", Err: errors.New("the reason")})
+		}
+	}
+	f.clock.advance(time.Second)
+	f.server.Refused(listen.Refusal{Kind: "tls", Peer: "192.0.2.1:2", Err: errors.New("the reason")})
+	for _, kind := range listen.Kinds() {
+		counted, logged := 3, 1
+		if kind == "tls" {
+			counted, logged = 4, 2
+		}
+		if n := f.metric(t, "chatidentity_transport_errors_total", `"`+kind+`"`); n != float64(counted) {
+			t.Errorf("%s: %v are counted, want %d", kind, n, counted)
+		}
+		if n := strings.Count(f.log.String(), `"kind":"`+kind+`","peer":"192.0.2.1:`); n != logged {
+			t.Errorf("%s: %d are logged, want %d: %s", kind, n, logged, f.log)
+		}
+	}
+}

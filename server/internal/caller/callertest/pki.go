@@ -23,7 +23,7 @@ type CA struct {
 	key         *ecdsa.PrivateKey
 }
 
-// NewCA returns a CA of its own, valid for an hour.
+// NewCA returns a new CA, valid for an hour.
 func NewCA(tb testing.TB) *CA {
 	tb.Helper()
 	key := newKey(tb)
@@ -42,7 +42,7 @@ func NewCA(tb testing.TB) *CA {
 	return &CA{PEM: encode("CERTIFICATE", der), certificate: certificate, key: key}
 }
 
-// Pool returns a pool that trusts the CA alone.
+// Pool returns a pool that trusts only the CA.
 func (c *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(c.certificate)
@@ -83,8 +83,8 @@ func (c *CA) Client(tb testing.TB, spiffeID string) Pair {
 	return c.Issue(tb, func(template *x509.Certificate) { template.URIs = []*url.URL{id} })
 }
 
-// Issue returns a client's certificate without a name, valid for an hour, after
-// change has had its say.
+// Issue returns a client certificate. Unless change says otherwise, it has no name and is valid for
+// an hour.
 func (c *CA) Issue(tb testing.TB, change func(*x509.Certificate)) Pair {
 	tb.Helper()
 	template := &x509.Certificate{

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// How names of callers begin.
+// Prefixes of callers' names.
 const (
 	loopbackName      = "loopback"
 	uidPrefix         = "uid:"
@@ -14,8 +14,8 @@ const (
 	certificatePrefix = "certificate:"
 )
 
-// ParseName checks a caller's name as Identity.String writes it: "loopback",
-// "uid:N", "token:NAME" or "certificate:NAME".
+// ParseName checks a caller's name as Identity.String writes it: "loopback", "uid:N", "token:NAME"
+// or "certificate:NAME".
 func ParseName(text string) error {
 	if text == loopbackName {
 		return nil
@@ -33,7 +33,8 @@ func ParseName(text string) error {
 	if name, ok := strings.CutPrefix(text, certificatePrefix); ok && isCertificateName(name) {
 		return nil
 	}
-	return fmt.Errorf("%q must be loopback, uid:N, token:NAME, or certificate: and a SPIFFE ID or a DNS name in lower case", text)
+	return fmt.Errorf("%q must be loopback, uid:N, token:NAME, or certificate: and a SPIFFE ID or a lower-case DNS name",
+		text)
 }
 
 func isCertificateName(name string) bool {

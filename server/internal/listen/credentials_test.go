@@ -1,0 +1,115 @@
+package listen_test
+
+import (
+	"crypto/tls"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
+)
+
+// handshake lets the client connect to a listener at host. It returns what grpc learns about the
+// connection, or what was refused.
+func handshake(t *testing.T, host string, trusted func() *caller.TLS, client func(address string)) (*listen.Connection, []listen.Refusal) {
+	t.Helper()
+	var refused []listen.Refusal
+	listener, err := listen.Open(t.Context(), listen.Address{Network: "tcp", Address: host + ":0"},
+		listen.Options{TLS: trusted, Refused: func(r listen.Refusal) { refused = append(refused, r) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		client("127.0.0.1:" + port)
+	}()
+	raw, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	_, info, err := listen.Credentials().ServerHandshake(raw)
+	raw.Close()
+	<-done
+	if err != nil {
+		return nil, refused
+	}
+	return info.(*listen.Connection), refused
+}
+
+func TestAConnectionKnowsItsCaller(t *testing.T) {
+	t.Parallel()
+	ca := callertest.NewCA(t)
+	show := func(ca *callertest.CA, trusted *callertest.CA) func(string) {
+		return func(address string) {
+			config := &tls.Config{
+				RootCAs: trusted.Pool(), Certificates: []tls.Certificate{ca.Client(t, "spiffe://example.org/checkout").TLS(t)},
+				NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13,
+			}
+			if conn, err := tls.Dial("tcp", address, config); err == nil {
+				conn.Close()
+			}
+		}
+	}
+	plain := func(address string) {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+		}
+	}
+	own := ca.Server(t)
+	trusted, err := caller.ParseTLS(own.Certificate, own.Key, ca.PEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secured := func() *caller.TLS { return trusted }
+	for name, test := range map[string]struct {
+		host    string
+		trusted func() *caller.TLS
+		client  func(string)
+		want    string // empty: refused
+	}{
+		"loopback":                 {"127.0.0.1", secured, plain, "loopback"},
+		"outside, without TLS":     {"0.0.0.0", nil, plain, "loopback"}, // from and to 127.0.0.1
+		"a certificate":            {"0.0.0.0", secured, show(ca, ca), "certificate:spiffe://example.org/checkout"},
+		"a certificate of another": {"0.0.0.0", secured, show(callertest.NewCA(t), ca), ""},
+		"plain text":               {"0.0.0.0", secured, plain, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connection, refused := handshake(t, test.host, test.trusted, test.client)
+			if test.want == "" {
+				if connection != nil || len(refused) != 1 || refused[0].Kind != "tls" || refused[0].Err == nil || !strings.HasPrefix(refused[0].Peer, "127.0.0.1:") {
+					t.Errorf("connection %v, refused %+v; want the handshake refused once, with its peer", connection, refused)
+				}
+				return
+			}
+			if connection == nil || connection.Caller.String() != test.want || !strings.HasPrefix(connection.Caller.Peer, "127.0.0.1:") {
+				t.Fatalf("connection %+v, refused %+v; want %s", connection, refused, test.want)
+			}
+			isCertificate := connection.Caller.Kind == caller.Certificate
+			if !connection.IsTrusted(time.Now()) || connection.IsTrusted(time.Now().Add(2*time.Hour)) == isCertificate {
+				t.Error("a connection is trusted as long as its certificate, or for ever without one")
+			}
+		})
+	}
+}
+
+func TestAConnectionFromElsewhereIsOfNobody(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	if _, info, err := listen.Credentials().ServerHandshake(ours); err == nil {
+		t.Errorf("a pipe is %v", info)
+	}
+	nobody := listen.ConnectionOf(t.Context())
+	if (caller.Admission{}).May(nobody.Caller, caller.CheckHealth) {
+		t.Errorf("nobody is let in: %+v", nobody)
+	}
+}
