@@ -113,7 +113,7 @@ func TestRecordInADeletedFileIsNoRecord(t *testing.T) {
 	done := new(atomic.Bool)
 	done.Store(true)
 	o.opener = func(path string) (file, error) {
-		f, err := openOS(path)
+		f, err := openLocked(path, create)
 		return &vanishing{f, path, done}, err
 	}
 	l := mustOpen(t, o)
@@ -133,7 +133,7 @@ func TestUnwritableDirectoryRecovers(t *testing.T) {
 		if closed.Load() {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES}
 		}
-		return openOS(path)
+		return openLocked(path, create)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		l, err := Open(o)

@@ -39,7 +39,7 @@ func (c *faults) set(change func(*faults)) {
 }
 
 func (c *faults) open(path string) (file, error) {
-	f, err := openOS(path)
+	f, err := openLocked(path, create)
 	return &faulty{f, c}, err
 }
 

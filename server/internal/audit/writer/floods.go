@@ -9,11 +9,11 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// maxFloods bounds how many kinds of call are told apart at a time. Those past
-// it are counted together under the caller "*".
+// maxFloods bounds how many kinds of calls are told apart at a time. Further kinds are counted
+// together under the caller "*".
 const maxFloods = 256
 
-// floodKey is what calls must have in common to be counted together.
+// floodKey is what calls have in common that are counted together.
 type floodKey struct {
 	caller string
 	event  audit.Event
@@ -22,43 +22,40 @@ type floodKey struct {
 
 // flood is the calls of one kind in one second.
 type flood struct {
-	second      int64
+	second      int64     // that had its own record
 	first, last time.Time // of the counted ones
 	outcome     string
 	count       uint64
 }
 
-// floods keeps refusals and verifications from filling the disk: of each kind
-// the first in a second gets its own record, the others are counted.
+// floods keep refusals and verifications from filling the disk: the first call of a kind in a
+// second has its own record, the others are counted.
 type floods struct {
 	mu    sync.Mutex
 	kinds map[floodKey]*flood
-	due   []audit.Record // counts of seconds that ended before they were flushed
+	due   []audit.Record // counts of seconds that have ended
 }
 
 func newFloods() *floods { return &floods{kinds: map[floodKey]*flood{}} }
 
-// admit reports whether r gets its own record; otherwise it is counted. With
-// writable false it is counted in any case, and goes on being counted in the
-// same record for as long as that lasts.
+// admit reports whether r has its own record; otherwise it is counted. Unless writable, it is
+// counted in any case, and so are further ones in the same count for as long as that lasts.
 func (f *floods) admit(now time.Time, r *audit.Record, writable bool) bool {
 	key := floodKey{r.Caller, r.Event, r.Reason}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := f.kinds[key]
+	if k == nil && len(f.kinds) >= maxFloods {
+		key.caller = "*"
+		writable = false
+		k = f.kinds[key]
+	}
 	if k == nil {
-		if len(f.kinds) >= maxFloods {
-			key.caller = "*"
-			writable = false
-			k = f.kinds[key]
-		}
-		if k == nil {
-			k = &flood{second: -1 << 62}
-			f.kinds[key] = k
-		}
+		k = &flood{second: -1 << 62}
+		f.kinds[key] = k
 	}
 	if second := now.Unix(); writable && k.second != second {
-		f.settle(key, k)
+		f.end(key, k)
 		k.second = second
 		return true
 	}
@@ -70,8 +67,8 @@ func (f *floods) admit(now time.Time, r *audit.Record, writable bool) bool {
 	return false
 }
 
-// settle moves what was counted of a kind to the records that are due.
-func (f *floods) settle(key floodKey, k *flood) {
+// end makes a due record of what was counted of a kind.
+func (f *floods) end(key floodKey, k *flood) {
 	if k.count == 0 {
 		return
 	}
@@ -82,9 +79,9 @@ func (f *floods) settle(key floodKey, k *flood) {
 	k.count = 0
 }
 
-// flush returns the counts of the seconds that are over, and forgets kinds
-// that have none, in the order in which they began.
-func (f *floods) flush(now time.Time) []audit.Record {
+// collect returns the counts of the seconds that are over, in the order in which they began, and
+// forgets their kinds.
+func (f *floods) collect(now time.Time) []audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	second := now.Unix()
@@ -92,7 +89,7 @@ func (f *floods) flush(now time.Time) []audit.Record {
 		if k.second == second {
 			continue
 		}
-		f.settle(key, k)
+		f.end(key, k)
 		delete(f.kinds, key)
 	}
 	due := f.due

@@ -94,7 +94,7 @@ func TestNoRefusalIsLost(t *testing.T) {
 		}
 		now = now.Add(time.Duration(i%7) * time.Millisecond)
 		if i%997 == 0 {
-			for _, s := range f.flush(now) {
+			for _, s := range f.collect(now) {
 				counted += s.Count
 			}
 		}
@@ -102,7 +102,7 @@ func TestNoRefusalIsLost(t *testing.T) {
 			t.Fatalf("%d kinds are held", len(f.kinds))
 		}
 	}
-	for _, s := range f.flush(now.Add(time.Minute)) {
+	for _, s := range f.collect(now.Add(time.Minute)) {
 		counted += s.Count
 	}
 	if own+int(counted) != calls || own == 0 || counted == 0 {
@@ -127,11 +127,11 @@ func TestRefusalsWhileTheSinkIsAway(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		l.mu.Lock()
-		if held := len(l.open.bodies); held != 0 {
+		l.queue.mu.Lock()
+		if held := len(l.queue.open.bodies); held != 0 {
 			t.Errorf("%d bytes wait", held)
 		}
-		l.mu.Unlock()
+		l.queue.mu.Unlock()
 		ctl.set(func(f *faults) { f.writeErr = nil })
 		time.Sleep(3 * time.Second)
 	})

@@ -1,9 +1,9 @@
-// Package writer writes the audit log: each call's record is durable before the
-// reply that carries its token.
+// Package writer writes the audit log: the record of a call is durable before the reply that
+// carries its token.
 //
-// One goroutine writes. Calls append their record to the open batch and wait;
-// the writer takes the whole batch, seals it into the chain, writes and syncs
-// it once, and releases all of them (group commit).
+// One goroutine writes. Calls add their record to the open batch of a queue and wait; the committer
+// takes the whole batch, seals it into the chain, writes and syncs it once, and tells all of them
+// (group commit).
 package writer
 
 import (
@@ -17,30 +17,23 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// ErrUnavailable is wrapped by every error of Write and Available: the record
-// is not known to be durable.
+// ErrUnavailable is wrapped by every error of Write and Available: the record is not known to be
+// durable.
 var ErrUnavailable = errors.New("audit unavailable")
 
-// Log is an open audit log. Its methods may be called at the same time.
+// Log is an open audit log. Its methods are safe for concurrent use.
 type Log struct {
 	o       Options
 	key     *audit.Key
-	sink    sink
-	chain   *audit.Chain // the writer's alone
+	sink    sink // the committer's alone
+	queue   *queue
 	floods  *floods
 	metrics *metrics
-	started time.Time
+	timers  sync.Pool // of the waiting calls
 
-	mu     sync.Mutex
-	open   *batch
-	closed bool
-	timers sync.Pool // of the waiting calls
+	failure atomic.Pointer[failure] // of the last commit; nil: it went well
+	dropped atomic.Uint64           // records lost since the last one that says so
 
-	oldest  atomic.Int64 // since started, when the oldest record not yet durable was handed in; 0: there is none
-	failure atomic.Pointer[failure]
-	dropped atomic.Uint64 // not yet told in a record
-
-	wake    chan struct{}
 	rotates chan chan error
 	closing chan struct{}
 	stopped chan struct{}
@@ -48,9 +41,9 @@ type Log struct {
 
 type failure struct{ err error }
 
-// Open starts the log. An error is one line that names the flag to change: the
-// file cannot be opened, is locked by another process or is no audit file. A
-// sink that does not take records at the moment is no error: see Available.
+// Open starts the log. The error says in one line why it cannot: the file cannot be opened, another
+// process has it, or it is no audit file. A sink that takes no records at the moment is not an error:
+// see Available.
 func Open(o Options) (*Log, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -60,22 +53,16 @@ func Open(o Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newMetrics()
-	s, from, err := openSink(o, m)
-	if err != nil {
-		return nil, err
-	}
 	l := &Log{
-		o: o, key: key, sink: s, chain: audit.NewChain(key, from.Head), metrics: m, started: o.Now(),
-		floods: newFloods(),
-		open:   &batch{verdict: newVerdict()},
-		wake:   make(chan struct{}, 1), rotates: make(chan chan error),
-		closing: make(chan struct{}), stopped: make(chan struct{}),
+		o: o, key: key, queue: newQueue(o.Now), floods: newFloods(), metrics: newMetrics(),
+		rotates: make(chan chan error), closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	if _, err := l.appendOwn(&audit.Record{Event: audit.EventStart, Outcome: audit.OutcomeOK, Reason: startReason(from, key)}); err != nil {
+	var from position
+	if l.sink, from, err = openSink(&l.o, l.metrics, func() { l.begin("FILE_CHANGED") }); err != nil {
 		return nil, err
 	}
-	go l.run()
+	l.begin(startReason(from, key))
+	go newCommitter(l, from).run()
 	return l, nil
 }
 
@@ -83,12 +70,12 @@ func currentKey(o Options) (*audit.Key, error) {
 	if len(o.Keys) > 0 {
 		return o.Keys[0], nil
 	}
-	o.Logger.Warn("no --audit-key-file: records are chained under a key of this process alone; " +
-		"neither verify nor find by person will work on them later")
+	o.Logger.Warn("no audit keys are configured: records are chained under a key of this process alone; " +
+		"nobody can verify them later, or find a person in them")
 	return audit.NewEphemeralKey()
 }
 
-// startReason says in the chain.start record what the log found.
+// startReason says in the first chain.start record what the log found.
 func startReason(from position, key *audit.Key) string {
 	switch {
 	case from.Seq == 0:
@@ -100,23 +87,24 @@ func startReason(from position, key *audit.Key) string {
 	}
 }
 
-// Write hands a record over. For an issued token it returns once the record is
-// durable as configured, or with an error that wraps ErrUnavailable when
-// that took longer than Options.Timeout or ctx allows; the token must not be
-// released then, though its record may still be written later. Everything else
-// never waits: refusals and verifications are summarized, and counted when
-// they cannot be kept. In best-effort mode nothing waits and the error is nil.
-// The record is not used after Write returns.
+// begin adds a chain.start record.
+func (l *Log) begin(reason string) {
+	l.addOwn(&audit.Record{Event: audit.EventStart, Outcome: audit.OutcomeOK, Reason: reason}, 1)
+}
+
+// Write hands a record over. For an issued token it returns once the record is durable as
+// configured, or with an error that wraps ErrUnavailable when that took longer than Options.Timeout
+// or ctx allows. The token must then not be released, though its record may still be written later.
+// Everything else never waits: refusals and verifications are summarized, and counted when they
+// cannot be kept. In best-effort mode nothing waits and the error is nil. The record is not used
+// after Write returns.
 func (l *Log) Write(ctx context.Context, r *audit.Record) error {
-	if r.Time.IsZero() {
-		r.Time = l.o.Now()
-	}
 	switch {
 	case !r.CarriesToken():
 		l.writeUnheld(r)
 		return nil
 	case l.o.Mode == ModeBestEffort:
-		if _, err := l.append(r); err != nil {
+		if _, err := l.add(r, false); err != nil {
 			l.drop(1)
 		}
 		return nil
@@ -124,20 +112,19 @@ func (l *Log) Write(ctx context.Context, r *audit.Record) error {
 	if err := l.Available(); err != nil {
 		return err
 	}
-	v, err := l.append(r)
+	written, err := l.add(r, false)
 	if err != nil {
 		return err
 	}
-	if f := l.failure.Load(); f != nil { // it failed since, and has told only those who were there
+	if f := l.failure.Load(); f != nil { // it failed since, and told only the calls that were there
 		return f.err
 	}
-	return l.wait(ctx, v)
+	return l.wait(ctx, written)
 }
 
-// Available returns nil, or an error that wraps ErrUnavailable and says why a
-// token could not be audited now: the last write failed, or a record has
-// waited longer than the timeout. The log tries by itself until it is well
-// again. In best-effort mode it is always available.
+// Available returns nil, or an error that wraps ErrUnavailable and says why a token could not be
+// audited now: the last write failed, or a record has waited longer than the timeout. The log tries
+// by itself until it works again. In best-effort mode it is always available.
 func (l *Log) Available() error {
 	if l.o.Mode == ModeBestEffort {
 		return nil
@@ -145,12 +132,12 @@ func (l *Log) Available() error {
 	return l.state()
 }
 
-// Pseudonym returns what a record holds in place of a person's identifier:
-// see Key.Pseudonym.
+// Pseudonym returns what a record holds in place of a person's identifier: see
+// [audit.Key.Pseudonym].
 func (l *Log) Pseudonym(kind, value string) string { return l.key.Pseudonym(kind, value) }
 
-// Rotate closes the file under a name of its own and goes on in a new one (on
-// SIGHUP). It does nothing on standard output.
+// Rotate closes the file under a name of its own and goes on in a new one. It does nothing on
+// standard output.
 func (l *Log) Rotate(ctx context.Context) error {
 	reply := make(chan error, 1)
 	select {
@@ -168,15 +155,12 @@ func (l *Log) Rotate(ctx context.Context) error {
 	}
 }
 
-// Close writes what is pending, logs the final head and releases the file. It
-// gives up when ctx ends. Records handed in after it are refused.
+// Close writes what is pending, logs the last head and releases the file. It gives up when ctx
+// ends. Records handed over after it are refused.
 func (l *Log) Close(ctx context.Context) error {
-	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
+	if l.queue.close() {
 		close(l.closing)
 	}
-	l.mu.Unlock()
 	select {
 	case <-l.stopped:
 		return l.state()
@@ -185,14 +169,56 @@ func (l *Log) Close(ctx context.Context) error {
 	}
 }
 
-// writeUnheld keeps a record that no reply waits for: as its own line, or in
-// the count of its flood. While the sink is away it is counted only.
+// writeUnheld keeps a record that no reply waits for: as its own line, or in the count of its flood.
+// While the sink is away it is only counted.
 func (l *Log) writeUnheld(r *audit.Record) {
 	if !l.floods.admit(l.o.Now(), r, l.state() == nil) {
 		return
 	}
-	if _, err := l.append(r); err != nil {
+	if _, err := l.add(r, false); err != nil {
 		l.drop(1)
+	}
+}
+
+// addOwn adds a record of the log itself, which stands for that many calls.
+func (l *Log) addOwn(r *audit.Record, calls uint64) {
+	if _, err := l.add(r, true); err != nil {
+		l.drop(calls)
+	}
+}
+
+// add fills in what every record has, and hands it to the queue.
+func (l *Log) add(r *audit.Record, own bool) (*result, error) {
+	if r.Time.IsZero() {
+		r.Time = l.o.Now()
+	}
+	if r.AuditID == "" {
+		r.AuditID = audit.NewID(l.o.Now(), nil)
+	}
+	r.Instance = l.o.Instance
+	return l.queue.add(r, own)
+}
+
+// wait returns when there is a result, or the deadline has passed.
+func (l *Log) wait(ctx context.Context, written *result) error {
+	t, ok := l.timers.Get().(*time.Timer)
+	if ok {
+		t.Reset(l.o.Timeout)
+	} else {
+		t = time.NewTimer(l.o.Timeout)
+	}
+	defer func() {
+		t.Stop()
+		l.timers.Put(t)
+	}()
+	select {
+	case <-written.done:
+		return written.err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the call ended before its record was durable: %w", ErrUnavailable, ctx.Err())
+	case <-t.C:
+		l.metrics.timeouts.Inc()
+		return fmt.Errorf("%w: the record was not durable within %v", ErrUnavailable, l.o.Timeout)
 	}
 }
 
@@ -201,10 +227,13 @@ func (l *Log) state() error {
 	if f := l.failure.Load(); f != nil {
 		return f.err
 	}
-	if oldest := l.oldest.Load(); oldest != 0 {
-		if waited := l.o.Now().Sub(l.started) - time.Duration(oldest); waited > l.o.Timeout {
-			return fmt.Errorf("%w: the sink has not answered for %v", ErrUnavailable, waited.Round(time.Millisecond))
-		}
+	if waited := l.queue.waited(); waited > l.o.Timeout {
+		return fmt.Errorf("%w: the sink has not answered for %v", ErrUnavailable, waited.Round(time.Millisecond))
 	}
 	return nil
+}
+
+func (l *Log) drop(n uint64) {
+	l.dropped.Add(n)
+	l.metrics.dropped.Add(float64(n))
 }

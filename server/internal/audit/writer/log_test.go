@@ -45,7 +45,7 @@ func TestHeadsGoToTheProgramLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustWrite(t, l, "a")
-		time.Sleep(3*DefaultHeadInterval + 5*time.Second)
+		time.Sleep(3*headEvery + 5*time.Second)
 		if got := logged(t, log, "audit head"); len(got) != 1 {
 			t.Fatalf("%d heads although nothing changed after the first", len(got))
 		}
@@ -141,7 +141,7 @@ func TestWarnsWithoutAKeyAndWhenTheDiskIsLow(t *testing.T) {
 		mustWrite(t, l, "a")
 		mustClose(t, l)
 	})
-	if !strings.Contains(string(log.Bytes()), "no --audit-key-file") {
+	if !strings.Contains(string(log.Bytes()), "no audit keys are configured") {
 		t.Error("no warning about the missing key")
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are this room's. None has a label: who called is in the records.
+// metrics have no labels: who called is in the records.
 type metrics struct {
 	records, dropped, timeouts, failures prometheus.Counter
 	replaced                             prometheus.Counter

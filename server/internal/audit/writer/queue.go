@@ -1,138 +1,158 @@
 package writer
 
 import (
-	"context"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// maxOpen bounds the bytes of the records that wait for the writer: about ten
-// thousand.
-const maxOpen = 4 << 20
+const (
+	maxOpen    = 4 << 20 // bytes of the records that wait: about ten thousand
+	joinRounds = 8       // at most so often calls are let run to join a batch
+)
 
-// batch is the records that are written and synced together. While it is open
-// Log.mu guards it; after that it is the writer's.
+// batch is the records that are written and synced together.
 type batch struct {
-	bodies  []byte // end to end, as AppendBody made them
-	ends    []int  // where each one ends
-	opened  time.Duration
-	verdict *verdict
+	bodies []byte // end to end, as audit.AppendBody made them
+	ends   []int  // where each one ends
+	opened time.Duration
+	result *result
 }
 
-// verdict is what the calls of a batch wait for.
-type verdict struct {
-	done chan struct{} // publishes err
+// result is what the calls of a batch wait for.
+type result struct {
+	done chan struct{} // closed when err is known
 	err  error         // why their records are not known to be durable
 }
 
-func newVerdict() *verdict { return &verdict{done: make(chan struct{})} }
+func newResult() *result { return &result{done: make(chan struct{})} }
 
-// release tells the calls that wait. Those that come later wait for another
-// verdict.
-func (b *batch) release(err error) {
-	b.verdict.err = err
-	close(b.verdict.done)
-	b.verdict = newVerdict()
+// finish tells the calls that wait. Calls that come later wait for another result.
+func (b *batch) finish(err error) {
+	b.result.err = err
+	close(b.result.done)
+	b.result = newResult()
+}
+
+// queue holds the records that wait for the committer, in one batch, which is open.
+type queue struct {
+	now     func() time.Time
+	started time.Time
+	wake    chan struct{} // has one when the open batch has had its first record
+
+	mu     sync.Mutex
+	open   *batch
+	closed bool
+
+	oldest atomic.Int64 // since started, when the oldest record that is not durable was added; 0: there is none
+}
+
+func newQueue(now func() time.Time) *queue {
+	return &queue{now: now, started: now(), wake: make(chan struct{}, 1), open: &batch{result: newResult()}}
 }
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// append adds a call's record to the open batch and wakes the writer.
-func (l *Log) append(r *audit.Record) (*verdict, error) { return l.enqueue(r, false) }
-
-// appendOwn adds one of the log itself, which may still make some when it is
-// closed to calls.
-func (l *Log) appendOwn(r *audit.Record) (*verdict, error) { return l.enqueue(r, true) }
-
-func (l *Log) enqueue(r *audit.Record, own bool) (*verdict, error) {
-	if r.AuditID == "" {
-		r.AuditID = audit.NewID(l.o.Now(), nil)
-	}
-	if r.Time.IsZero() {
-		r.Time = l.o.Now()
-	}
-	r.Instance = l.o.Instance
+// add copies a record into the open batch. own is for a record of the log itself, which may still
+// make some when the queue is closed to calls.
+func (q *queue) add(r *audit.Record, own bool) (*result, error) {
 	body := scratch.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+	defer scratch.Put(body)
 	*body = audit.AppendBody((*body)[:0], r)
-	v, err := l.join(*body, own)
-	scratch.Put(body)
-	return v, err
-}
 
-// join copies a body into the open batch.
-func (l *Log) join(body []byte, own bool) (*verdict, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.open
-	if l.closed && !own {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b := q.open
+	if q.closed && !own {
 		return nil, fmt.Errorf("%w: the log is closed", ErrUnavailable)
 	}
-	if len(b.bodies)+len(body) > maxOpen {
+	if len(b.bodies)+len(*body) > maxOpen {
 		return nil, fmt.Errorf("%w: too many records wait", ErrUnavailable)
 	}
-	b.bodies = append(b.bodies, body...)
+	b.bodies = append(b.bodies, *body...)
 	b.ends = append(b.ends, len(b.bodies))
 	if len(b.ends) == 1 {
-		b.opened = max(l.o.Now().Sub(l.started), 1)
-		l.oldest.CompareAndSwap(0, int64(b.opened))
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+		b.opened = max(q.now().Sub(q.started), 1)
+		q.oldest.CompareAndSwap(0, int64(b.opened))
+		q.signal()
 	}
-	return b.verdict, nil
+	return b.result, nil
 }
 
-// take closes the open batch, or returns nil when it is empty.
-func (l *Log) take(reuse *batch) *batch {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.open
+// signal wakes the committer.
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take closes the open batch, or returns nil when it is empty. The next one uses the memory of
+// spare.
+func (q *queue) take(spare *batch) *batch {
+	q.gather()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b := q.open
 	if len(b.ends) == 0 {
 		return nil
 	}
-	next := &batch{verdict: newVerdict()}
-	if reuse != nil {
-		next.bodies, next.ends = reuse.bodies[:0], reuse.ends[:0]
+	q.open = &batch{result: newResult()}
+	if spare != nil {
+		q.open.bodies, q.open.ends = spare.bodies[:0], spare.ends[:0]
 	}
-	l.open = next
 	return b
 }
 
-// settle moves the age of the oldest record on once a batch is durable.
-func (l *Log) settle() {
-	l.mu.Lock()
-	l.oldest.Store(int64(l.open.opened))
-	l.mu.Unlock()
-}
-
-// wait returns when there is a verdict, or the deadline has passed.
-func (l *Log) wait(ctx context.Context, v *verdict) error {
-	t, ok := l.timers.Get().(*time.Timer)
-	if ok {
-		t.Reset(l.o.Timeout)
-	} else {
-		t = time.NewTimer(l.o.Timeout)
-	}
-	defer func() {
-		t.Stop()
-		l.timers.Put(t)
-	}()
-	select {
-	case <-v.done:
-		return v.err
-	case <-ctx.Done():
-		return fmt.Errorf("%w: the call ended before its record was durable: %w", ErrUnavailable, ctx.Err())
-	case <-t.C:
-		l.metrics.timeouts.Inc()
-		return fmt.Errorf("%w: the record was not durable within %v", ErrUnavailable, l.o.Timeout)
+// gather lets the calls that are ready to run join the batch, as long as that makes it grow: one
+// sync then serves more of them.
+func (q *queue) gather() {
+	joined := 0
+	for range joinRounds {
+		runtime.Gosched()
+		q.mu.Lock()
+		n := len(q.open.ends)
+		q.mu.Unlock()
+		if n == joined {
+			return
+		}
+		joined = n
 	}
 }
 
-func (l *Log) drop(n uint64) {
-	l.dropped.Add(n)
-	l.metrics.dropped.Add(float64(n))
+// settle makes the open batch the oldest, since all before it are durable.
+func (q *queue) settle() {
+	q.mu.Lock()
+	q.oldest.Store(int64(q.open.opened))
+	q.mu.Unlock()
+}
+
+// refuse tells the calls of the open batch that their records cannot be written now. The records
+// stay.
+func (q *queue) refuse(err error) {
+	q.mu.Lock()
+	q.open.finish(err)
+	q.mu.Unlock()
+}
+
+// close refuses what is not the log's own from now on. It reports whether it was open.
+func (q *queue) close() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	wasOpen := !q.closed
+	q.closed = true
+	return wasOpen
+}
+
+// waited is how long the oldest record that is not durable has waited; 0: there is none.
+func (q *queue) waited() time.Duration {
+	oldest := q.oldest.Load()
+	if oldest == 0 {
+		return 0
+	}
+	return q.now().Sub(q.started) - time.Duration(oldest)
 }

@@ -11,30 +11,32 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// stream is a sink that cannot be synced or cut back: standard output.
+// stream is a sink that cannot be synced or cut back: standard output, or a device.
 type stream struct {
+	name string
 	w    io.WriteCloser
 	done int // how much of the current lines is already out
 }
 
-// openStdout writes to a duplicate of descriptor 1. A broken pipe on 1 itself
-// would end the program: the runtime raises SIGPIPE again for 1 and 2, and
-// only for them. On the duplicate it is the error EPIPE.
-func openStdout() (*stream, error) {
+const nameOfStandard = "standard output"
+
+// openStandard writes to a duplicate of descriptor 1. A broken pipe on 1 itself would end the
+// program: the runtime raises SIGPIPE again for 1 and 2, and only for them. On the duplicate it is
+// the error EPIPE.
+func openStandard() (*stream, error) {
 	fd, err := unix.FcntlInt(uintptr(unix.Stdout), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return nil, fmt.Errorf("--audit-file -: standard output is not open: %w", err)
+		return nil, fmt.Errorf("standard output is not open: %w", err)
 	}
 	if wasClosed(fd) {
-		return &stream{w: closedOutput{}}, unix.Close(fd)
+		return &stream{name: nameOfStandard, w: closedOutput{}}, unix.Close(fd)
 	}
-	return &stream{w: os.NewFile(uintptr(fd), "standard output")}, nil
+	return &stream{name: nameOfStandard, w: os.NewFile(uintptr(fd), nameOfStandard)}, nil
 }
 
-// wasClosed reports whether standard output was closed when the program began.
-// Go's runtime opens /dev/null for reading and writing in its place, where
-// every record would vanish without an error. A shell's `>/dev/null`, which is
-// somebody's choice, is open for writing alone.
+// wasClosed reports whether standard output was closed when the program began. Go's runtime opens
+// /dev/null for reading and writing in its place, where every record would vanish without an error.
+// A shell's `>/dev/null`, which somebody chose, is open for writing alone.
 func wasClosed(fd int) bool {
 	var output, null unix.Stat_t
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
@@ -48,17 +50,17 @@ func wasClosed(fd int) bool {
 type closedOutput struct{}
 
 func (closedOutput) Write([]byte) (int, error) {
-	return 0, errors.New("it was closed when the program began, or is /dev/null open for reading too: give --audit-file")
+	return 0, errors.New("it was closed when the program began, or is /dev/null opened for reading too")
 }
 func (closedOutput) Close() error { return nil }
 
-// commit goes on where an earlier attempt at the same lines stopped, so that a
-// short write neither tears a line nor repeats one.
+// commit goes on where an earlier attempt at the same lines stopped, so that a short write neither
+// tears a line nor repeats one.
 func (s *stream) commit(lines []byte) error {
 	n, err := s.w.Write(lines[s.done:])
 	s.done += n
 	if err != nil {
-		return fmt.Errorf("write to standard output: %w", err)
+		return fmt.Errorf("write to %s: %w", s.name, err)
 	}
 	s.done = 0
 	return nil
@@ -68,6 +70,6 @@ func (*stream) full() bool { return false }
 
 func (*stream) rotate(audit.Head) error { return nil }
 
-func (*stream) check() bool { return false }
+func (*stream) check() {}
 
 func (s *stream) close() error { return s.w.Close() }

@@ -1,0 +1,87 @@
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// file is what the log needs of an open file; tests make it fail.
+type file interface {
+	io.WriteCloser
+	io.ReaderAt
+	Truncate(size int64) error
+	Stat() (fs.FileInfo, error)
+	// Sync makes what was written durable: fdatasync.
+	Sync() error
+}
+
+type osFile struct{ *os.File }
+
+// opener opens a file for its owner alone, as os.OpenFile does.
+type opener func(path string, flag int) (*os.File, error)
+
+// create makes the file if it does not exist.
+func create(path string, flag int) (*os.File, error) {
+	return os.OpenFile(path, flag|os.O_CREATE, 0o600) //nolint:gosec // the operator's path
+}
+
+// openLocked opens the audit file for reading and appending. PATH.lock keeps other processes off;
+// this lock does so too, should somebody have removed that file.
+func openLocked(path string, open opener) (file, error) {
+	f, err := open(path, os.O_RDWR|os.O_APPEND)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(f, path); err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// openLock locks PATH.lock until it is closed. The lock is not on the audit file itself, which is
+// another file after each rotation.
+func openLock(path string, open opener) (*os.File, error) {
+	path = lockPath(path)
+	f, err := open(path, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	return f, lock(f, path)
+}
+
+// lock locks a file, or closes it.
+func lock(f *os.File, path string) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		err = errors.New("in use by another process; give each its own file, for example with " + instanceMark)
+	}
+	return errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+}
+
+// freeDisk returns the free bytes of the file system of a directory.
+func freeDisk(directory string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(directory, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec,unconvert,nolintlint // the types differ by system
+}
+
+// syncDir makes the name of a file durable.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
