@@ -2,18 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
+	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
+	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
 // The checks of the audit trail.
@@ -24,29 +21,8 @@ const (
 	checkAuditChain = "audit chain"
 )
 
-// audit checks the keys, and of a file whether records could go on in it.
+// audit checks the keys, and whether records could go on in the audit file.
 func (x *examination) audit(ctx context.Context) {
-	keys := x.auditKeys()
-	if x.config.AuditFile == "-" {
-		return // serve's standard output is not ours
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		x.failf(checkAuditFile, "the host name, which stands for {instance}, is not known: %v", err)
-		return
-	}
-	path := strings.ReplaceAll(x.config.AuditFile, "{instance}", host)
-	exists, err := auditFileFree(path)
-	if err != nil {
-		x.failf(checkAuditFile, "%s: %v", path, err)
-		return
-	}
-	if x.auditDisk(path) && exists {
-		x.auditChain(ctx, path, keys)
-	}
-}
-
-func (x *examination) auditKeys() []*audit.Key {
 	options, err := x.config.AuditOptions(nil)
 	switch {
 	case err != nil:
@@ -56,90 +32,77 @@ func (x *examination) auditKeys() []*audit.Key {
 	default:
 		x.okf(checkAuditKeys, "%d; the current one is %s", len(options.Keys), options.Keys[0].ID())
 	}
-	return options.Keys
-}
-
-// auditFileFree reports whether the file is there; the error is why serve could
-// not write to it.
-func auditFileFree(path string) (bool, error) {
-	if err := auditFileLocked(path + ".lock"); err != nil {
-		return false, err
-	}
-	info, err := os.Stat(path)
+	in, err := writer.Inspect(options)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
 	case err != nil:
-		return false, err
-	case !info.Mode().IsRegular():
-		return false, errors.New("it is no regular file, so nothing stays in it: name another, or - for standard output")
+		x.failf(checkAuditFile, "%v", config.AuditFileError(err))
+	case in.Path == "": // the standard output of serve is not this one
+	case in.Device:
+		x.warnf(checkAuditFile, "%s: %s", in.Path, writer.WarnDevice)
+	default:
+		x.auditDisk(&in)
+		x.auditChain(ctx, &in, options.Keys)
 	}
-	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the operator's path; neither made nor cut
-	if err != nil {
-		return false, fmt.Errorf("%w: make it writable for user %d", err, os.Getuid())
-	}
-	return true, file.Close()
 }
 
-// auditFileLocked returns an error while another process writes to the file. It
-// makes no lock file, and holds a lock that is free for an instant.
-func auditFileLocked(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // beside the operator's path
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+func (x *examination) auditDisk(in *writer.Inspection) {
+	took := in.Took.Round(10 * time.Microsecond)
+	switch {
+	case in.WriteErr != nil:
+		x.failf(checkAuditFile, "no record can be written beside %s: %v: make room", in.Path, in.WriteErr)
+		return
+	case took > x.config.AuditTimeout:
+		x.failf(checkAuditFile, "writing a record took %s, longer than --audit-timeout %s: use a faster disk", took, x.config.AuditTimeout)
+	default:
+		x.okf(checkAuditFile, "%s can be written; writing a record took %s", in.Path, took)
 	}
-	if err != nil {
-		return err
-	}
-	defer file.Close() //nolint:errcheck // which unlocks it
-	err = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return errors.New("in use (by a running sidecar?): stop what writes to it, or give each process its own, for example with {instance}")
-	}
-	return err
-}
-
-// auditDisk writes and syncs a file beside the audit file, as serve would a
-// record, and reports whether that went well.
-func (x *examination) auditDisk(path string) bool {
-	directory := filepath.Dir(path)
-	took, err := trySync(directory)
-	if err != nil {
-		x.failf(checkAuditFile, "no record can be written in %s: %v: make room, and make it writable for user %d", directory, err, os.Getuid())
-		return false
-	}
-	took = took.Round(10 * time.Microsecond)
-	if took > x.config.AuditTimeout {
-		x.failf(checkAuditFile, "writing and syncing a record took %s, longer than --audit-timeout %s: use a faster disk", took, x.config.AuditTimeout)
+	if in.Free < int64(x.config.AuditMinFree) {
+		x.warnf(checkAuditDisk, "%s: %d MiB are free in %s, below --audit-min-free (%d MiB): make room",
+			writer.WarnLowSpace, in.Free>>20, filepath.Dir(in.Path), x.config.AuditMinFree>>20)
 	} else {
-		x.okf(checkAuditFile, "%s can be written; writing and syncing a record took %s", path, took)
+		x.okf(checkAuditDisk, "%d MiB are free", in.Free>>20)
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(directory, &disk); err != nil {
-		x.failf(checkAuditDisk, "how much room there is cannot be told: %v", err)
-		return true
-	}
-	free := int64(disk.Bavail) * int64(disk.Bsize) //nolint:gosec,unconvert,nolintlint // the types differ by system
-	if free < int64(x.config.AuditMinFree) {
-		x.warnf(checkAuditDisk, "%d MiB are free in %s, below --audit-min-free (%d MiB); when it is full no token is issued: make room",
-			free>>20, directory, x.config.AuditMinFree>>20)
-	} else {
-		x.okf(checkAuditDisk, "%d MiB are free", free>>20)
-	}
-	return true
 }
 
-// trySync makes a file with nothing but zeros in the directory and removes it.
-func trySync(directory string) (time.Duration, error) {
-	file, err := os.CreateTemp(directory, ".chatidentity-doctor-*")
-	if err != nil {
-		return 0, err
+// auditChain verifies what is in the file: serve goes on after its last whole record.
+func (x *examination) auditChain(ctx context.Context, in *writer.Inspection, keys []*audit.Key) {
+	if in.Torn > 0 {
+		x.warnf(checkAuditChain, "%s ends in the middle of a record, as after a crash: serve will cut that off, keep it, and go on", in.Path)
 	}
-	began := time.Now()
-	_, err = file.Write(make([]byte, audit.MaxLine))
-	if err == nil {
-		err = file.Sync()
+	if in.Size == 0 {
+		x.okf(checkAuditChain, "no record yet; the first will be number %d", in.Head.Seq+1)
+		return
 	}
-	took := time.Since(began)
-	return took, errors.Join(err, file.Close(), os.Remove(file.Name()))
+	report, err := reader.Verify(ctx, []reader.Source{wholeRecords(in)},
+		reader.VerifyOptions{Keys: keys, TrustFirst: true, AllowUnverifiable: true}) // earlier files are not read
+	switch {
+	case err != nil:
+		x.failf(checkAuditChain, "%v", err)
+	case report.Fault != nil:
+		x.failf(checkAuditChain, "%v: keep the file as it is, find out what changed it, and name another", report.Fault)
+	case isFuture(report.Last):
+		x.warnf(checkAuditChain, "there is a record of %s, which is in the future: was the clock set back?", report.Last)
+	case len(keys) == 0:
+		x.okf(checkAuditChain, "it goes on after record %d; without keys that is not verified", in.Head.Seq)
+	case report.Unverifiable > 0:
+		x.warnf(checkAuditChain, "%d records are under a key that is not in --audit-key-file: keep old keys there, below the current one", report.Unverifiable)
+	default:
+		x.okf(checkAuditChain, "whole; it goes on after record %d", in.Head.Seq)
+	}
+}
+
+func isFuture(recorded string) bool {
+	at, err := time.Parse(time.RFC3339Nano, recorded)
+	return err == nil && time.Until(at) > clockWarning
+}
+
+// wholeRecords is the file without what is torn.
+func wholeRecords(in *writer.Inspection) reader.Source {
+	return reader.Source{Name: in.Path, Open: func() (io.ReadCloser, error) {
+		file, err := os.Open(in.Path)
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(file, in.Size), file}, err
+	}}
 }

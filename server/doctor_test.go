@@ -79,7 +79,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		"no audit key":         {func(_ *testing.T, p *patient) { delete(p.flags, "audit-key-file") }, want{checkAuditKeys: {resultWarning, "--audit-key-file"}}},
 		"an empty audit key":   {func(t *testing.T, p *patient) { p.write(t, "audit.key", "") }, want{checkAuditKeys: {resultFailed, "audit.key: the file is empty"}}},
 		"no audit directory":   {func(_ *testing.T, p *patient) { p.flags["audit-file"] = "/no/such/file" }, want{checkAuditFile: {resultFailed, "/no/such"}}},
-		"an audit device":      {func(_ *testing.T, p *patient) { p.flags["audit-file"] = "/dev/full" }, want{checkAuditFile: {resultFailed, "no regular file"}}},
+		"an audit device":      {func(_ *testing.T, p *patient) { p.flags["audit-file"] = os.DevNull }, want{checkAuditFile: {resultWarning, "is a device"}}},
 		"hardly any room":      {func(_ *testing.T, p *patient) { p.flags["audit-min-free"] = "1000000GiB" }, want{checkAuditDisk: {resultWarning, "--audit-min-free"}}},
 		"an edited record": {func(t *testing.T, p *patient) {
 			p.write(t, "audit.jsonl", strings.Replace(p.withRecords(t), `"outcome":"OK"`, `"outcome":"KO"`, 1))
@@ -90,7 +90,7 @@ func TestDoctorNamesTheFault(t *testing.T) {
 			p.write(t, "audit.jsonl", rest+strings.Replace(more, `"seq":3`, `"seq":4`, 1))
 		}, want{checkAuditChain: {resultFailed, "line 2"}}},
 		"a torn record":     {func(t *testing.T, p *patient) { p.write(t, "audit.jsonl", strings.TrimSuffix(p.withRecords(t), "\n")) }, want{checkAuditChain: {resultWarning, "middle of a record"}}},
-		"not an audit file": {func(t *testing.T, p *patient) { p.write(t, "audit.jsonl", "notes\n") }, want{checkAuditChain: {resultFailed, "edited"}}},
+		"not an audit file": {func(t *testing.T, p *patient) { p.write(t, "audit.jsonl", "notes\n") }, want{checkAuditFile: {resultFailed, "not an audit file"}}},
 		"another audit key": {func(t *testing.T, p *patient) { p.withRecords(t); p.write(t, "audit.key", randomText()) }, want{checkAuditChain: {resultWarning, "below the current one"}}},
 		"limits in shadow":  {func(_ *testing.T, p *patient) { p.flags["limit-mode"] = "shadow" }, want{checkLimits: {resultWarning, "enforce"}}},
 		"no customer limit": {func(_ *testing.T, p *patient) { p.flags["limit-customer"] = "off" }, want{checkLimits: {resultWarning, "--limit-customer"}}},

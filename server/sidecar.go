@@ -151,7 +151,7 @@ func (s *sidecar) openAudit() error {
 		return err
 	}
 	if s.audit, err = writer.Open(options); err != nil {
-		return config.Usage("%v", err)
+		return config.AuditFileError(err)
 	}
 	s.require("audit", s.audit.Available)
 	return nil

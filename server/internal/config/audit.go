@@ -1,7 +1,10 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
@@ -25,6 +28,14 @@ func (a *Audit) AuditOptions(log *slog.Logger) (writer.Options, error) {
 	var err error
 	options.Keys, err = ReadAuditKeys(a.AuditKeyFile)
 	return options, err
+}
+
+// AuditFileError names the flag in an error of the audit file, and says what to do.
+func AuditFileError(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return Usage("--audit-file: %v: make it writable for user %d", err, os.Getuid())
+	}
+	return Usage("--audit-file: %v", err)
 }
 
 // ReadAuditKeys returns the keys of --audit-key-file, the current one first.
