@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
-	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 type doctorCommand struct {
@@ -63,7 +62,6 @@ type findings []finding
 type examination struct {
 	findings
 	config *config.Serve
-	policy *policy.Policy  // nil: there is no policy file
 	known  map[string]bool // the variables of all flags
 }
 
@@ -72,7 +70,7 @@ func (c *doctorCommand) run(ctx context.Context, console *console, known map[str
 	if err := c.Validate(config.TakeSecrets()); err != nil {
 		return err
 	}
-	x := &examination{config: &c.Serve, policy: c.Policy(), known: known}
+	x := &examination{config: &c.Serve, known: known}
 	if err := harden(); err != nil {
 		x.warnf("process", "its memory can be read by others of its user: %v", err)
 	}

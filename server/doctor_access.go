@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
@@ -26,34 +25,28 @@ const certificateWarning = 7 * 24 * time.Hour
 
 // access checks the files that say who may call, each by itself.
 func (x *examination) access(ctx context.Context) {
-	if path := x.config.CallerTokensFile; path != "" {
-		if opened := x.open(checkTokens, config.Access{CallerTokensFile: path}, config.TLS{}); opened != nil { //nolint:contextcheck // files
-			x.okf(checkTokens, "read from %s; over loopback a call needs one", path)
+	if x.config.CallerTokensFile != "" {
+		if _, err := x.config.OpenCallerTokens(nil); err != nil {
+			x.failf(checkTokens, "%v", err)
+		} else {
+			x.okf(checkTokens, "read from %s; over loopback a call needs one", x.config.CallerTokensFile)
 		}
 	}
-	if x.config.TLSCert != "" {
-		if opened := x.open(checkTLS, config.Access{}, x.config.TLS); opened != nil { //nolint:contextcheck // files
-			x.certificate(opened.tls.Load().ExpireTime())
+	if x.config.HasTLS() {
+		if opened, err := x.config.OpenTLS(nil); err != nil {
+			x.failf(checkTLS, "%v", err)
+		} else {
+			x.certificate(opened.Load().ExpireTime())
 		}
 	}
-	if path := x.config.PolicyFile; path != "" {
-		if opened := x.open(checkPolicy, config.Access{PolicyFile: path}, config.TLS{}); opened != nil { //nolint:contextcheck // files
-			x.callers()
-			x.issuers(ctx, opened.policy.Load())
+	if x.config.PolicyFile != "" {
+		if opened, err := x.config.OpenPolicy(nil, slog.New(slog.DiscardHandler)); err != nil {
+			x.failf(checkPolicy, "%v", err)
+		} else {
+			x.callers(opened.Load())
+			x.issuers(ctx, opened.Load())
 		}
 	}
-}
-
-// open reads files as serve would; nil: it would refuse them, which is told.
-func (x *examination) open(check string, files config.Access, tls config.TLS) *access {
-	only := *x.config
-	only.Access, only.TLS = files, tls
-	opened, err := openAccess(&only, nil, slog.New(slog.DiscardHandler))
-	if err != nil {
-		x.failf(check, "%v", err)
-		return nil
-	}
-	return opened
 }
 
 func (x *examination) certificate(expires time.Time) {
@@ -69,14 +62,14 @@ func (x *examination) certificate(expires time.Time) {
 }
 
 // callers warns of those in the policy that no flag lets in.
-func (x *examination) callers() {
-	for _, name := range slices.Sorted(maps.Keys(x.policy.Callers)) {
+func (x *examination) callers(opened *policy.Policy) {
+	for _, name := range slices.Sorted(maps.Keys(opened.Callers)) {
 		if missing := x.missing(name); missing != "" {
 			x.warnf(checkPolicy, "it has the caller %s, who cannot come: %s", name, missing)
 			return
 		}
 	}
-	x.okf(checkPolicy, "%d callers and %d organizations", len(x.policy.Callers), len(x.policy.Organizations))
+	x.okf(checkPolicy, "%d callers and %d organizations", len(opened.Callers), len(opened.Organizations))
 }
 
 func (x *examination) missing(name string) string {

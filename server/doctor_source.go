@@ -44,7 +44,7 @@ func (x *examination) sources(ctx context.Context) {
 	for _, o := range origins {
 		asksKustomer = asksKustomer || o.source.UsesAPI()
 		for _, found := range o.findings {
-			if x.policy != nil {
+			if x.config.PolicyFile != "" {
 				found.Check += " of " + o.source.Organization
 			}
 			x.findings = append(x.findings, found)

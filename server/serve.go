@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
@@ -46,15 +45,6 @@ func (c *serveCommand) run(ctx context.Context, console *console) error {
 	ctx, stop := untilSignal(ctx, sidecar)
 	defer stop()
 	return sidecar.run(ctx)
-}
-
-func callers(c *config.Serve) caller.Admission {
-	return caller.Admission{
-		AllowRemote: c.AllowRemote,
-		AllowedUIDs: c.AllowUID,
-		OwnUID:      uint32(os.Getuid()), //nolint:gosec // a user ID has 32 bits
-		OverflowUID: caller.OverflowUID(),
-	}
 }
 
 // untilSignal returns a context that ends at SIGTERM or SIGINT; a second one

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/chatidentity/chatidentity/server/internal/admin"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
+	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/listen"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
@@ -30,7 +31,9 @@ type sidecar struct {
 	audit   *writer.Log
 	stores  []*secret.Store
 	files   *watch.Follower
-	access  *access
+	tokens  *watch.Value[*caller.Tokens] // nil: not configured, as the two below
+	tls     *watch.Value[*caller.TLS]
+	policy  *watch.Value[*policy.Policy]
 	limiter limiter
 
 	organizations []rpc.Organization
@@ -68,7 +71,7 @@ func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sideca
 	})
 	for _, open := range []func() error{
 		s.openSecrets,
-		s.openAccess,
+		s.openCallers,
 		func() error { return s.listen(ctx) },
 		s.openAudit, // last: it writes a record
 	} {
@@ -84,17 +87,25 @@ func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sideca
 		ShadowLimits:        c.LimitMode == config.LimitShadow,
 		Organizations:       s.organizations,
 		DefaultOrganization: c.Organization,
-		Callers:             callers(c),
+		Callers:             c.Admission(s.tokens),
+		HasTLS:              s.tls != nil,
 		MaxClockSkew:        c.MaxClockSkew,
 		Ready:               s.ready,
 		Now:                 time.Now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
 		Logger:              s.log,
 	}
-	s.access.apply(&options)
+	if s.policy != nil {
+		options.Policy = s.policy.Load
+	}
 	s.server = rpc.New(options)
-	s.metrics = admin.NewRegistry(s.server.Collectors(), s.access.collectors(),
-		[]prometheus.Collector{log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...)})
+	collectors := []prometheus.Collector{
+		log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...),
+	}
+	if s.tls != nil {
+		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))
+	}
+	s.metrics = admin.NewRegistry(s.server.Collectors(), collectors)
 	return s, nil
 }
 
@@ -134,10 +145,17 @@ func (s *sidecar) requireSecret() {
 	})
 }
 
-func (s *sidecar) openAccess() error {
-	var err error
-	s.access, err = openAccess(s.config, s.files, s.log)
+// openCallers reads the files that say who may call and what each caller may do.
+func (s *sidecar) openCallers() error {
 	s.background = append(s.background, s.files.Run)
+	var err error
+	if s.tokens, err = s.config.OpenCallerTokens(s.files); err != nil {
+		return err
+	}
+	if s.tls, err = s.config.OpenTLS(s.files); err != nil {
+		return err
+	}
+	s.policy, err = s.config.OpenPolicy(s.files, s.log)
 	return err
 }
 
@@ -178,8 +196,8 @@ func (s *sidecar) require(name string, check func() error) {
 
 func (s *sidecar) listen(ctx context.Context) error {
 	options := listen.Options{Refused: func(r listen.Refusal) { s.server.Refused(r) }}
-	if s.access.tls != nil {
-		options.TLS = s.access.tls.Load
+	if s.tls != nil {
+		options.TLS = s.tls.Load
 	}
 	for _, address := range s.config.Listen {
 		listener, err := listen.Open(ctx, whereToListen(s.config, address), options)
@@ -209,91 +227,5 @@ func (s *sidecar) abandon(ctx context.Context) {
 	}
 	if s.audit != nil {
 		_ = s.audit.Close(ctx)
-	}
-}
-
-// ready returns nil when a token would be issued now, or a line a reason.
-func (s *sidecar) ready() error { return admin.Ready(s.checks) }
-
-func (s *sidecar) alive() error {
-	if !s.live.Load() {
-		return errors.New("the listeners do not accept calls")
-	}
-	return nil
-}
-
-// run serves until ctx ends and then stops in order: not ready, the drain
-// delay, no new calls, running calls to their end, the rest, and the audit
-// last. The error is nil after a clean stop.
-func (s *sidecar) run(ctx context.Context) error {
-	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBackground()
-	parts, failed := errgroup.WithContext(background)
-	parts.Go(func() error { return s.server.Serve(s.listeners...) })
-	s.live.Store(true)
-	parts.Go(func() error {
-		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics), s.log)
-	})
-	for _, run := range s.background {
-		parts.Go(func() error {
-			run(failed)
-			return nil
-		})
-	}
-	s.log.Info("serving", "listen", s.addresses(), "admin", s.admin.Addr().String(), "version", buildVersion())
-
-	select {
-	case <-ctx.Done():
-	case <-failed.Done(): // a part failed: stop the others
-	}
-	stopErr := s.stop(failed)
-	s.live.Store(false)
-	stopBackground()
-	err := errors.Join(parts.Wait(), stopErr, s.closeAudit(context.WithoutCancel(ctx)))
-	s.log.Info("stopped", "clean", err == nil)
-	return err
-}
-
-// stop drains. When a part has failed there is no drain delay.
-func (s *sidecar) stop(failed context.Context) error {
-	s.draining.Store(true)
-	s.log.Info("stopping", "drain_delay", s.config.DrainDelay.String(), "drain_timeout", s.config.DrainTimeout.String())
-	select {
-	case <-time.After(s.config.DrainDelay):
-	case <-failed.Done():
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), s.config.DrainTimeout)
-	defer cancel()
-	if err := s.server.Stop(ctx); err != nil {
-		return fmt.Errorf("--drain-timeout %v: %w", s.config.DrainTimeout, err)
-	}
-	return nil
-}
-
-func (s *sidecar) closeAudit(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.config.AuditTimeout)
-	defer cancel()
-	return s.audit.Close(ctx)
-}
-
-func (s *sidecar) addresses() []string {
-	addresses := make([]string, len(s.listeners))
-	for i, listener := range s.listeners {
-		addresses[i] = s.config.Listen[i].Network + " " + listener.Addr().String()
-	}
-	return addresses
-}
-
-// hangup does what SIGHUP asks for: the secrets and the files of access are
-// loaded anew and the audit file is rotated.
-func (s *sidecar) hangup(ctx context.Context) {
-	s.files.Wake()
-	for _, store := range s.stores {
-		store.Refresh()
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.AuditTimeout) // also while it drains
-	defer cancel()
-	if err := s.audit.Rotate(ctx); err != nil {
-		s.log.Error("audit file not rotated", "error", err.Error())
 	}
 }

@@ -35,9 +35,6 @@ func (o *Organization) Open(follower *watch.Follower, log *slog.Logger) (*secret
 	return store, err
 }
 
-// Policy returns the policy file as Validate read it, whose Next serves; nil without a file.
-func (s *Serve) Policy() *policy.Policy { return s.policy }
-
 // validateOrganizations finds out which organizations there are and where their secrets come from.
 // The flags name the default one's, which may be left out when the policy file has organizations.
 func (s *Serve) validateOrganizations() error {

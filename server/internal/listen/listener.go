@@ -120,3 +120,11 @@ func NewCollector(listeners ...*Listener) prometheus.Collector {
 		return float64(open)
 	})
 }
+
+// NewCertificateCollector returns the metric of when the listeners' certificate expires.
+func NewCertificateCollector(current func() *caller.TLS) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "chatidentity_tls_certificate_expiry_timestamp_seconds",
+		Help: "When the certificate that listeners outside loopback show expires, in seconds since 1970.",
+	}, func() float64 { return float64(current().ExpireTime().Unix()) })
+}

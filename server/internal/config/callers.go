@@ -1,0 +1,69 @@
+package config
+
+import (
+	"cmp"
+	"log/slog"
+	"os"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/idtoken"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
+)
+
+// Admission returns who is let in, by the flags and the caller tokens, which may be nil.
+func (s *Serve) Admission(tokens *watch.Value[*caller.Tokens]) caller.Admission {
+	admission := caller.Admission{
+		AllowRemote: s.AllowRemote,
+		AllowedUIDs: s.AllowUID,
+		OwnUID:      uint32(os.Getuid()), //nolint:gosec // a user ID has 32 bits
+		OverflowUID: caller.OverflowUID(),
+	}
+	if tokens != nil {
+		admission.Tokens = tokens.Load
+	}
+	return admission
+}
+
+// OpenCallerTokens returns the bearer tokens of callers; nil without --caller-tokens-file.
+func (s *Serve) OpenCallerTokens(follower *watch.Follower) (*watch.Value[*caller.Tokens], error) {
+	return follow(follower, watch.Options[*caller.Tokens]{
+		Kind: "caller_tokens", Setting: "--caller-tokens-file", Paths: []string{s.CallerTokensFile},
+		Parse: func(contents [][]byte, _ *caller.Tokens) (*caller.Tokens, error) {
+			return caller.ParseTokens(contents[0])
+		},
+	})
+}
+
+// OpenTLS returns the certificates of listeners outside loopback; nil without --tls-cert.
+func (s *Serve) OpenTLS(follower *watch.Follower) (*watch.Value[*caller.TLS], error) {
+	return follow(follower, watch.Options[*caller.TLS]{
+		Kind: "tls", Setting: "--tls-cert, --tls-key, --tls-client-ca", Paths: []string{s.TLSCert, s.TLSKey, s.TLSClientCA},
+		Parse: func(contents [][]byte, _ *caller.TLS) (*caller.TLS, error) {
+			return caller.ParseTLS(contents[0], contents[1], contents[2])
+		},
+	})
+}
+
+// OpenPolicy returns what each caller may do; nil without --policy-file. Validate has been called
+// before.
+func (s *Serve) OpenPolicy(follower *watch.Follower, log *slog.Logger) (*watch.Value[*policy.Policy], error) {
+	return follow(follower, watch.Options[*policy.Policy]{
+		Kind: "policy", Setting: "--policy-file", Paths: []string{s.PolicyFile},
+		Parse: func(contents [][]byte, last *policy.Policy) (*policy.Policy, error) {
+			return cmp.Or(last, s.policy).Next(contents[0], idtoken.Options{Logger: log, Follower: follower})
+		},
+	})
+}
+
+// follow returns the value of files that must be good at the start; nil if there are none.
+func follow[T any](follower *watch.Follower, options watch.Options[T]) (*watch.Value[T], error) {
+	if options.Paths[0] == "" {
+		return nil, nil //nolint:nilnil // not configured is not an error
+	}
+	value := watch.New(follower, options)
+	if err := value.Err(); err != nil {
+		return nil, Usage("%s: %v", options.Setting, err)
+	}
+	return value, nil
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chatidentity/chatidentity/server/internal/admin"
+)
+
+// ready returns nil when a token would be issued now, or a line a reason.
+func (s *sidecar) ready() error { return admin.Ready(s.checks) }
+
+func (s *sidecar) alive() error {
+	if !s.live.Load() {
+		return errors.New("the listeners do not accept calls")
+	}
+	return nil
+}
+
+// run serves until ctx ends and then stops in order: not ready, the drain
+// delay, no new calls, running calls to their end, the rest, and the audit
+// last. The error is nil after a clean stop.
+func (s *sidecar) run(ctx context.Context) error {
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	parts, failed := errgroup.WithContext(background)
+	parts.Go(func() error { return s.server.Serve(s.listeners...) })
+	s.live.Store(true)
+	parts.Go(func() error {
+		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics), s.log)
+	})
+	for _, run := range s.background {
+		parts.Go(func() error {
+			run(failed)
+			return nil
+		})
+	}
+	s.log.Info("serving", "listen", s.addresses(), "admin", s.admin.Addr().String(), "version", buildVersion())
+
+	select {
+	case <-ctx.Done():
+	case <-failed.Done(): // a part failed: stop the others
+	}
+	stopErr := s.stop(failed)
+	s.live.Store(false)
+	stopBackground()
+	err := errors.Join(parts.Wait(), stopErr, s.closeAudit(context.WithoutCancel(ctx)))
+	s.log.Info("stopped", "clean", err == nil)
+	return err
+}
+
+// stop drains. When a part has failed there is no drain delay.
+func (s *sidecar) stop(failed context.Context) error {
+	s.draining.Store(true)
+	s.log.Info("stopping", "drain_delay", s.config.DrainDelay.String(), "drain_timeout", s.config.DrainTimeout.String())
+	select {
+	case <-time.After(s.config.DrainDelay):
+	case <-failed.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), s.config.DrainTimeout)
+	defer cancel()
+	if err := s.server.Stop(ctx); err != nil {
+		return fmt.Errorf("--drain-timeout %v: %w", s.config.DrainTimeout, err)
+	}
+	return nil
+}
+
+func (s *sidecar) closeAudit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.AuditTimeout)
+	defer cancel()
+	return s.audit.Close(ctx)
+}
+
+func (s *sidecar) addresses() []string {
+	addresses := make([]string, len(s.listeners))
+	for i, listener := range s.listeners {
+		addresses[i] = s.config.Listen[i].Network + " " + listener.Addr().String()
+	}
+	return addresses
+}
+
+// hangup does what SIGHUP asks for: the secrets and the files of access are
+// loaded anew and the audit file is rotated.
+func (s *sidecar) hangup(ctx context.Context) {
+	s.files.Wake()
+	for _, store := range s.stores {
+		store.Refresh()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.AuditTimeout) // also while it drains
+	defer cancel()
+	if err := s.audit.Rotate(ctx); err != nil {
+		s.log.Error("audit file not rotated", "error", err.Error())
+	}
+}
