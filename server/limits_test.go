@@ -46,9 +46,11 @@ func TestEightReplicasSpendOneBudget(t *testing.T) {
 		passed, refused := spend(t, replicas, length, test.limit, test.customer)
 		budget := test.burst + test.rate*server.now().Sub(before).Seconds()
 		t.Logf("%s: %d passed, %.2f %% of the budget of %.1f; %d were refused", test.limit, passed, 100*float64(passed)/budget, budget, refused)
-		// How much of it is used depends on the machine; that no more is, does not.
-		if float64(passed) > budget || float64(passed) < budget/2 || refused == 0 {
-			t.Errorf("%s: %d passed and %d were refused, want no more than the budget of %.1f to pass, and about that", test.limit, passed, refused, budget)
+		// How much of what is earned meanwhile is used depends on the machine. The burst passes on any, and
+		// no more than the budget does.
+		if float64(passed) > budget || float64(passed) < test.burst || refused == 0 {
+			t.Errorf("%s: %d passed and %d were refused, want some to be refused and from %.0f to %.1f to pass",
+				test.limit, passed, refused, test.burst, budget)
 		}
 		admitted += passed
 	}

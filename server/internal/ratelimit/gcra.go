@@ -8,8 +8,8 @@ import "time"
 // that earns the whole burst.
 //
 // It returns the TAT after the call, and how long the call has to wait before it may pass: 0 if it
-// may pass now. Nothing is spent until the returned TAT is stored. All times are on one clock of the
-// caller's choice. The rate must not be off.
+// may pass now. Nothing is spent until the returned TAT is stored. All times are on one clock of
+// the caller's choice. The rate must not be off.
 func gcra(now, tat time.Duration, rate Rate) (time.Duration, time.Duration) {
 	next := max(tat, now) + rate.interval // time past earns nothing beyond the burst
 	return next, max(0, next-latestTAT(now, rate))

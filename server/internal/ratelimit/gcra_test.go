@@ -14,8 +14,8 @@ func mustRate(tb testing.TB, text string) Rate {
 	return rate
 }
 
-// One customer's morning, at 10 a minute with a burst of 3: a call is earned
-// back every six seconds.
+// One customer's morning, at 10 a minute with a burst of 3: a call is earned back every six
+// seconds.
 func TestGCRAStory(t *testing.T) {
 	t.Parallel()
 	rate := mustRate(t, "10/m:3")

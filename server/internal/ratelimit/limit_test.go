@@ -22,8 +22,7 @@ func TestEveryLimitIsDescribed(t *testing.T) {
 	}
 }
 
-// What is asked of a limit is asked of each: a local table, reservations, the answer of a shared
-// store, metrics.
+// Every limit has its local table, is reserved, and takes the answer of a shared store.
 func TestEveryLimitCounts(t *testing.T) {
 	t.Parallel()
 	for _, limit := range Limits() {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// DefaultCapacity is a number of customers for [NewLocal], and takes 16 MiB. At 10 calls a minute
-// a call is earned back in 6 s, so with up to 50,000 new customers a second hardly any budget in use
+// DefaultCapacity is a number of customers for [NewLocal], and takes 16 MiB. At 10 calls a minute a
+// call is earned back in 6 s, so with up to 50,000 new customers a second hardly any budget in use
 // is forgotten.
 const DefaultCapacity = 1 << 20
 

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// rotation makes a million customers out of 1,024 organizations and 1,024 names,
-// so that the keys are in the processor's cache, as they are when a request was
-// just decoded: what is measured is the limiter's memory, not the benchmark's.
+// rotation makes a million customers out of 1,024 organizations and 1,024 names. Their keys stay in
+// the processor's cache, as they do when a request was just decoded, so the benchmark measures the
+// limiter's memory and not its own.
 type rotation struct {
 	call  Budgets
 	parts [1024]string
@@ -63,7 +63,7 @@ func BenchmarkLocalParallel(b *testing.B) {
 	})
 }
 
-// One customer only: what the memory costs is the difference.
+// A single customer: the difference is what memory costs.
 func BenchmarkLocalOneCustomer(b *testing.B) {
 	r := newRotation(b)
 	local := filledLocal(b, r)
@@ -72,7 +72,7 @@ func BenchmarkLocalOneCustomer(b *testing.B) {
 	}
 }
 
-// What the decision's share of the clock is.
+// The clock's share of a decision.
 func BenchmarkClock(b *testing.B) {
 	clock := Monotonic()
 	for b.Loop() {

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// A flood of a million different customers forgets none of those who are not
-// customers, and takes no memory.
+// A flood of a million different customers evicts no budget of another limit, and takes no memory.
 func TestLocalFloodOfCustomers(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(1 << 12)
@@ -28,7 +27,7 @@ func TestLocalFloodOfCustomers(t *testing.T) {
 	if entries := len(local.tables[Customer].sets) * ways; entries != 1<<12 {
 		t.Errorf("the table has grown to %d entries", entries)
 	}
-	// Every set is full of budgets in use: all that came after were evictions.
+	// Every set is full of budgets in use, so every later one was an eviction.
 	if got, want := local.Evictions(Customer), uint64(1_000_000-1<<12); got != want {
 		t.Errorf("%d evictions, want %d", got, want)
 	}
@@ -52,8 +51,8 @@ func TestLocalRemembersAThousandCallers(t *testing.T) {
 	}
 }
 
-// What an abuser pays for a fresh budget: customers that have spent less cannot
-// push out one that has spent more, however many there are.
+// The price of a fresh budget: customers that have spent less never evict one that has spent more,
+// however many there are.
 func TestLocalFloodDoesNotFreeAnAbuser(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(ways) // one set: the worst place for the keys to meet
@@ -69,7 +68,7 @@ func TestLocalFloodDoesNotFreeAnAbuser(t *testing.T) {
 	if local.takeAt(0, &abuser).Allowed {
 		t.Error("10,000 single calls bought a fresh budget")
 	}
-	// The stated price: 16 others, each with a whole burst, displace it.
+	// The stated price: 16 others that spend a whole burst each evict it.
 	for i := range ways {
 		call := budgetsFor(-1-i, Rate{}, Rate{}, rate)
 		for range 10 {
@@ -86,7 +85,7 @@ func TestLocalEntriesAtRestAreFree(t *testing.T) {
 	local := newTestLocal(ways)
 	rate := mustRate(t, "1/s")
 	for i := range 10 * ways {
-		// A customer every tenth of a second: ten at a time are not at rest.
+		// One customer every tenth of a second, so ten at a time are not at rest.
 		call := budgetsFor(i, Rate{}, Rate{}, rate)
 		local.takeAt(time.Duration(i)*time.Second/10, &call)
 	}

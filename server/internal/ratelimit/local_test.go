@@ -17,8 +17,8 @@ func customerKey(i int) Key {
 	return Key{Kind: "external_id", Scope: "default", Name: strconv.Itoa(i)}
 }
 
-// budgetsFor is what rpc asks for a call by one app, whose name means nothing in another replica, for
-// one customer.
+// budgetsFor returns what a call for a customer spends. Its caller's name means nothing in other
+// replicas.
 func budgetsFor(customer int, global, caller, perCustomer Rate) Budgets {
 	return Budgets{
 		Global:   {Rate: global},
@@ -27,7 +27,7 @@ func budgetsFor(customer int, global, caller, perCustomer Rate) Budgets {
 	}
 }
 
-// newTestLocal has room for capacity customers; its time is given to takeAt.
+// newTestLocal has room for capacity customers. Tests pass the time to takeAt.
 func newTestLocal(capacity int) *Local { return NewLocal(capacity, Monotonic()) }
 
 func TestLocalOfThirtyCallsTenPass(t *testing.T) {
@@ -62,8 +62,8 @@ func TestLocalOfThirtyCallsTenPass(t *testing.T) {
 	})
 }
 
-// For any pattern of arrivals, in every stretch of time: admitted ≤ burst +
-// rate × t; and the wait is exact.
+// For any pattern of arrivals and in every stretch of time, at most burst + rate × t calls pass,
+// and the wait is exact.
 func TestLocalNeverExceedsTheRateAndWaitsExactly(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
@@ -74,7 +74,7 @@ func TestLocalNeverExceedsTheRateAndWaitsExactly(t *testing.T) {
 		now := time.Duration(random.Int64N(int64(time.Hour)))
 		var admitted []time.Duration
 		for range 200 {
-			// From nothing (a crowd) to twice the time that earns a call.
+			// From no time at all (a crowd) to twice the time that earns a call.
 			now += time.Duration(random.Int64N(2*int64(rate.interval)+1)) * time.Duration(random.IntN(2))
 			decision := local.takeAt(now, &call)
 			if !decision.Allowed && random.IntN(2) == 0 {
@@ -106,8 +106,7 @@ func assertWithinRate(t *testing.T, admitted []time.Duration, rate Rate) {
 	}
 }
 
-// A model with one budget of each limit, spent only when all three agree, must
-// decide the same.
+// A model that spends one budget of each limit only when all of them agree decides the same.
 func TestLocalSpendsAllBudgetsOrNone(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 7))
@@ -144,7 +143,7 @@ func TestLocalSpendsAllBudgetsOrNone(t *testing.T) {
 	}
 }
 
-// The longest wait is the one that is named, and the one that is enough.
+// The decision names the limit with the longest wait, because only that wait is enough.
 func TestLocalNamesTheLongestWait(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)
@@ -193,9 +192,8 @@ func TestLocalKeepsKeysApart(t *testing.T) {
 	}
 }
 
-// Calls read the clock before they wait for the lock, so they may come out of
-// order. Time must not go back for the budget, and the wait must be exact on the
-// caller's own reading.
+// Calls read the clock before they wait for the lock, so they may come out of order. The budget's
+// time must not go back, and the wait must be exact from the call's own reading.
 func TestLocalTakesTimesOutOfOrder(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)
@@ -226,7 +224,7 @@ func TestLocalRateChangesForAKnownKey(t *testing.T) {
 	}
 }
 
-// Many goroutines, a clock that stands still: exactly the burst passes.
+// With many goroutines and a clock that stands still, exactly the burst passes.
 func TestLocalConcurrently(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(1 << 10)
@@ -246,7 +244,7 @@ func TestLocalConcurrently(t *testing.T) {
 	if n := admitted.Load(); n != 100 {
 		t.Errorf("%d passed, want 100", n)
 	}
-	// The 700 refusals spent nothing: the others have what is left.
+	// The 700 refusals spent nothing, so others can spend what is left.
 	other := budgetsFor(2, mustRate(t, "1000/h:300"), mustRate(t, "1000/h:200"), Rate{})
 	left := 0
 	for local.takeAt(0, &other).Allowed {

@@ -8,12 +8,11 @@ import (
 	"testing"
 )
 
-// Memory by number of distinct customers, each of whom is still in use: a table
-// in the log (go test -run '^$' -bench Memory -benchtime 1x). It must be flat
-// once every place is taken.
+// Logs a table of memory by number of distinct customers whose budgets are all in use (go test -run
+// '^$' -bench Memory -benchtime 1x). It must be flat once every entry is taken.
 func BenchmarkLocalMemory(b *testing.B) {
 	call := Budgets{Customer: {Rate: mustRate(b, "1/h")}}
-	// Ten million names out of two times 4,096 parts, so that none is garbage.
+	// Two times 4,096 parts make ten million names, so that none is garbage.
 	parts := [4096]string{}
 	for i := range parts {
 		parts[i] = strconv.Itoa(i)
@@ -39,7 +38,7 @@ func BenchmarkLocalMemory(b *testing.B) {
 	}
 }
 
-// resident is this process's memory in KiB, after giving back what is free.
+// resident returns this process's memory in KiB, after giving back what is free.
 func resident(tb testing.TB) int {
 	tb.Helper()
 	debug.FreeOSMemory()

@@ -11,6 +11,7 @@ func (l *Local) Describe(ch chan<- *prometheus.Desc) { ch <- evictionsDesc }
 // Collect implements [prometheus.Collector].
 func (l *Local) Collect(ch chan<- prometheus.Metric) {
 	for _, limit := range Limits() {
-		ch <- prometheus.MustNewConstMetric(evictionsDesc, prometheus.CounterValue, float64(l.Evictions(limit)), limit.String())
+		evictions := float64(l.Evictions(limit))
+		ch <- prometheus.MustNewConstMetric(evictionsDesc, prometheus.CounterValue, evictions, limit.String())
 	}
 }

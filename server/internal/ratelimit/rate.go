@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxCount keeps the interval at 1 µs or more, so that rounding it up to a whole nanosecond costs
-	// at most 0.1 % of the rate.
+	// maxCount keeps the interval at 1 µs or more, so that rounding it up to a whole nanosecond
+	// costs at most 0.1 % of the rate.
 	maxCount = 1_000_000
 	// maxRefill keeps sums of time stamps far from overflow, and within the integers that a double
 	// holds exactly (a shared store may count in doubles).

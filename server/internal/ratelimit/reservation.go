@@ -17,8 +17,9 @@ type Reservation struct {
 // Answer is what a shared store says about a call. The zero value gives the call back.
 type Answer struct {
 	Allowed bool
-	// Ahead is how far the TAT of each budget, indexed by [Limit], lies ahead of the store's clock: with
-	// the call if it was allowed, without it if not. It is 0 for a budget that the store does not count.
+	// Ahead is how far the TAT of each budget, indexed by [Limit], lies ahead of the store's clock:
+	// with the call if it was allowed, without it if not. It is 0 for a budget that the store does
+	// not count.
 	Ahead [limitCount]time.Duration
 }
 
@@ -56,7 +57,8 @@ func (r *Reservation) Settle(answer Answer) {
 		if answer.Allowed {
 			tat, _ = gcra(l.latest, tat, b.rate)
 		}
-		// The store may have counted calls that are still reserved here, and will be spent here too.
+		// The store may have counted calls that are still reserved here, and will be spent here
+		// too.
 		ahead := b.rate.bounded(answer.Ahead[i]) - time.Duration(table.reserved[b.hash])*b.rate.interval
 		tat = max(tat, l.latest+ahead)
 		if tat > l.latest {

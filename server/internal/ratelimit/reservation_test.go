@@ -16,17 +16,17 @@ func TestReservationGivenBackLeavesNoTrace(t *testing.T) {
 	clock := manual{}
 	local := NewLocal(16, clock.clock)
 	call := budgetsFor(1, mustRate(t, "1/s:2"), mustRate(t, "1/s:2"), mustRate(t, "1/s:2"))
-	place, decision := local.Reserve(&call)
+	reservation, decision := local.Reserve(&call)
 	if !decision.Allowed {
 		t.Fatal(decision)
 	}
-	// While it is held, it counts: one more passes, then no other.
+	// While it is held it counts, so one more call passes and then no other.
 	if !local.takeAt(0, &call).Allowed || local.takeAt(0, &call).Allowed {
 		t.Fatal("the reservation did not count as one call")
 	}
 	clock.now = 500 * time.Millisecond
-	place.Settle(Answer{})
-	// As if it had never been: one spent half a second ago, out of two.
+	reservation.Settle(Answer{})
+	// As if it had never been: one call out of two was spent half a second ago.
 	if !local.takeAt(clock.now, &call).Allowed {
 		t.Error("what was given back is not there")
 	}
@@ -45,9 +45,9 @@ func TestReservationRemembersTheSharedStore(t *testing.T) {
 	clock := manual{now: time.Second}
 	local := NewLocal(16, clock.clock)
 	call := budgetsFor(1, mustRate(t, "1/m:5"), Rate{}, mustRate(t, "10/m:10"))
-	place, _ := local.Reserve(&call)
+	reservation, _ := local.Reserve(&call)
 	ahead := [limitCount]time.Duration{Customer: 58 * time.Second} // of 60: the next is earned in 4 s
-	place.Settle(Answer{Ahead: ahead})
+	reservation.Settle(Answer{Ahead: ahead})
 	if d := local.takeAt(clock.now, &call); d.Allowed || d.Limit != Customer || d.RetryAfter != 4*time.Second {
 		t.Fatalf("got %+v, want the customer's limit for 4 s", d)
 	}
@@ -60,8 +60,8 @@ func TestReservationRemembersTheSharedStore(t *testing.T) {
 	}
 }
 
-// However many calls are in flight, for however long, and however they end: what
-// is spent stays within the rate.
+// What is spent stays within the rate, however many calls are in flight, for however long, and
+// however they end.
 func TestReservationsNeverExceedTheRate(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
@@ -76,8 +76,8 @@ func TestReservationsNeverExceedTheRate(t *testing.T) {
 			clock.now += time.Duration(random.Int64N(int64(rate.interval)))
 			switch random.IntN(4) {
 			case 0, 1:
-				if place, decision := local.Reserve(&call); decision.Allowed {
-					held = append(held, place)
+				if reservation, decision := local.Reserve(&call); decision.Allowed {
+					held = append(held, reservation)
 				}
 			case 2:
 				if local.takeAt(clock.now, &call).Allowed {
@@ -88,13 +88,13 @@ func TestReservationsNeverExceedTheRate(t *testing.T) {
 					continue
 				}
 				i := random.IntN(len(held))
-				place := held[i]
+				reservation := held[i]
 				held = append(held[:i], held[i+1:]...)
 				spent := random.IntN(2) == 0
 				if spent {
 					admitted = append(admitted, clock.now)
 				}
-				place.Settle(Answer{Allowed: spent})
+				reservation.Settle(Answer{Allowed: spent})
 			}
 		}
 		if len(admitted) < 20 {

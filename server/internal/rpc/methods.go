@@ -35,7 +35,7 @@ var methods = map[string]method{
 	pb.ChatIdentityService_IssueToken_FullMethodName: {
 		action:  caller.Call,
 		event:   audit.EventIssue,
-		limits:  []ratelimit.Limit{ratelimit.Global, ratelimit.Caller, ratelimit.Customer},
+		limits:  ratelimit.Limits(),
 		check:   checking((*Server).checkIssue),
 		success: (*metrics).issued,
 	},

@@ -28,10 +28,10 @@ func password(text string) func() (sensitive.String, error) {
 	return func() (sensitive.String, error) { return sensitive.New(text), nil }
 }
 
-// The least that a user must be allowed: this is what the documentation says.
+// The least that the documentation says a user must be allowed.
 var leastACL = []any{"~chatidentity:*", "+eval", "+evalsha", "+time", "+get", "+set"}
 
-// addUser makes one with those rights.
+// addUser makes a user with those rights.
 func (s *server) addUser(name, password string) {
 	s.t.Helper()
 	s.do(append([]any{"ACL", "SETUSER", name, "on", ">" + password}, leastACL...)...)

@@ -6,7 +6,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// A decision that a server on this machine takes part in, for three limits.
+// A decision about three limits with a server on this machine.
 func BenchmarkRedis(b *testing.B) {
 	r, call := benchmarkReplica(b)
 	for i := 0; b.Loop(); i++ {
@@ -28,7 +28,7 @@ func BenchmarkRedisParallel(b *testing.B) {
 	})
 }
 
-// What a caller over its limit costs.
+// A caller over its limit.
 func BenchmarkRedisRemembered(b *testing.B) {
 	r, call := benchmarkReplica(b)
 	call[ratelimit.Customer].Rate = ratelimit.MustRate("1/h")

@@ -30,8 +30,9 @@ const (
 
 var errNotRedis = errors.New("what came back is not an answer of redis")
 
-// boundedConn checks each length that a server announces. go-redis allocates that much before a byte
-// of it has come, so a server, or whatever answers in its place, could end the process with one line.
+// boundedConn checks each length that a server announces. go-redis allocates that much before a
+// byte of it has come, so a server, or whatever answers in its place, could end the process with
+// one line.
 type boundedConn struct {
 	net.Conn
 	buffered *bufio.Reader
@@ -108,8 +109,8 @@ func (c *boundedConn) next() error {
 	return nil
 }
 
-// announced returns how many bytes of a string follow the line; less than 0 if a length in it is out
-// of bounds.
+// announced returns how many bytes of a string follow the line; less than 0 if a length in it is
+// out of bounds.
 func announced(line []byte) int {
 	isString, isAggregate := strings.IndexByte(stringTypes, line[0]) >= 0, strings.IndexByte(aggregateTypes, line[0]) >= 0
 	if !isString && !isAggregate {

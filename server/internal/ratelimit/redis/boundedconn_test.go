@@ -15,7 +15,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// liar accepts connections and says the same to each request.
+// liar accepts connections and gives the same answer to every request.
 func liar(t *testing.T, says string) (url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,8 +48,8 @@ func liar(t *testing.T, says string) (url string) {
 	return "redis://canary-user@" + listener.Addr().String()
 }
 
-// Whatever answers in place of Redis, decisions fall back, and the log repeats
-// nothing of it. Each of the lengths would otherwise end the process.
+// Whatever answers in place of Redis, decisions fall back and the log repeats nothing of the
+// answer. Without the bounds, each of the lengths would end the process.
 func TestAServerThatLies(t *testing.T) {
 	t.Parallel()
 	for name, says := range map[string]string{
@@ -97,8 +97,8 @@ func TestAServerThatLies(t *testing.T) {
 	}
 }
 
-// A server that refuses every call can make nobody wait longer than an empty
-// budget takes to fill.
+// A server that refuses every call cannot make anybody wait longer than an empty budget takes to
+// admit one.
 func TestWhatAServerAnswersIsBounded(t *testing.T) {
 	t.Parallel()
 	rate := ratelimit.MustRate("10/m")
@@ -136,7 +136,8 @@ func TestBoundedConnKnowsAnswers(t *testing.T) {
 	}
 }
 
-// Once it has refused, or has been told more than it asked for, it is of no further use.
+// A connection that has refused an answer, or has more than one for a request, is of no further
+// use.
 func TestBoundedConnStaysRefused(t *testing.T) {
 	t.Parallel()
 	for what, said := range map[string]string{"a lie": "$99999999\r\n+OK\r\n+OK\r\n", "two answers": "+OK\r\n+OK\r\n"} {

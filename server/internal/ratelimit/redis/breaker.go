@@ -22,16 +22,16 @@ const (
 const (
 	// tolerated is how many failures in a row declare a server down.
 	tolerated = 3
-	// steady is how long a server must stay up before the pauses start over, so that one that comes and
-	// goes is not followed at every turn.
+	// steady is how long a server must stay up before the pauses start over, so that one that comes
+	// and goes is not followed at every turn.
 	steady = 10 * time.Second
 )
 
 // pauses are those between probes of a server that is down.
 var pauses = retry.Doubling{First: 100 * time.Millisecond, Longest: 5 * time.Second}
 
-// breaker is a circuit breaker: it keeps calls from asking a server that does not answer, and finds out
-// in the background when it does again.
+// breaker is a circuit breaker: it keeps calls from asking a server that does not answer, and finds
+// out in the background when it does again.
 type breaker struct {
 	probe  func(context.Context) error
 	clock  func() time.Duration
@@ -63,8 +63,8 @@ func (b *breaker) answered() {
 	b.change(starting, up)
 }
 
-// failed counts a call, begun at that time, that the server did not answer. Concurrent calls that failed
-// count as one failure, not as several in a row.
+// failed counts a call, begun at that time, that the server did not answer. Concurrent calls that
+// failed count as one failure, not as several in a row.
 func (b *breaker) failed(began time.Duration, err error) {
 	last := b.lastFail.Load()
 	if int64(began) < last || !b.lastFail.CompareAndSwap(last, int64(b.clock())) {

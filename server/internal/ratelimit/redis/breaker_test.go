@@ -13,7 +13,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// fakeServer fails while it is down, and notes when it was probed.
+// fakeServer fails while it is down, and records when it was probed.
 type fakeServer struct {
 	clock  func() time.Duration
 	mu     sync.Mutex
@@ -98,7 +98,7 @@ func TestBreakerComesUpByItself(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); n != 2 {
 			t.Errorf("%d lines of log for two changes:\n%s", n, log)
 		}
-		// After a steady time the next failure is a new one: the first pause is short.
+		// After it was up for a while, the pauses start over.
 		time.Sleep(steady)
 		for range tolerated {
 			b.failed(server.clock(), context.DeadlineExceeded)
@@ -131,7 +131,7 @@ func TestBreakerOpensAfterThreeFailuresInARow(t *testing.T) {
 		if !b.is(down) || b.changes[down].Load() != 1 {
 			t.Fatal("not declared down, once")
 		}
-		// A late answer to a call of before does not bring it back: a probe must.
+		// A late answer to an earlier call does not bring it back; only a probe does.
 		b.answered()
 		if !b.is(down) {
 			t.Error("brought back by a late answer")
@@ -144,7 +144,7 @@ func TestBreakerOpensAfterThreeFailuresInARow(t *testing.T) {
 	})
 }
 
-// One stall fails all the calls that wait at that moment.
+// A single stall fails all the calls that wait at that moment.
 func TestBreakerCountsCallsSideBySideOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

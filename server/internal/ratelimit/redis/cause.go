@@ -10,8 +10,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
-// cause says why the server did not answer within the timeout, in words of our own: what a server says
-// may repeat the password. Of an error that it sent, only the code is kept.
+// cause says why the server did not answer within the timeout, in words of our own: what a server
+// says may repeat the password. Of an error that it sent, only the code is kept.
 func cause(err error, timeout time.Duration) error {
 	var (
 		password *passwordError

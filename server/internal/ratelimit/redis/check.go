@@ -9,9 +9,9 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// Check makes one decision on a connection of its own, for a budget that no call spends, and returns
-// how long it took. If there is none within [Options.Timeout], the error says why, in words that hold
-// nothing of what the server said. Check does not need [Limiter.Run].
+// Check makes one decision on a connection of its own, for a budget that no call spends, and
+// returns how long it took. If there is none within [Options.Timeout], the error says why, in words
+// that hold nothing of what the server said. Check does not need [Limiter.Run].
 func (l *Limiter) Check(ctx context.Context) (time.Duration, error) {
 	client := goredis.NewClient(l.dial)
 	took, err := l.check(ctx, client)
@@ -19,8 +19,8 @@ func (l *Limiter) Check(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
-// probe is what the breaker calls. A server that was down gets a new client, because the connections
-// of the old one may lead nowhere.
+// probe is what the breaker calls. A server that was down gets a new client, because the
+// connections of the old one may lead nowhere.
 func (l *Limiter) probe(ctx context.Context) error {
 	if !l.breaker.is(down) {
 		_, err := l.check(ctx, l.client.Load())

@@ -9,7 +9,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// One decision, or why there was none.
+// Check makes one decision, or says why there is none.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -14,7 +14,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// failures are the ways in which a server stops answering, and comes back.
+// failures are the ways in which a server stops answering and comes back.
 var failures = map[string]struct{ stop, resume func(*server) }{
 	"killed": {
 		stop:   func(s *server) { s.kill() },
@@ -26,7 +26,7 @@ var failures = map[string]struct{ stop, resume func(*server) }{
 	},
 	"CLIENT PAUSE": {
 		stop:   func(s *server) { s.do("CLIENT", "PAUSE", "3000", "ALL") },
-		resume: func(*server) {}, // it ends by itself: the pause holds up UNPAUSE as well
+		resume: func(*server) {}, // it ends by itself, because the pause holds up UNPAUSE too
 	},
 	"writes refused": {
 		stop:   func(s *server) { s.do("CONFIG", "SET", "maxmemory", "1") },
@@ -34,7 +34,8 @@ var failures = map[string]struct{ stop, resume func(*server) }{
 	},
 }
 
-// Sharing, then the pod's own limits without a fresh burst, then sharing again.
+// Limits are shared; then the pod applies its own, without a fresh burst; then they are shared
+// again.
 func TestRedisFailsToLocal(t *testing.T) {
 	t.Parallel()
 	for name, failure := range failures {
@@ -62,7 +63,7 @@ func TestRedisFailsToLocal(t *testing.T) {
 				t.Errorf("a decision waited for %v, its limit is 50 ms", longest)
 			}
 			t.Logf("longest decision: %v", longest)
-			// Enough calls for others to have it declared down.
+			// Calls for others declare it down.
 			other := budgetsFor(2, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("1000/h"))
 			await(t, "the server to be declared down", func() bool { take(t, r, other); return r.breaker.is(down) })
 			failure.resume(s)
@@ -97,7 +98,7 @@ func TestRedisFailsClosed(t *testing.T) {
 			t.Fatalf("got %+v, %v; want ErrUnavailable", decision, err)
 		}
 	}
-	// What is not shared is not the server's business.
+	// What is not shared does not need the server.
 	if n := admitted(t, r, 200, budgetsFor(1, ratelimit.Rate{}, ratelimit.MustRate("100/h"), ratelimit.Rate{})); n != 96 {
 		t.Errorf("the caller has %d left, want 96: a call that got no decision spends nothing", n)
 	}
@@ -108,7 +109,7 @@ func TestRedisFailsClosed(t *testing.T) {
 	}
 }
 
-// In flight when the server dies, many at once: the pod keeps to its own limits.
+// When the server dies with many calls in flight, the pod keeps to its own limits.
 func TestRedisDiesUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -140,7 +141,7 @@ func TestRedisDiesUnderLoad(t *testing.T) {
 	}
 }
 
-// Nobody there, or somebody who takes connections and says nothing.
+// The server does not exist, or it accepts connections and says nothing.
 func TestRedisThatNeverAnswers(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))

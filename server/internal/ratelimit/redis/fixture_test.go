@@ -10,8 +10,8 @@ func customerKey(i int) ratelimit.Key {
 	return ratelimit.Key{Kind: "external_id", Scope: "default", Name: strconv.Itoa(i)}
 }
 
-// budgetsFor is what rpc asks for a call by one app, whose name means nothing in another replica, for
-// one customer.
+// budgetsFor returns what a call for a customer spends. Its caller's name means nothing in other
+// replicas.
 func budgetsFor(customer int, global, caller, perCustomer ratelimit.Rate) ratelimit.Budgets {
 	return ratelimit.Budgets{
 		ratelimit.Global:   {Rate: global},

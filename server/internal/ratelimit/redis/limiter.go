@@ -20,9 +20,10 @@ var ErrUnavailable = errors.New("rate limits cannot be counted: redis does not a
 // protocol). It is safe for concurrent use.
 //
 // A decision first asks the local budgets, which decide about what is not shared and remember every
-// answer of the server: a budget known to be empty costs no round trip until it may admit again. Then
-// the decision makes one round trip for all shared budgets, on the server's clock (to the microsecond).
-// A call that passes is spent in both places, so falling back never grants a fresh burst.
+// answer of the server: a budget known to be empty costs no round trip until it may admit again.
+// Then the decision makes one round trip for all shared budgets, on the server's clock (to the
+// microsecond). A call that passes is spent in both places, so falling back never grants a fresh
+// burst.
 //
 // This process alone never admits more than burst + rate × t of any budget, shared or not: local
 // budgets are reserved before the server is asked, then spent or given back. All replicas together
@@ -30,8 +31,8 @@ var ErrUnavailable = errors.New("rate limits cannot be counted: redis does not a
 // empty, or whose clock is set forward, has forgotten what was spent. A call whose answer came too
 // late may have been spent there all the same.
 //
-// After three failures in a row (concurrent calls count once) the server is not asked any more, until
-// a probe in the background finds that it answers in time.
+// After three failures in a row (concurrent calls count once) the server is not asked any more,
+// until a probe in the background finds that it answers in time.
 type Limiter struct {
 	local   *ratelimit.Local
 	clock   func() time.Duration

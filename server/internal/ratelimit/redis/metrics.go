@@ -49,8 +49,8 @@ func (l *Limiter) Describe(ch chan<- *prometheus.Desc) {
 	ch <- changesDesc
 }
 
-// Collect implements [prometheus.Collector]. It includes the metrics of the local budgets, which must
-// not be registered as well.
+// Collect implements [prometheus.Collector]. It includes the metrics of the local budgets, which
+// must not be registered as well.
 func (l *Limiter) Collect(ch chan<- prometheus.Metric) {
 	l.local.Collect(ch)
 	l.metrics.skipped.Collect(ch)

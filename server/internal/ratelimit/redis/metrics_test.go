@@ -12,8 +12,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// gather returns each metric as "name{labels} value", by a registry that checks
-// what collectors promise.
+// gather returns each metric as "name{labels} value". The registry checks what collectors promise.
 func gather(t *testing.T, collector prometheus.Collector) string {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()

@@ -54,11 +54,11 @@ type Options struct {
 	URL string
 	// Password is called for each new connection, so the password may change. Nil means none.
 	Password func() (sensitive.String, error)
-	// TLS is for rediss only; nil trusts the system's roots. The server's name is the URL's host unless
-	// it is set here.
+	// TLS is for rediss only; nil trusts the system's roots. The server's name is the URL's host
+	// unless it is set here.
 	TLS *tls.Config
-	// KeySecret keys the pseudonyms under which budgets are stored. It has at least 16 bytes and is the
-	// same in all replicas.
+	// KeySecret keys the pseudonyms under which budgets are stored. It has at least 16 bytes and is
+	// the same in all replicas.
 	KeySecret sensitive.String
 	// Prefix starts every key, followed by a colon. Replicas that share budgets have the same.
 	Prefix string
@@ -74,11 +74,11 @@ type Options struct {
 
 const (
 	minKeySecret = 16
-	// poolSize is the number of connections kept. Each carries one decision at a time, which makes 32,000
-	// a second at a round trip of 1 ms.
+	// poolSize is the number of connections kept. Each carries one decision at a time, which makes
+	// 32,000 a second at a round trip of 1 ms.
 	poolSize = 32
-	// connectTimeout bounds a new connection's dial and TLS handshake. No call waits longer for it than
-	// Options.Timeout: connecting goes on in the background.
+	// connectTimeout bounds a new connection's dial and TLS handshake. No call waits longer for it
+	// than Options.Timeout: connecting goes on in the background.
 	connectTimeout = time.Second
 	// maxIdle is shorter than what the usual load balancers tolerate, which drop idle connections
 	// silently.
@@ -164,8 +164,9 @@ type passwordError struct{ cause error }
 func (e *passwordError) Error() string { return "the password cannot be read: " + e.cause.Error() }
 func (e *passwordError) Unwrap() error { return e.cause }
 
-// setWaiting leaves go-redis no wait of its own: it tries once, under the decision's deadline. It speaks
-// RESP2 and does not introduce itself, so that a user may be allowed the script's commands alone.
+// setWaiting leaves go-redis no wait of its own: it tries once, under the decision's deadline. It
+// speaks RESP2 and does not introduce itself, so that a user may be allowed the script's commands
+// alone.
 func (o *Options) setWaiting(options *goredis.Options) {
 	options.MaxRetries = -1
 	options.Dialer = boundedDialer(options)

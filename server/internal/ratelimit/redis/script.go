@@ -26,15 +26,17 @@ type script struct {
 }
 
 func newScript(prefix string, secret sensitive.String) script {
-	// A script's keys must be in one slot wherever keys are spread by slot, so all have one hash tag.
-	// Every call spends the global budget, which is one key, so there is nothing to gain by spreading
-	// the others.
+	// A script's keys must be in one slot wherever keys are spread by slot, so all have one hash
+	// tag. Every call spends the global budget, which is one key, so there is nothing to gain by
+	// spreading the others.
 	return script{lua: goredis.NewScript(scriptText), prefix: prefix + ":{limits}:", secret: secret}
 }
 
 // run makes one round trip for all shared budgets of a call. (It takes two the first time that a
 // server sees the script.)
-func (s *script) run(ctx context.Context, client *goredis.Client, budgets *ratelimit.Budgets) (ratelimit.Answer, error) {
+func (s *script) run(
+	ctx context.Context, client *goredis.Client, budgets *ratelimit.Budgets,
+) (ratelimit.Answer, error) {
 	keys := make([]string, 0, len(budgets))
 	args := make([]any, 0, 2*len(budgets))
 	for _, limit := range ratelimit.Limits() {
@@ -63,8 +65,8 @@ func (s *script) run(ctx context.Context, client *goredis.Client, budgets *ratel
 	return answer, nil
 }
 
-// key names a budget by a pseudonym of 128 bits, so that the server holds no personal data. Each part
-// is preceded by its length, so that no two keys read the same.
+// key names a budget by a pseudonym of 128 bits, so that the server holds no personal data. Each
+// part is preceded by its length, so that no two keys read the same.
 func (s *script) key(limit ratelimit.Limit, key *ratelimit.Key) string {
 	mac := hmac.New(sha256.New, []byte(s.secret.Reveal()))
 	var length [8]byte

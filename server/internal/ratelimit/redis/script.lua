@@ -1,11 +1,13 @@
--- Decides about one call: it spends all its budgets or none, by the generic cell rate algorithm (GCRA).
--- KEYS: one a budget. ARGV: two a key, in nanoseconds: the emission interval, which earns one call, and the
--- time that earns the whole burst.
--- Answers 1 or 0, then for each key how far the budget's theoretical arrival time (TAT) lies ahead of now,
--- in nanoseconds: with this call if it was admitted, without it if not.
+-- Decides about one call: it spends all its budgets or none, by the generic cell rate algorithm
+-- (GCRA).
+-- KEYS: one a budget. ARGV: two a key, in nanoseconds: the emission interval, which earns one call,
+-- and the time that earns the whole burst.
+-- Answers 1 or 0, then for each key how far the budget's theoretical arrival time (TAT) lies ahead
+-- of now, in nanoseconds: with this call if it was admitted, without it if not.
 --
--- A key holds the TAT as "seconds:nanoseconds" on this server's clock, which counts in microseconds. A TAT
--- is at most 30 days ahead, so every number here is an integer below 2^53, which a double holds exactly.
+-- A key holds the TAT as "seconds:nanoseconds" on this server's clock, which counts in
+-- microseconds. A TAT is at most 30 days ahead, so every number here is an integer below 2^53,
+-- which a double holds exactly.
 local SECOND = 1000000000
 local clock = redis.call('TIME')
 local seconds, nanoseconds = tonumber(clock[1]), tonumber(clock[2]) * 1000
@@ -24,8 +26,8 @@ for i, key in ipairs(KEYS) do
   if tat then
     local s, ns = string.match(tat, '^(%d+):(%d+)$')
     ahead = math.max(0, (s - seconds) * SECOND + (ns - nanoseconds))
-    -- A slower rate since replaced, or a clock that was ahead, can leave a TAT later than that of an empty
-    -- budget. It must be set back and stored, or the budget could not start to earn.
+    -- A slower rate since replaced, or a clock that was ahead, can leave a TAT later than that of
+    -- an empty budget. It must be set back and stored, or the budget could not start to earn.
     if ahead > refill then
       ahead = refill
       store(key, ahead)

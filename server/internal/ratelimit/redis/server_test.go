@@ -27,7 +27,7 @@ type server struct {
 	socket string
 }
 
-// startServer starts one with more arguments than the usual; the test ends it.
+// startServer starts a server with additional arguments. The test ends it.
 func startServer(tb testing.TB, args ...string) *server {
 	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
@@ -84,7 +84,7 @@ func (s *server) signal(signal os.Signal) {
 	}
 }
 
-// do is an administrator's command.
+// do runs a command as administrator.
 func (s *server) do(args ...any) any {
 	s.t.Helper()
 	reply, err := s.admin.Do(context.Background(), args...).Result()
@@ -94,7 +94,7 @@ func (s *server) do(args ...any) any {
 	return reply
 }
 
-// calls is how often a command was called, by the server's own count.
+// calls returns how often a command was called, by the server's own count.
 func (s *server) calls(command string) int {
 	s.t.Helper()
 	_, after, found := strings.Cut(fmt.Sprint(s.do("INFO", "commandstats")), "cmdstat_"+command+":calls=")
@@ -109,7 +109,7 @@ func (s *server) calls(command string) int {
 	return n
 }
 
-// await waits for a condition, which must come within ten seconds.
+// await waits for a condition, for up to ten seconds.
 func await(tb testing.TB, what string, condition func() bool) {
 	tb.Helper()
 	deadline := time.Now().Add(10 * time.Second)

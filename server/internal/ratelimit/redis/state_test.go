@@ -39,7 +39,7 @@ func TestRedisHoldsNoPersonAndForgetsInTime(t *testing.T) {
 	await(t, "the keys to expire", func() bool { return s.do("DBSIZE").(int64) == 0 })
 }
 
-// Replicas agree on names by the secret, and nobody else can compute them.
+// Replicas with the same secret agree on a budget's key, and nobody else can compute it.
 func TestRedisNames(t *testing.T) {
 	t.Parallel()
 	key := ratelimit.Key{Kind: "email", Scope: "default", Name: "a@example.com"}
@@ -78,7 +78,7 @@ func TestRedisScriptFlushed(t *testing.T) {
 	}
 }
 
-// A server that lost its memory is not believed over one's own.
+// When the server has lost its memory, the pod still has its own.
 func TestRedisFlushedGrantsNoFreshBurst(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -108,8 +108,7 @@ func TestRedisRateChanges(t *testing.T) {
 	}
 }
 
-// The server's arithmetic is the local one, for any rate, to the nanosecond that
-// its clock allows.
+// The server counts as the local budgets do, for any rate, as exactly as its clock allows.
 func TestRedisCountsAsLocalDoes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
