@@ -195,7 +195,14 @@ func (s *sidecar) require(name string, check func() error) {
 }
 
 func (s *sidecar) listen(ctx context.Context) error {
-	options := listen.Options{Refused: func(r listen.Refusal) { s.server.Refused(r) }}
+	admission := s.config.Admission(s.tokens)
+	options := listen.Options{
+		Refused: func(r listen.Refusal) { s.server.Refused(r) },
+		Bounds:  listen.NewBounds(),
+		IsStranger: func(who caller.Identity) bool {
+			return who.Kind == caller.UID && !admission.May(who, caller.CheckHealth)
+		},
+	}
 	if s.tls != nil {
 		options.TLS = s.tls.Load
 	}

@@ -51,14 +51,14 @@ const (
 // How the sidecar names what it refuses, in the label of a metric and in a log
 // line. To be edited when the defences name their kinds; any of a set will do.
 var (
-	frames  = []string{"frame_budget"}
+	frames  = []string{"frame_budget", "frame_flood"}
 	places  = []string{"connection_limit"}
-	inCalls = []string{"calls_in_flight", "message_timeout", "bytes_held"}
-	greets  = []string{"connection_limit", "handshake", "tls"}
+	inCalls = []string{"calls_in_flight", "held_calls", "held_bytes", "late_request"}
+	greets  = []string{"connection_limit", "unproven", "tls"}
 	streams = []string{"stream_limit"}
-	dear    = []string{"calls_in_flight", "frame_budget", "RATE_LIMITED"}
-	headers = []string{"message_timeout", "header_timeout", "bytes_held", "connection_limit"}
-	strange = []string{"CALLER_DENIED", "caller_denied"}
+	dear    = []string{"calls_in_flight", "frame_budget"}
+	headers = []string{"late_request", "held_bytes", "unproven", "connection_limit"}
+	strange = []string{"unlisted_uid"}
 )
 
 var unlimited = []string{"--limit-caller", "off"}

@@ -1,45 +1,43 @@
 package listen
 
-import "net"
-
-// Bounds of the admin listener, which may be open to the pod network.
-const (
-	maxAdminConnections     = 256
-	maxAdminConnectionsEach = 32 // of one remote host
+import (
+	"net"
 )
 
-// boundListener closes at once each connection beyond the bounds, so that its client learns of it
-// instead of waiting in a queue.
-type boundListener struct {
+// maxAdminConnections bounds the admin listener, which may be open to the pod network.
+const maxAdminConnections = 64
+
+// adminListener bounds its connections: the oldest of the host that has the most gives way to a
+// newcomer, so that a probe is answered whoever else connects.
+type adminListener struct {
 	net.Listener
-	places   *connLimiter
-	mostEach int
+	places places
 }
 
-func newBoundListener(inner net.Listener, most, mostEach int) *boundListener {
-	return &boundListener{inner, &connLimiter{most: most}, mostEach}
+func newAdminListener(inner net.Listener, most int) *adminListener {
+	return &adminListener{Listener: inner, places: places{most: most, mostEach: most}}
 }
 
-func (l *boundListener) Accept() (net.Conn, error) {
-	for {
-		accepted, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if release := l.places.acquire(hostOf(accepted.RemoteAddr().String()), l.mostEach); release != nil {
-			return &placedConn{accepted, release}, nil
-		}
-		_ = accepted.Close()
+func (l *adminListener) Accept() (net.Conn, error) {
+	accepted, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	c := &adminConn{accepted, &l.places, hostOf(accepted.RemoteAddr())}
+	if victim, _ := l.places.enter(c.host, c); victim != nil {
+		_ = victim.Close()
+	}
+	return c, nil
 }
 
-// placedConn gives its place back when it closes.
-type placedConn struct {
+// adminConn gives its place back when it closes.
+type adminConn struct {
 	net.Conn
-	release func()
+	places *places
+	host   string
 }
 
-func (c *placedConn) Close() error {
-	defer c.release()
+func (c *adminConn) Close() error {
+	c.places.leave(c.host, c)
 	return c.Conn.Close()
 }

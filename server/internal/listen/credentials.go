@@ -10,41 +10,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 )
-
-// Connection is what is known about a connection. grpc gives it to each call as its peer's
-// AuthInfo. The zero value is a connection of nobody.
-type Connection struct {
-	credentials.CommonAuthInfo
-
-	Caller      caller.Identity // at the other end
-	certificate *certificate    // nil without TLS
-}
-
-// AuthType implements credentials.AuthInfo.
-func (*Connection) AuthType() string { return protocol }
-
-const protocol = "peer"
-
-// ConnectionOf returns the connection of a call, or the zero value if it did not come from a
-// Listener.
-func ConnectionOf(ctx context.Context) *Connection {
-	if p, ok := peer.FromContext(ctx); ok {
-		if connection, ok := p.AuthInfo.(*Connection); ok {
-			return connection
-		}
-	}
-	return &Connection{}
-}
-
-// IsTrusted reports whether the connection would be accepted if it were new: its client
-// certificate, if it has one, has not expired and is signed by a CA that is trusted now.
-func (c *Connection) IsTrusted(now time.Time) bool {
-	return c.certificate == nil || c.certificate.isTrusted(now)
-}
 
 // certificate is what the client of a connection has shown.
 type certificate struct {
@@ -80,14 +48,22 @@ func (transportCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	}
 	if !accepted.listener.secured {
 		plain := credentials.CommonAuthInfo{SecurityLevel: credentials.NoSecurity}
-		return accepted, &Connection{CommonAuthInfo: plain, Caller: accepted.identity}, nil
+		traffic := accepted.follow(accepted, accepted.identity)
+		if accepted.expiry != nil && !accepted.isStranger() {
+			traffic.proven = func() { accepted.settle(accepted.identity) }
+		}
+		return traffic, &Connection{plain, accepted.identity, nil, traffic}, nil
 	}
 	secured, connection, err := accepted.handshake()
 	if err != nil {
-		accepted.listener.options.Refused(Refusal{kindHandshake, accepted.identity.Peer, err})
+		accepted.listener.options.Refused(Refusal{handshakeKind(err), accepted.identity.Peer, err})
 		return nil, nil, err
 	}
-	return secured, connection, nil
+	if !accepted.settle(connection.Caller) {
+		return nil, nil, reasons[kindPlaces]
+	}
+	connection.traffic = accepted.follow(secured, connection.Caller)
+	return connection.traffic, connection, nil
 }
 
 func (c *conn) handshake() (net.Conn, *Connection, error) {
@@ -103,7 +79,7 @@ func (c *conn) handshake() (net.Conn, *Connection, error) {
 	sent := tlsInfo.State.PeerCertificates
 	identity, err := caller.FromCertificate(sent[0], c.identity.Peer)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", errName, err)
 	}
 	shown := &certificate{sent: sent, expires: sent[0].NotAfter, current: c.listener.options.TLS}
 	for _, signer := range tlsInfo.State.VerifiedChains[0] {
@@ -112,7 +88,7 @@ func (c *conn) handshake() (net.Conn, *Connection, error) {
 		}
 	}
 	shown.verifiedBy.Store(trusted)
-	return secured, &Connection{tlsInfo.CommonAuthInfo, identity, shown}, nil
+	return secured, &Connection{tlsInfo.CommonAuthInfo, identity, shown, nil}, nil
 }
 
 func (transportCredentials) ClientHandshake(

@@ -2,6 +2,7 @@ package listen_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"strings"
 	"testing"
@@ -46,13 +47,14 @@ func handshake(t *testing.T, host string, trusted func() *caller.TLS, client fun
 func TestAConnectionKnowsItsCaller(t *testing.T) {
 	t.Parallel()
 	ca := callertest.NewCA(t)
-	show := func(ca *callertest.CA, trusted *callertest.CA) func(string) {
+	show := func(shown callertest.Pair) func(string) {
 		return func(address string) {
 			config := &tls.Config{
-				RootCAs: trusted.Pool(), Certificates: []tls.Certificate{ca.Client(t, "spiffe://example.org/checkout").TLS(t)},
+				RootCAs: ca.Pool(), Certificates: []tls.Certificate{shown.TLS(t)},
 				NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13,
 			}
 			if conn, err := tls.Dial("tcp", address, config); err == nil {
+				_, _ = conn.Read(make([]byte, 1)) // the server's verdict on the certificate
 				conn.Close()
 			}
 		}
@@ -62,6 +64,8 @@ func TestAConnectionKnowsItsCaller(t *testing.T) {
 			conn.Close()
 		}
 	}
+	issue := func(change func(*x509.Certificate)) callertest.Pair { return ca.Issue(t, change) }
+	checkout := ca.Client(t, "spiffe://example.org/checkout")
 	own := ca.Server(t)
 	trusted, err := caller.ParseTLS(own.Certificate, own.Key, ca.PEM)
 	if err != nil {
@@ -73,18 +77,23 @@ func TestAConnectionKnowsItsCaller(t *testing.T) {
 		trusted func() *caller.TLS
 		client  func(string)
 		want    string // empty: refused
+		kind    string // as which it is refused
 	}{
-		"loopback":                 {"127.0.0.1", secured, plain, "loopback"},
-		"outside, without TLS":     {"0.0.0.0", nil, plain, "loopback"}, // from and to 127.0.0.1
-		"a certificate":            {"0.0.0.0", secured, show(ca, ca), "certificate:spiffe://example.org/checkout"},
-		"a certificate of another": {"0.0.0.0", secured, show(callertest.NewCA(t), ca), ""},
-		"plain text":               {"0.0.0.0", secured, plain, ""},
+		"loopback":                 {"127.0.0.1", secured, plain, "loopback", ""},
+		"outside, without TLS":     {"0.0.0.0", nil, plain, "loopback", ""}, // from and to 127.0.0.1
+		"a certificate":            {"0.0.0.0", secured, show(checkout), "certificate:spiffe://example.org/checkout", ""},
+		"a certificate of another": {"0.0.0.0", secured, show(callertest.NewCA(t).Client(t, "spiffe://example.org/checkout")), "", "certificate_untrusted"},
+		"an expired certificate":   {"0.0.0.0", secured, show(issue(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })), "", "certificate_expired"},
+		"a server's certificate":   {"0.0.0.0", secured, show(ca.Server(t)), "", "certificate_usage"},
+		"no name":                  {"0.0.0.0", secured, show(issue(func(*x509.Certificate) {})), "", "certificate_name"},
+		"a web address":            {"0.0.0.0", secured, show(ca.Client(t, "https://example.org/checkout")), "", "certificate_name"},
+		"plain text":               {"0.0.0.0", secured, plain, "", "tls"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			connection, refused := handshake(t, test.host, test.trusted, test.client)
 			if test.want == "" {
-				if connection != nil || len(refused) != 1 || refused[0].Kind != "tls" || refused[0].Err == nil || !strings.HasPrefix(refused[0].Peer, "127.0.0.1:") {
+				if connection != nil || len(refused) != 1 || refused[0].Kind != test.kind || refused[0].Err == nil || !strings.HasPrefix(refused[0].Peer, "127.0.0.1:") {
 					t.Errorf("connection %v, refused %+v; want the handshake refused once, with its peer", connection, refused)
 				}
 				return

@@ -25,7 +25,10 @@ type Address struct {
 // nothing.
 type Options struct {
 	TLS     func() *caller.TLS // what is current, for addresses outside loopback. Nil: plain text
-	Refused func(Refusal)      // hears of each connection that is closed before a call. Nil: nobody does
+	Refused func(Refusal)      // hears of each connection that is closed or slowed down. Nil: nobody does
+	Bounds  *Bounds            // what all listeners of a process share. Nil: bounds of its own
+	// IsStranger reports whether whoever is at the other end may do nothing here. Nil: nobody is.
+	IsStranger func(caller.Identity) bool
 }
 
 // Open opens a listener for grpc. A socket has its mode whatever the umask; see openSocket. The
@@ -45,7 +48,7 @@ func OpenAdmin(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newBoundListener(inner, maxAdminConnections, maxAdminConnectionsEach), nil
+	return newAdminListener(inner, maxAdminConnections), nil
 }
 
 // Probe returns, for each address, nil or the error that Open would return. It holds all of them

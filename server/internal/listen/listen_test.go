@@ -94,34 +94,42 @@ func TestProbeFindsTheSameAddressTwice(t *testing.T) {
 	}
 }
 
-// A connection without a place is closed at once, and reported.
-func TestARefusedConnectionIsReported(t *testing.T) {
+// Strangers have few places and little time: the oldest gives way to a newcomer, and whoever proves
+// nothing is closed. Both are reported.
+func TestStrangersGiveWay(t *testing.T) {
 	t.Parallel()
-	refused := make(chan listen.Refusal, 2)
+	const strangers, more = 64, 6
+	refused := make(chan listen.Refusal, strangers+more)
 	listener, err := listen.Open(t.Context(), listen.Address{Network: "tcp", Address: "127.0.0.1:0"},
 		listen.Options{Refused: func(r listen.Refusal) { refused <- r }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	go func() {
-		for {
-			if _, err := listener.Accept(); err != nil { // they stay open
-				return
-			}
-		}
-	}()
-	var last net.Conn
-	for range 1025 {
-		if last, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+	var silent []net.Conn
+	for range strangers + more {
+		dialed, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer last.Close()
+		defer dialed.Close()
+		accepted, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		silent = append(silent, dialed)
 	}
-	if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the connection without a place: %v, want it closed", err)
-	}
-	if r := <-refused; r.Kind != "connection_limit" || r.Peer != last.LocalAddr().String() || r.Err == nil {
-		t.Errorf("reported %+v", r)
+	for i, conn := range silent {
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatalf("connection %d: %v, want it closed", i, err)
+		}
+		want := "connection_limit"
+		if i >= more {
+			want = "unproven"
+		}
+		if r := <-refused; r.Kind != want || r.Err == nil || i < more && r.Peer != conn.LocalAddr().String() {
+			t.Errorf("connection %d: reported %+v, want kind %s", i, r, want)
+		}
 	}
 }

@@ -1,8 +1,9 @@
 package listen
 
 import (
-	"errors"
 	"net"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,36 +13,25 @@ import (
 // Bounds of a listener for grpc.
 const (
 	maxConnections     = 1024
-	maxConnectionsEach = 256 // of one user ID or remote host
+	maxConnectionsEach = 256 // of one user ID or certificate
+	maxStrangers       = 64  // connections that have not proven anything yet
+	// strangerTimeout is how long a connection may take to prove who it is.
+	strangerTimeout = 2 * time.Second
+	// tendEvery is how often a listener looks after its connections.
+	tendEvery = time.Second
 )
 
-var errNoPlace = errors.New("too many connections are open")
-
-// Why a connection is refused, as metrics and logs name it.
-const (
-	kindCaller    = "caller_unknown"
-	kindPlaces    = "connection_limit"
-	kindHandshake = "tls"
-)
-
-// Kinds returns every kind of Refusal.
-func Kinds() []string { return []string{kindCaller, kindPlaces, kindHandshake} }
-
-// Refusal describes a connection that was closed before a call could come.
-type Refusal struct {
-	Kind string // one of Kinds
-	Peer string // the connection's other end
-	Err  error  // the reason
-}
-
-// Listener accepts connections of callers that can be named, up to a bound. Each connection beyond
-// it is closed at once, so that its client learns of it within its deadline instead of waiting in a
-// queue. Its connections need Credentials.
+// Listener accepts connections of callers that can be named, up to a bound. Whoever has proven who it
+// is has a place that strangers cannot take; among strangers, and among the idle connections of a
+// caller that has too many, the oldest gives way to a newcomer. Its connections need Credentials.
 type Listener struct {
 	net.Listener
-	options Options
-	secured bool // its connections speak TLS
-	places  connLimiter
+	options   Options
+	secured   bool // its connections speak TLS
+	strangers places
+	known     places
+	closing   sync.Once
+	closed    chan struct{}
 }
 
 // newListener wraps a listener. On loopback and on a unix socket nothing leaves the machine: they
@@ -50,13 +40,27 @@ func newListener(inner net.Listener, options Options) *Listener {
 	if options.Refused == nil {
 		options.Refused = func(Refusal) {}
 	}
-	address, isTCP := inner.Addr().(*net.TCPAddr)
-	return &Listener{
-		Listener: inner,
-		options:  options,
-		secured:  options.TLS != nil && isTCP && !address.IP.IsLoopback(),
-		places:   connLimiter{most: maxConnections},
+	if options.Bounds == nil {
+		options.Bounds = NewBounds()
 	}
+	if options.IsStranger == nil {
+		options.IsStranger = func(caller.Identity) bool { return false }
+	}
+	l := &Listener{
+		Listener:  inner,
+		options:   options,
+		strangers: places{most: maxStrangers, mostEach: maxStrangers},
+		known:     places{most: maxConnections, mostEach: maxConnectionsEach, spared: isBusy},
+		closed:    make(chan struct{}),
+	}
+	if address, isTCP := inner.Addr().(*net.TCPAddr); isTCP {
+		l.secured = options.TLS != nil && !address.IP.IsLoopback()
+		if !l.secured { // one caller has all of it
+			l.known.mostEach = maxConnections
+		}
+	}
+	go l.tend()
+	return l
 }
 
 // Accept returns the next connection that is admitted.
@@ -66,46 +70,46 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if admitted := l.admit(accepted); admitted != nil {
-			return admitted, nil
+		identity, err := caller.FromConn(accepted)
+		if err != nil {
+			l.options.Refused(Refusal{kindCaller, accepted.RemoteAddr().String(), err})
+			_ = accepted.Close()
+			continue
 		}
-		_ = accepted.Close()
+		if c := newConn(accepted, l, identity); c.enter() {
+			return c, nil
+		}
 	}
 }
 
-// admit returns the connection with its place, or nil if it is refused.
-func (l *Listener) admit(accepted net.Conn) net.Conn {
-	identity, err := caller.FromConn(accepted)
-	if err != nil {
-		l.options.Refused(Refusal{kindCaller, accepted.RemoteAddr().String(), err})
-		return nil
-	}
-	release := l.places.acquire(shareOf(identity))
-	if release == nil {
-		l.options.Refused(Refusal{kindPlaces, identity.Peer, errNoPlace})
-		return nil
-	}
-	return &conn{placedConn{accepted, release}, l, identity}
+// Close ends the listener; its connections stay.
+func (l *Listener) Close() error {
+	l.closing.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
-// shareOf returns who shares a part of the places, and how many those are. Everyone on loopback is
-// one caller, which may have all.
-func shareOf(who caller.Identity) (string, int) {
-	switch who.Kind {
-	case caller.Loopback:
-		return "", maxConnections
-	case caller.UID:
-		return who.Name, maxConnectionsEach
-	default:
-		return hostOf(who.Peer), maxConnectionsEach
+// tend ends requests that do not arrive, until the listener closes.
+func (l *Listener) tend() {
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.closed:
+			return
+		case <-tick.C:
+		}
+		for _, set := range []*places{&l.strangers, &l.known} {
+			for _, member := range set.all() {
+				if traffic := member.(*conn).traffic.Load(); traffic != nil { //nolint:forcetypeassert // enter puts in no other
+					traffic.endLateRequests()
+				}
+			}
+		}
 	}
 }
 
-// conn is a connection whose other end is known.
-type conn struct {
-	placedConn
-	listener *Listener
-	identity caller.Identity
+func (l *Listener) refuse(kind, peer string) {
+	l.options.Refused(Refusal{kind, peer, reasons[kind]})
 }
 
 // NewCollector returns the metric of the listeners' open connections.
@@ -115,7 +119,7 @@ func NewCollector(listeners ...*Listener) prometheus.Collector {
 	}, func() float64 {
 		open := 0
 		for _, listener := range listeners {
-			open += listener.places.open()
+			open += listener.strangers.count() + listener.known.count()
 		}
 		return float64(open)
 	})

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 // errUnanswered is what a call is refused with until the handler has answered.
@@ -38,6 +39,9 @@ func (s *Server) audit(
 	s.metrics.count(c)
 	if c.refusal == nil {
 		return reply, nil
+	}
+	if c.refusal.isCallersFault() {
+		listen.ConnectionOf(ctx).SpendRefusal()
 	}
 	s.logCause(ctx, c)
 	return nil, c.refusal.audited(c.auditID)

@@ -63,6 +63,11 @@ func (r *refusal) code() codes.Code {
 	return codes.Internal
 }
 
+// isCallersFault reports whether the caller could have spared us the call: no outage is its fault.
+func (r *refusal) isCallersFault() bool {
+	return r.code() != codes.Unavailable && r.code() != codes.Internal
+}
+
 // codeName returns the code in capitals, as audit records hold it.
 func (r *refusal) codeName() string {
 	return code.Code(r.code()).String() //nolint:gosec // codes are 0 to 16

@@ -101,21 +101,24 @@ func TestStreamsAreBounded(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	health := healthpb.NewHealthClient(f.conn)
+	begin := func(client healthpb.HealthClient) error {
+		watch, err := client.Watch(t.Context(), &healthpb.HealthCheckRequest{})
+		if err == nil {
+			_, err = watch.Recv()
+		}
+		return err
+	}
+	var err error
 	for range 64 {
-		watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := watch.Recv(); err != nil {
-			t.Fatal(err)
+		if err = begin(health); err != nil {
+			break
 		}
 	}
-	watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{})
-	if err != nil {
-		t.Fatal(err)
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("64 watches of one client: %v, want RESOURCE_EXHAUSTED", err)
 	}
-	if _, err := watch.Recv(); status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("one watch too many: %v, want RESOURCE_EXHAUSTED", err)
+	if err := begin(healthpb.NewHealthClient(dial(t, f.listener))); err != nil {
+		t.Errorf("a watch of another client: %v", err)
 	}
 	if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
 		t.Errorf("a check: %v", err)

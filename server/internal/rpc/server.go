@@ -23,10 +23,9 @@ const (
 	maxMessageBytes      = 16 << 10
 	maxHeaderBytes       = 16 << 10
 	maxConcurrentStreams = 1024
-	maxStreams           = 64 // of health and reflection, which last as long as their client likes
-	handshakeTimeout     = 5 * time.Second
-	// maxConnectionAge makes clients show a renewed certificate. If any listener speaks TLS,
-	// connections end at this age, between calls, including those on loopback.
+	handshakeTimeout     = 2 * time.Second
+	// maxConnectionAge makes clients show a renewed certificate. If any listener speaks TLS, connections
+	// end at this age, between calls, including those on loopback.
 	maxConnectionAge = 10 * time.Minute
 )
 
@@ -37,7 +36,6 @@ type Server struct {
 	metrics       *metrics
 	transport     *transportErrors
 	grpc          *grpc.Server
-	streams       chan struct{} // one place for each open stream
 
 	stopping context.Context //nolint:containedctx // the server's own life, which streams follow
 	stop     context.CancelFunc
@@ -51,7 +49,6 @@ func New(options Options) *Server {
 		organizations: make(map[string]*Organization, len(options.Organizations)),
 		metrics:       newMetrics(),
 		transport:     newTransportErrors(options),
-		streams:       make(chan struct{}, maxStreams),
 	}
 	for i := range options.Organizations {
 		s.organizations[options.Organizations[i].Name] = &options.Organizations[i]
@@ -60,6 +57,7 @@ func New(options Options) *Server {
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(append(s.bounds(),
 		grpc.Creds(listen.Credentials()),
+		grpc.InTapHandle(s.place),
 		grpc.ChainUnaryInterceptor(s.unaryChain()...),
 		grpc.ChainStreamInterceptor(s.streamChain()...),
 		grpc.UnknownServiceHandler(unknownMethod),
@@ -83,6 +81,7 @@ func (s *Server) bounds() []grpc.ServerOption {
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.SharedWriteBuffer(true), // idle connections hold none
 		grpc.KeepaliveParams(alive),
 		// Client keepalive pings are never penalised: closing the connection ("too_many_pings") harms the
 		// app more than a ping harms the sidecar.

@@ -6,6 +6,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 // endAtStop bounds the open streams, and ends them when the server stops. Health watches and
@@ -13,12 +15,12 @@ import (
 func (s *Server) endAtStop(
 	srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler,
 ) error {
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
+	release := listen.ConnectionOf(stream.Context()).HoldStream()
+	if release == nil {
+		s.refusedCall(stream.Context(), kindStreams, "the caller, or this connection, has its share of the streams that may be open")
 		return status.Error(codes.ResourceExhausted, "too many health and reflection streams are open")
 	}
+	defer release()
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(s.stopping, cancel)()

@@ -19,7 +19,11 @@ import (
 
 // Kinds of transport errors beside those of listen.
 const (
+	kindCallsInFlight = "calls_in_flight"
+	kindStreams       = "stream_limit"
 	kindDecode        = "decode"
+	kindMessageSize   = "message_size"
+	kindEncoding      = "encoding"
 	kindUnknownMethod = "unknown_method"
 )
 
@@ -35,13 +39,13 @@ type transportErrors struct {
 
 func newTransportErrors(options Options) *transportErrors {
 	e := &transportErrors{
-		counter: newCounter("transport_errors_total", "Calls and connections that ended before they reached the service: "+
-			"decode, unknown_method, connection_limit, caller_unknown, tls.", "kind"),
+		counter: newCounter("transport_errors_total", "Calls and connections that were refused or slowed down before they "+
+			"reached the service, by kind.", "kind"),
 		logger: options.Logger,
 		now:    options.Now,
 		logged: map[string]time.Time{},
 	}
-	for _, kind := range append(listen.Kinds(), kindDecode, kindUnknownMethod) {
+	for _, kind := range append(listen.Kinds(), kindCallsInFlight, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod) {
 		e.counter.WithLabelValues(kind)
 	}
 	return e
@@ -108,11 +112,32 @@ func (r countingRegistrar) RegisterService(service *grpc.ServiceDesc, implementa
 func (r countingRegistrar) reporting(ctx context.Context, decode func(any) error) func(any) error {
 	return func(message any) error {
 		err := decode(message)
-		if err != nil {
-			r.server.refusedCall(ctx, kindDecode, "the message cannot be decoded")
+		if kind := undecodable(err); kind != "" {
+			r.server.refusedCall(ctx, kind, undecodableReasons[kind])
 		}
 		return err
 	}
+}
+
+// undecodable returns the kind of error that receiving a message ended with, "" for none: a call that is
+// cancelled before its message came is nobody's fault here.
+func undecodable(err error) string {
+	switch status.Code(err) { //nolint:exhaustive // the others are no errors of the message
+	case codes.Internal:
+		return kindDecode
+	case codes.ResourceExhausted:
+		return kindMessageSize
+	case codes.Unimplemented:
+		return kindEncoding
+	default:
+		return ""
+	}
+}
+
+var undecodableReasons = map[string]string{
+	kindDecode:      "the message cannot be decoded",
+	kindMessageSize: "the message is too large",
+	kindEncoding:    "the message has an encoding that is not known",
 }
 
 // unknownMethod answers calls of services that are not served. It only has to exist: admitStream

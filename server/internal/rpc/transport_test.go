@@ -1,7 +1,6 @@
 package rpc_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -30,7 +29,7 @@ func TestTransportErrorsAreCounted(t *testing.T) {
 		{"unknown_method", "/chatidentity.v1.ChatIdentityService/NoSuchMethod", issueFor("x", ""), codes.Unimplemented},
 		{"unknown_method", "/no.such.Service/Method", issueFor("x", ""), codes.Unimplemented},
 		{"decode", pb.ChatIdentityService_IssueToken_FullMethodName, wrapperspb.Bytes([]byte{0xff, 0xff}), codes.Internal},
-		{"decode", pb.ChatIdentityService_IssueToken_FullMethodName, issueFor(strings.Repeat("x", 17<<10), ""), codes.ResourceExhausted},
+		{"message_size", pb.ChatIdentityService_IssueToken_FullMethodName, issueFor(strings.Repeat("x", 17<<10), ""), codes.ResourceExhausted},
 	} {
 		before := f.metric(t, "chatidentity_transport_errors_total", test.kind)
 		err := f.conn.Invoke(t.Context(), test.method, test.message, &pb.IssueTokenResponse{})
@@ -86,33 +85,23 @@ func TestEagerKeepaliveIsNotPenalised(t *testing.T) {
 	}
 }
 
-// A connection beyond the bound is closed at once. Its client learns of it within its deadline, and
-// the others go on.
-func TestConnectionsAreBounded(t *testing.T) {
+// Connections that have proven nothing give way to whoever comes, and never to each other's loss.
+func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	if _, err := f.IssueToken(t.Context(), issueFor("first", "")); err != nil {
 		t.Fatal(err)
 	}
-	var open []net.Conn
-	defer func() {
-		for _, c := range open {
-			c.Close()
-		}
-	}()
-	for range 1023 {
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.listener)
+	for range 200 {
+		silent, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.listener)
 		if err != nil {
 			t.Fatal(err)
 		}
-		open = append(open, c)
+		defer silent.Close()
 	}
-	eventually(t, "full house", func() bool { return f.metric(t, "chatidentity_connections", "") == 1024 })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	late := pb.NewChatIdentityServiceClient(dial(t, f.listener))
-	if _, err := late.IssueToken(ctx, issueFor("late", "")); status.Code(err) != codes.Unavailable {
-		t.Errorf("one too many: %v, want UNAVAILABLE", err)
+	newcomer := pb.NewChatIdentityServiceClient(dial(t, f.listener))
+	if _, err := newcomer.IssueToken(t.Context(), issueFor("late", "")); err != nil {
+		t.Errorf("a newcomer: %v", err)
 	}
 	if _, err := f.IssueToken(t.Context(), issueFor("second", "")); err != nil {
 		t.Errorf("the others: %v", err)
@@ -122,7 +111,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// Failed handshakes are counted. A silent one is ended after 5 seconds.
+// Handshakes that fail are counted; one that never ends, ends after 2 seconds.
 func TestHandshakesThatFail(t *testing.T) {
 	t.Parallel()
 	ca := callertest.NewCA(t)

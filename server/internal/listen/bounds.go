@@ -1,0 +1,84 @@
+package listen
+
+import (
+	"sync"
+
+	"golang.org/x/time/rate"
+)
+
+// What all connections of the process share.
+const (
+	// maxCalls bounds the calls that are open, each some 30 KB with its goroutine.
+	maxCalls = 2304
+	// maxHeldBytes bounds the requests of those calls.
+	maxHeldBytes = 16 << 20
+	// maxLongStreams bounds streams of health and reflection, which last as long as their client
+	// likes.
+	maxLongStreams = 64
+	// maxStrangerCalls is what those who may do nothing share of the calls.
+	maxStrangerCalls = 128
+)
+
+// How many idle frames may pass: those that move no call forward, and calls that were refused. A
+// caller whose audit stalls cancels some ten thousand calls a second, and that is no attack.
+const (
+	callerFrames    = 12288 // a second, of all connections of a caller
+	strangerFrames  = 256   // of all strangers together
+	connectionFloor = 128   // of a connection, whatever its caller's others have spent
+)
+
+// Bounds is what calls may hold and how many idle frames may pass, over all connections of the
+// process.
+type Bounds struct {
+	calls, bytes, streams Pool
+	strangers             *allowance
+
+	mu      sync.Mutex
+	callers map[string]*allowance
+}
+
+// NewBounds returns bounds that nobody has used yet.
+func NewBounds() *Bounds {
+	b := &Bounds{callers: map[string]*allowance{}}
+	b.calls.size, b.bytes.size, b.streams.size = maxCalls, maxHeldBytes, maxLongStreams
+	b.strangers = b.newAllowance(strangerFrames)
+	// A pool of their own: what strangers hold is never taken from a caller.
+	b.strangers.calls.pool = &Pool{size: maxStrangerCalls}
+	b.strangers.bytes.pool = &Pool{size: maxHeldBytes / 16}
+	b.strangers.streams.pool = &Pool{}
+	return b
+}
+
+// allowance is what the connections of one caller share.
+type allowance struct {
+	calls, bytes, streams share
+	frames                *rate.Limiter
+	connections           int
+}
+
+func (b *Bounds) newAllowance(frames int) *allowance {
+	return &allowance{
+		calls: share{pool: &b.calls}, bytes: share{pool: &b.bytes}, streams: share{pool: &b.streams},
+		frames: rate.NewLimiter(rate.Limit(frames), frames),
+	}
+}
+
+// join returns the allowance of a caller for one more connection of its own, and what to call when
+// that ends.
+func (b *Bounds) join(caller string) (*allowance, func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.callers[caller]
+	if a == nil {
+		a = b.newAllowance(callerFrames)
+		b.callers[caller] = a
+	}
+	a.connections++
+	return a, sync.OnceFunc(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if a.connections--; a.connections == 0 {
+			delete(b.callers, caller)
+		}
+	})
+}

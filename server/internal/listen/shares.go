@@ -1,0 +1,45 @@
+package listen
+
+import "sync/atomic"
+
+// Pool is a number of places that connections share so that nobody can take them all. There are no
+// fixed parts: a caller may go on taking while what it has is less than what is free, and one of its
+// connections while what it has is less than connectionGreed times what is left for that caller
+// ("dynamic thresholds", Choudhury and Hahne, 1998). So a caller alone gets half, two get a third
+// each, and a newcomer always finds a place, whatever the others hold.
+//
+// Places are counted as they are taken, over the bound too. To refuse what is over is up to the
+// one who asks.
+type Pool struct {
+	size int64
+	used atomic.Int64
+}
+
+// connectionGreed leaves a ninth of a caller's part to its other connections.
+const connectionGreed = 8
+
+// share is what a caller has of a pool.
+type share struct {
+	pool *Pool
+	held atomic.Int64
+}
+
+// portion is what a connection has of its caller's share.
+type portion struct {
+	share *share
+	held  atomic.Int64
+}
+
+// take counts n places more or, below 0, fewer.
+func (p *portion) take(n int64) {
+	p.held.Add(n)
+	p.share.held.Add(n)
+	p.share.pool.used.Add(n)
+}
+
+// isOver reports whether the connection, or its caller, has more than its share.
+func (p *portion) isOver() bool {
+	all := p.share.pool
+	left := min(all.size-all.used.Load(), all.size/2) - p.share.held.Load()
+	return p.held.Load() > connectionGreed*left
+}

@@ -1,0 +1,64 @@
+package listen
+
+import "testing"
+
+func fill(portions ...*portion) {
+	for more := true; more; {
+		more = false
+		for _, p := range portions {
+			p.take(1)
+			if p.isOver() {
+				p.take(-1)
+				continue
+			}
+			more = true
+		}
+	}
+}
+
+func newPortion(of *share) *portion { return &portion{share: of} }
+
+func TestSharesLeavePlacesForNewcomers(t *testing.T) {
+	t.Parallel()
+	const size = 2304
+	for name, test := range map[string]struct{ callers, connections int }{
+		"one connection":               {1, 1},
+		"one caller, many connections": {1, 64},
+		"two callers":                  {2, 8},
+		"many callers":                 {40, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := &Pool{size: size}
+			var all []*portion
+			shares := make([]*share, test.callers)
+			for i := range shares {
+				shares[i] = &share{pool: pool}
+				for range test.connections {
+					all = append(all, newPortion(shares[i]))
+				}
+			}
+			fill(all...)
+			if used := pool.used.Load(); used > size-1 {
+				t.Errorf("%d of %d places are taken", used, size)
+			}
+			for who, of := range map[string]*share{"a newcomer": {pool: pool}, "another connection of the same caller": shares[0]} {
+				newcomer := newPortion(of)
+				newcomer.take(1)
+				if newcomer.isOver() {
+					t.Errorf("no place is left for %s", who)
+				}
+				newcomer.take(-1)
+			}
+		})
+	}
+}
+
+func TestOneConnectionMayHaveAThousandCalls(t *testing.T) {
+	t.Parallel()
+	alone := newPortion(&share{pool: &Pool{size: 2304}})
+	fill(alone)
+	if got := alone.held.Load(); got != 1024 {
+		t.Errorf("a connection that is alone gets %d places, want 1024", got)
+	}
+}

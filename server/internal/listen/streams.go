@@ -1,0 +1,131 @@
+package listen
+
+import (
+	"sync"
+	"time"
+)
+
+// streams are the calls that are open on a connection, as the frames show them: opened by HEADERS of
+// the client, over when either side resets it or the server ends it. They are what the transport
+// holds; a count kept by handlers would miss calls that end before a handler runs.
+type streams struct {
+	mu      sync.Mutex
+	open    map[uint32]stream
+	newest  uint32
+	partial int  // requests that are not whole
+	ended   bool // the connection is closed
+}
+
+// stream is a call that is open.
+type stream struct {
+	begun time.Duration
+	bytes int64 // of its request so far, headers included
+	// What has come to its end; both: the request is whole.
+	headers, data bool
+}
+
+func (c stream) isWhole() bool { return c.headers && c.data }
+
+// change is what a frame did.
+type change struct {
+	opened int64 // calls: 1, 0 or -1
+	bytes  int64 // held
+	whole  bool  // a request has come to its end
+	idle   int64 // frames that moved no call forward; below 0: credit
+}
+
+// received takes in a frame of the client.
+func (s *streams) received(f frame, now time.Duration) change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	call, isOpen := s.open[f.stream]
+	switch {
+	case f.kind == frameHeaders && f.stream > s.newest && !s.ended:
+		s.newest = f.stream
+		if s.open == nil {
+			s.open = make(map[uint32]stream)
+		}
+		s.partial++
+		return s.grow(f, stream{begun: now}, change{opened: 1})
+	case f.kind == frameResetStream && isOpen:
+		return s.remove(f.stream, call, 1)
+	case f.kind == frameData && isOpen && !call.isWhole() && (f.length > 0 || f.endsStream()):
+		return s.grow(f, call, change{})
+	case f.kind == frameContinuation && isOpen && !call.isWhole():
+		return s.grow(f, call, change{idle: 1})
+	default:
+		return change{idle: 1}
+	}
+}
+
+// grow adds a frame to a request.
+func (s *streams) grow(f frame, call stream, c change) change {
+	c.bytes = int64(f.length)
+	call.bytes += c.bytes
+	call.headers = call.headers || f.endsHeaders()
+	call.data = call.data || f.endsStream()
+	if c.whole = call.isWhole(); c.whole {
+		s.partial--
+	}
+	s.open[f.stream] = call
+	return c
+}
+
+func (s *streams) remove(id uint32, call stream, idle int64) change {
+	delete(s.open, id)
+	if !call.isWhole() {
+		s.partial--
+	}
+	return change{opened: -1, bytes: -call.bytes, idle: idle}
+}
+
+// sent takes in a frame of the server.
+func (s *streams) sent(f frame) change {
+	if !f.endsStream() && f.kind != frameResetStream {
+		return change{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	call, isOpen := s.open[f.stream]
+	switch {
+	case isOpen && f.endsStream():
+		return s.remove(f.stream, call, -answerCredit)
+	case isOpen:
+		return s.remove(f.stream, call, 1)
+	case f.kind == frameResetStream:
+		return change{idle: 1}
+	default:
+		return change{}
+	}
+}
+
+// answerCredit is how many idle frames each answered call excuses: acknowledgements, window updates.
+const answerCredit = 4
+
+// isLate reports whether a request that is not whole began before the given time.
+func (s *streams) isLate(before time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.partial == 0 {
+		return false
+	}
+	for _, call := range s.open {
+		if !call.isWhole() && call.begun < before {
+			return true
+		}
+	}
+	return false
+}
+
+// end forgets all calls and returns what that gives back.
+func (s *streams) end() change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var c change
+	for _, call := range s.open {
+		c.opened--
+		c.bytes -= call.bytes
+	}
+	s.open, s.partial, s.ended = nil, 0, true
+	return c
+}

@@ -1,0 +1,96 @@
+package listen
+
+import (
+	"testing"
+	"time"
+)
+
+// heard is a frame and who sent it.
+type heard struct {
+	frame
+	byServer bool
+}
+
+func client(kind frameType, stream, length uint32, flags uint8) heard {
+	return heard{frame{length: length, kind: kind, flags: flags, stream: stream}, false}
+}
+
+func server(kind frameType, stream uint32, flags uint8) heard {
+	return heard{frame{kind: kind, flags: flags, stream: stream}, true}
+}
+
+func TestStreamsCountWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	const end, head = flagEndStream, flagEndHeaders
+	for name, test := range map[string]struct {
+		frames []heard
+		open   int64 // calls
+		bytes  int64
+		idle   int64
+	}{
+		"a call": {[]heard{
+			client(frameHeaders, 1, 50, head), client(frameData, 1, 20, end), server(frameHeaders, 1, 0), server(frameData, 1, 0), server(frameHeaders, 1, end),
+		}, 0, 0, -answerCredit},
+		"without its end":         {[]heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 5, 0)}, 1, 55, 0},
+		"in many pieces":          {[]heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 5, 0), client(frameData, 1, 7, 0)}, 1, 62, 0},
+		"HEADERS alone":           {[]heard{client(frameHeaders, 1, 50, end|head)}, 1, 50, 0},
+		"reset by the client":     {[]heard{client(frameHeaders, 1, 50, head), client(frameResetStream, 1, 4, 0)}, 0, 0, 1},
+		"reset twice":             {[]heard{client(frameHeaders, 1, 50, head), client(frameResetStream, 1, 4, 0), client(frameResetStream, 1, 4, 0)}, 0, 0, 2},
+		"reset by the server":     {[]heard{client(frameHeaders, 1, 50, head), server(frameResetStream, 1, 0)}, 0, 0, 1},
+		"answered, then reset":    {[]heard{client(frameHeaders, 1, 50, end|head), server(frameHeaders, 1, end), client(frameResetStream, 1, 4, 0)}, 0, 0, 1 - answerCredit},
+		"refused early, then RST": {[]heard{client(frameHeaders, 1, 50, head), server(frameHeaders, 1, end), server(frameResetStream, 1, 0)}, 0, 0, 1 - answerCredit},
+		"DATA after the end":      {[]heard{client(frameHeaders, 1, 50, end|head), client(frameData, 1, 9, 0)}, 1, 50, 1},
+		"empty DATA":              {[]heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 0, 0)}, 1, 50, 1},
+		"a number used again":     {[]heard{client(frameHeaders, 3, 50, end|head), server(frameHeaders, 3, end), client(frameHeaders, 3, 50, head), client(frameHeaders, 1, 50, head)}, 0, 0, 2 - answerCredit},
+		"CONTINUATION":            {[]heard{client(frameHeaders, 1, 50, end), client(frameContinuation, 1, 9, 0), client(frameContinuation, 1, 9, head)}, 1, 68, 2},
+		"not of a call": {[]heard{
+			client(0x6, 0, 8, 0), client(0x4, 0, 6, 0), client(0x2, 1, 5, 0), client(0x8, 0, 4, 0), client(frameGoAway, 0, 8, 0), client(frameData, 7, 8, 0),
+		}, 0, 0, 6},
+		"what the server says of none": {[]heard{server(0x4, 0, 1), server(0x6, 0, 1), server(frameResetStream, 9, 0)}, 0, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s streams
+			var open, bytes, idle int64
+			for _, h := range test.frames {
+				var c change
+				if h.byServer {
+					c = s.sent(h.frame)
+				} else {
+					c = s.received(h.frame, 0)
+				}
+				open, bytes, idle = open+c.opened, bytes+c.bytes, idle+c.idle
+			}
+			if open != test.open || bytes != test.bytes || idle != test.idle {
+				t.Errorf("%d calls, %d bytes, %d idle frames; want %d, %d, %d", open, bytes, idle, test.open, test.bytes, test.idle)
+			}
+			rest := s.end()
+			if open+rest.opened != 0 || bytes+rest.bytes != 0 {
+				t.Errorf("after the end %d calls and %d bytes are left", open+rest.opened, bytes+rest.bytes)
+			}
+			if c := s.received(client(frameHeaders, 99, 1, 0).frame, 0); c.opened != 0 {
+				t.Error("a call was opened after the end")
+			}
+		})
+	}
+}
+
+func TestARequestThatIsNotWholeIsLate(t *testing.T) {
+	t.Parallel()
+	var s streams
+	s.received(client(frameHeaders, 1, 50, flagEndStream|flagEndHeaders).frame, 1*time.Second)
+	if s.isLate(time.Hour) {
+		t.Error("a whole request is late")
+	}
+	s.received(client(frameHeaders, 3, 50, flagEndStream).frame, 2*time.Second) // its headers go on
+	if s.isLate(2 * time.Second) {
+		t.Error("late before its time")
+	}
+	if !s.isLate(2*time.Second + 1) {
+		t.Error("not late after its time")
+	}
+	s.sent(server(frameHeaders, 3, flagEndStream).frame)
+	if s.isLate(time.Hour) {
+		t.Error("late after its answer")
+	}
+}

@@ -1,0 +1,190 @@
+package listen
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// maxFrameDebt is how long a connection's reader sleeps at most for idle frames over the budget.
+	// Whoever is further over it is cut off.
+	maxFrameDebt = time.Second
+	// requestTimeout is how long a request may take to arrive whole.
+	requestTimeout = 5 * time.Second
+	// maxCredit bounds the idle frames that answered calls excuse in advance.
+	maxCredit = 256
+	// farewellTimeout bounds the GOAWAY to a client that is cut off.
+	farewellTimeout = 100 * time.Millisecond
+)
+
+// traffic follows what passes through a connection, below grpc and after decryption. It counts what
+// the connection holds, and makes its reader sleep when it sends more idle frames than its budget:
+// nobody else waits then. Only a connection far over the budget, or one that holds too much, is cut
+// off.
+type traffic struct {
+	net.Conn
+	socket net.Conn // beneath TLS
+	report func(kind string)
+
+	allowance *allowance
+	calls     portion
+	bytes     portion
+	own       *rate.Limiter // idle frames that are this connection's whatever its caller's others do
+	debt      atomic.Int64  // idle frames not yet paid for
+	lasting   portion       // streams of health and reflection
+
+	streams streams
+	began   time.Time
+	proven  func() // called at the first whole request
+	in      frameReader
+
+	writing sync.Mutex
+	out     frameReader
+
+	closing sync.Once
+	closed  chan struct{}
+}
+
+func newTraffic(conn, socket net.Conn, of *allowance, report func(kind string)) *traffic {
+	return &traffic{
+		Conn: conn, socket: socket, report: report, allowance: of,
+		calls: portion{share: &of.calls}, bytes: portion{share: &of.bytes},
+		lasting: portion{share: &of.streams},
+		own:     rate.NewLimiter(connectionFloor, connectionFloor), began: time.Now(),
+		in: frameReader{skip: prefaceSize}, closed: make(chan struct{}),
+	}
+}
+
+// Read returns what the client sent, once its frames are paid for: of a flood that is cut off grpc sees
+// nothing.
+func (t *traffic) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n == 0 {
+		return n, err
+	}
+	t.receive(p[:n])
+	slept, unpaid := t.pay()
+	switch {
+	case unpaid != nil:
+		return 0, unpaid
+	case t.bytes.isOver():
+		return 0, t.cutOff(kindHeldBytes)
+	case (slept || n == len(p)) && isGone(t.socket): // nobody waits for the answers
+		return 0, io.EOF
+	default:
+		return n, err
+	}
+}
+
+func (t *traffic) receive(p []byte) {
+	now := time.Since(t.began)
+	for len(p) > 0 {
+		f, rest, whole := t.in.next(p)
+		p = rest
+		if whole {
+			t.apply(t.streams.received(f, now))
+		}
+	}
+}
+
+// Write passes on what the server sends.
+func (t *traffic) Write(p []byte) (int, error) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	for rest := p; len(rest) > 0; {
+		f, after, whole := t.out.next(rest)
+		rest = after
+		if whole {
+			t.apply(t.streams.sent(f))
+		}
+	}
+	return t.Conn.Write(p)
+}
+
+func (t *traffic) apply(c change) {
+	if c.opened != 0 {
+		t.calls.take(c.opened)
+	}
+	if c.bytes != 0 {
+		t.bytes.take(c.bytes)
+	}
+	if c.idle > 0 || c.idle < 0 && t.debt.Load() > -maxCredit {
+		t.debt.Add(c.idle)
+	}
+	if c.whole && t.proven != nil {
+		t.proven()
+		t.proven = nil
+	}
+}
+
+// pay sleeps for the idle frames that are not paid for, and reports whether it did.
+func (t *traffic) pay() (bool, error) {
+	frames := int(t.debt.Load())
+	if frames <= 0 {
+		return false, nil
+	}
+	t.debt.Add(int64(-frames))
+	if t.own.AllowN(time.Now(), frames) {
+		return false, nil
+	}
+	var wait time.Duration
+	for most := t.allowance.frames.Burst(); frames > 0; frames -= most {
+		wait = max(wait, t.allowance.frames.ReserveN(time.Now(), min(frames, most)).Delay())
+	}
+	if wait == 0 {
+		return false, nil
+	}
+	if wait > maxFrameDebt {
+		return true, t.cutOff(kindFrameFlood)
+	}
+	t.report(kindFrameBudget)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true, nil
+	case <-t.closed:
+		return true, net.ErrClosed
+	}
+}
+
+// endLateRequests cuts the connection off if a request has begun long ago and is not whole. Streams
+// of reflection stay open as long as their client likes.
+func (t *traffic) endLateRequests() {
+	if t.lasting.held.Load() == 0 && t.streams.isLate(time.Since(t.began)-requestTimeout) {
+		_ = t.cutOff(kindLateRequest)
+	}
+}
+
+// cutOff closes the connection, with a GOAWAY if what was sent so far ends with a frame.
+func (t *traffic) cutOff(kind string) error {
+	t.report(kind)
+	if t.writing.TryLock() {
+		if t.out.atBoundary() {
+			_ = t.Conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
+			_, _ = t.Conn.Write(calmDown)
+		}
+		t.writing.Unlock()
+	}
+	return errors.Join(errCutOff, t.Close())
+}
+
+var errCutOff = errors.New("the connection was cut off")
+
+// calmDown is a GOAWAY for no stream with the error code ENHANCE_YOUR_CALM.
+var calmDown = []byte{0, 0, 8, byte(frameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb}
+
+// Close gives back what the connection holds.
+func (t *traffic) Close() error {
+	t.closing.Do(func() {
+		close(t.closed)
+		t.apply(t.streams.end())
+	})
+	return t.Conn.Close()
+}

@@ -1,0 +1,59 @@
+package rpc
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc/tap"
+
+	"github.com/chatidentity/chatidentity/server/internal/listen"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+)
+
+const (
+	// farDeadline is beyond what a call can be refused with here: grpc keeps the timer of a call that
+	// its tap refuses until the call's own deadline.
+	farDeadline = 10 * time.Second
+	// placeRetry is when a caller may find a place again. Calls end within milliseconds.
+	placeRetry = 100 * time.Millisecond
+)
+
+// place decides whether a call gets a place among those that are open, before grpc reads its message.
+// It runs in the reader of the connection, under the transport's lock, and must not block.
+func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, error) {
+	connection := listen.ConnectionOf(ctx)
+	if !connection.IsOver() {
+		return ctx, nil
+	}
+	if deadline, has := ctx.Deadline(); has && time.Until(deadline) > farDeadline {
+		connection.CutOff() // and with it the call, which stops its timer
+		return ctx, nil
+	}
+	connection.SpendRefusal()
+	s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of the calls that may be open")
+	return nil, s.refusePlace(ctx, connection, info.FullMethodName)
+}
+
+// refusePlace records a call that gets no place. The audit counts such records together and does not
+// make the reader wait.
+func (s *Server) refusePlace(ctx context.Context, connection *listen.Connection, fullMethod string) error {
+	refused := rateLimited(ratelimit.Caller, placeRetry)
+	refused.message = "this caller has too many calls open; retry after the delay in RetryInfo"
+	method := methods[fullMethod]
+	if !method.isOurs() {
+		return refused.GRPCStatus().Err()
+	}
+	now := s.options.Now()
+	c := &call{
+		fullMethod: fullMethod,
+		method:     method,
+		began:      now,
+		auditID:    s.options.NewAuditID(now),
+		caller:     connection.Caller,
+		limit:      ratelimit.Caller.String(),
+		refusal:    refused,
+	}
+	_ = s.options.Audit.Write(ctx, s.record(ctx, c)) // of a refusal, which is counted if it cannot be kept
+	s.metrics.count(c)
+	return refused.audited(c.auditID)
+}
