@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // The checks of how much is issued.
@@ -16,16 +17,16 @@ const (
 
 // limits warns of those that bound nothing.
 func (x *examination) limits(context.Context) {
-	limits := &x.config.Limits
+	rates := x.config.LimitRates
 	switch {
-	case limits.LimitMode == config.LimitShadow:
+	case x.config.LimitMode == config.LimitShadow:
 		x.warnf(checkLimits, "shadow: they are recorded and refuse nothing: give --limit-mode enforce once the records look right")
-	case limits.LimitCustomer.IsOff():
+	case rates[ratelimit.Customer].IsOff():
 		x.warnf(checkLimits, "nothing bounds the tokens for one customer: give --limit-customer, such as 10/m:10; a person needs few")
-	case limits.LimitCaller.IsOff() && limits.LimitGlobal.IsOff():
+	case rates[ratelimit.Caller].IsOff() && rates[ratelimit.Global].IsOff():
 		x.warnf(checkLimits, "nothing bounds a caller that asks for every customer: give --limit-caller, such as 200/s:400")
 	default:
-		x.okf(checkLimits, "customer %v, caller %v, global %v", limits.LimitCustomer, limits.LimitCaller, limits.LimitGlobal)
+		x.okf(checkLimits, "%v", rates)
 	}
 }
 

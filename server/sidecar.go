@@ -83,7 +83,7 @@ func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sideca
 	options := rpc.Options{
 		Audit:               s.audit,
 		Limiter:             s.limiter,
-		Limits:              c.Limits.Rates(),
+		Limits:              c.LimitRates,
 		ShadowLimits:        c.LimitMode == config.LimitShadow,
 		Organizations:       s.organizations,
 		DefaultOrganization: c.Organization,

@@ -36,7 +36,7 @@ func TestEveryLimitHasItsFlag(t *testing.T) {
 		if err := flag.Set(given); err != nil {
 			t.Fatal(err)
 		}
-		if rates := serve.Rates(); rates[limit].String() != given {
+		if rates := serve.LimitRates; rates[limit].String() != given {
 			t.Errorf("--limit-%s %s has no effect: the rates are %v", name, given, rates)
 		}
 		if row := fmt.Sprintf("\n| `%s` | `--limit-%s` | `%s` | ", name, name, flag.Default); !strings.Contains(string(page), row) {

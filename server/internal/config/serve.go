@@ -91,29 +91,20 @@ func (a *Audit) flags() Group {
 
 // Limits are the rate limits.
 type Limits struct {
-	LimitGlobal   ratelimit.Rate
-	LimitCaller   ratelimit.Rate
-	LimitCustomer ratelimit.Rate
-	LimitMode     LimitMode
+	LimitRates ratelimit.Rates
+	LimitMode  LimitMode
 }
 
 func (l *Limits) flags() Group {
-	return Group{"Rate limits (N/s, N/m or N/h, optionally with :BURST; or off)", []Flag{
-		Text(&l.LimitGlobal, "limit-global", "RATE", "off", "For all calls together."),
-		Text(&l.LimitCaller, "limit-caller", "RATE", "200/s:400", "For each caller."),
-		Text(&l.LimitCustomer, "limit-customer", "RATE", "10/m:10", "For each customer's tokens."),
+	var flags []Flag
+	for _, limit := range ratelimit.Limits() {
+		rate := &l.LimitRates[limit]
+		flags = append(flags, Text(rate, "limit-"+limit.String(), "RATE", limit.Default(), limit.Help()))
+	}
+	return Group{"Rate limits (N/s, N/m or N/h, optionally with :BURST; or off)", append(flags,
 		Value(&l.LimitMode, OneOf(LimitEnforce, LimitShadow), "limit-mode", "MODE", string(LimitEnforce),
 			"enforce, or shadow (decide and record, but refuse nothing)."),
-	}}
-}
-
-// Rates returns the rate of each limit.
-func (l *Limits) Rates() ratelimit.Rates {
-	return ratelimit.Rates{
-		ratelimit.Global:   l.LimitGlobal,
-		ratelimit.Caller:   l.LimitCaller,
-		ratelimit.Customer: l.LimitCustomer,
-	}
+	)}
 }
 
 // LimitMode says whether limits refuse calls.

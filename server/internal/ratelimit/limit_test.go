@@ -7,10 +7,13 @@ import (
 
 func TestEveryLimitIsDescribed(t *testing.T) {
 	t.Parallel()
-	name, description := regexp.MustCompile(`^[a-z]+$`), regexp.MustCompile(`^calls of .+$`)
+	name, help, description := regexp.MustCompile(`^[a-z]+$`), regexp.MustCompile(`^For .+\.$`), regexp.MustCompile(`^calls of .+[^.]$`)
 	seen := map[string]Limit{}
 	for _, limit := range Limits() {
-		for text, form := range map[string]*regexp.Regexp{limit.String(): name, limit.Description(): description} {
+		if _, err := ParseRate(limit.Default()); err != nil {
+			t.Errorf("%v: default %v", limit, err)
+		}
+		for text, form := range map[string]*regexp.Regexp{limit.String(): name, limit.Help(): help, limit.Description(): description} {
 			if !form.MatchString(text) {
 				t.Errorf("limit %d says %q, want %v", uint8(limit), text, form)
 			}

@@ -100,9 +100,6 @@ func (r Rate) String() string {
 	return fmt.Sprintf("%d/%c:%d", r.count, r.unit, r.burst)
 }
 
-// MarshalText returns [Rate.String].
-func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
-
 // UnmarshalText reads what [ParseRate] reads.
 func (r *Rate) UnmarshalText(text []byte) error {
 	rate, err := ParseRate(string(text))

@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -74,19 +73,13 @@ func TestParseRateSaysWhatIsWrong(t *testing.T) {
 
 func TestRateAsText(t *testing.T) {
 	t.Parallel()
-	var policy struct {
-		Limit Rate `json:"limit"`
+	var rate Rate
+	if err := rate.UnmarshalText([]byte("30/h")); err != nil || rate.String() != "30/h:30" {
+		t.Errorf("got %s, %v", rate, err)
 	}
-	if err := json.Unmarshal([]byte(`{"limit":"30/h"}`), &policy); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(policy)
-	if err != nil || string(text) != `{"limit":"30/h:30"}` {
-		t.Errorf("got %s, %v", text, err)
-	}
-	before := policy
-	if err := json.Unmarshal([]byte(`{"limit":"often"}`), &policy); err == nil || policy != before {
-		t.Errorf("a bad text gave %v, %v; want an error and the rate untouched", policy, err)
+	before := rate
+	if err := rate.UnmarshalText([]byte("often")); err == nil || rate != before {
+		t.Errorf("a bad text gave %v, %v; want an error and the rate untouched", rate, err)
 	}
 }
 
