@@ -24,8 +24,8 @@ func TestKustomerFails(t *testing.T) {
 		kind   kustomer.Kind
 		reason string
 	}{
-		standin.HangUp:        {kustomer.KindNetwork, "closed before the answer was whole"},
-		standin.Slow:          {kustomer.KindNetwork, "no whole answer within 10s"},
+		standin.HangUp:        {kustomer.KindNetwork, "closed before the answer was complete"},
+		standin.Slow:          {kustomer.KindNetwork, "no complete answer within 10s"},
 		standin.RateLimited:   {kustomer.KindRateLimited, "budget for this minute is spent (429"},
 		standin.RetryAfter:    {kustomer.KindRateLimited, "budget for this minute is spent (429"},
 		standin.ServerError:   {kustomer.KindServer, "(500"},
@@ -35,7 +35,7 @@ func TestKustomerFails(t *testing.T) {
 		standin.Empty:         {kustomer.KindAnswer, "not the JSON"},
 		standin.EmptySecret:   {kustomer.KindAnswer, "secret is empty"},
 		standin.Huge:          {kustomer.KindAnswer, "larger than 64 KiB"},
-		standin.Truncated:     {kustomer.KindNetwork, "closed before the answer was whole"},
+		standin.Truncated:     {kustomer.KindNetwork, "closed before the answer was complete"},
 		standin.TruncatedJSON: {kustomer.KindAnswer, "not the JSON"},
 		standin.WrongType:     {kustomer.KindAnswer, "no attributes.secret that is text"},
 		standin.OtherHost:     {kustomer.KindStatus, "redirects to another place"},

@@ -15,13 +15,13 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
-// maxKeysSize bounds a JWK set, in bytes. Real ones have some thousands.
+// maxKeysSize is the maximum size of a JWK set, in bytes. Real ones have a few thousand.
 const maxKeysSize = 1 << 20
 
 func newClient() *http.Client {
 	return &http.Client{
 		Timeout: loadTimeout,
-		// Each redirect is one more party that could give us keys: the answer itself.
+		// Each redirect would add a party that could give us keys, so a redirect is not followed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
@@ -65,17 +65,17 @@ func unanswered(err error) error {
 	return errors.New(cmp.Or(retry.Explain(err, loadTimeout), "what came back is not a valid HTTP answer"))
 }
 
-// checkURL lets http through to loopback addresses alone: whoever can change the
-// answer can be everybody.
+// checkURL allows http only for loopback addresses: whoever can change the answer can impersonate
+// every user.
 func checkURL(text string) error {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Host == "" || parsed.User != nil || parsed.Fragment != "" {
-		return errors.New("jwks_url must be an https URL without a user and a fragment")
+		return errors.New("jwks_url must be an https URL without a user or a fragment")
 	}
 	host, addressErr := netip.ParseAddr(parsed.Hostname())
 	loopback := parsed.Hostname() == "localhost" || addressErr == nil && host.IsLoopback()
 	if parsed.Scheme != "https" && (parsed.Scheme != "http" || !loopback) {
-		return errors.New("jwks_url must be https: http is for loopback addresses alone")
+		return errors.New("jwks_url must be https: http is allowed only for loopback addresses")
 	}
 	return nil
 }

@@ -1,6 +1,5 @@
-// Package idtoken proves who a user is by the user's own OpenID Connect ID
-// token: its signature, its issuer, whom it was issued to, and its age. The
-// issuer's keys come from a file or a URL.
+// Package idtoken proves who a user is with the user's OpenID Connect ID token. It checks the
+// token's signature, issuer, audience and age. The issuer's keys come from a file or a URL.
 package idtoken
 
 import (
@@ -22,37 +21,36 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// Why a user is not proven. Errors wrap one of these; what those of ErrUnproven
-// add is fixed text that clients may see.
+// Why a user is not proven. Errors wrap one of these. The text that ErrUnproven errors add is
+// fixed, and clients may see it.
 var (
 	ErrUnproven    = errors.New("the user's ID token proves nothing")
-	ErrUnavailable = errors.New("no keys of the issuer")
+	ErrUnavailable = errors.New("the issuer's keys are not available")
 
 	errUnknownKey = unproven("no key of the issuer has its kid and alg")
 )
 
 const (
 	maxTokenSize = 8 << 10 // bytes
-	// skew is by how much the issuer's clock may differ from ours.
+	// skew is how far the issuer's clock may differ from ours.
 	skew = 30 * time.Second
 
 	defaultMaxAge = 10 * time.Minute
 )
 
-// Issuer is what a policy says about ID tokens. Two are equal (==) if they say
-// the same.
+// Issuer is what a policy says about ID tokens. It is comparable with ==.
 type Issuer struct {
 	Issuer   string        // the iss claim, exactly
-	Audience string        // the client ID that tokens must have been issued to
+	Audience string        // the client ID that tokens must be issued to
 	JWKSFile string        // the issuer's keys (RFC 7517): a file
 	JWKSURL  string        // or a URL: https, or http to a loopback address
 	MaxAge   time.Duration // since iat; 0: 10 minutes
 
-	ExternalIDClaim string // the claim that is the customer's external ID; empty: none
-	EmailClaim      string // the claim that is the customer's email, which must be verified; empty: none
+	ExternalIDClaim string // claim with the customer's external ID; empty: none
+	EmailClaim      string // claim with the customer's email, which must be verified; empty: none
 }
 
-// Options are what a Verifier is made of besides. The zero value is usable.
+// Options further configure a Verifier. The zero value is usable.
 type Options struct {
 	Now      func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: nothing is logged
@@ -66,12 +64,11 @@ type Verifier struct {
 	keys   keys
 }
 
-// keys are an issuer's, wherever they come from.
+// keys are an issuer's public keys, wherever they come from.
 type keys interface {
-	// find returns the one that a token was signed with. Errors wrap ErrUnproven or ErrUnavailable.
+	// find returns the key that a token was signed with. Errors wrap ErrUnproven or ErrUnavailable.
 	find(ctx context.Context, h header) (crypto.PublicKey, error)
-	// load returns why the keys are not the issuer's current ones, and may ask for them first. The
-	// error wraps ErrUnavailable.
+	// load makes sure that the keys are the issuer's current ones. The error wraps ErrUnavailable.
 	load(ctx context.Context) error
 	close()
 }
@@ -99,14 +96,14 @@ func New(issuer Issuer, options Options) (*Verifier, error) {
 	return &Verifier{issuer, options.Now, keys}, nil
 }
 
-// LoadKeys makes sure that the issuer's current keys are there, as a token would that names a new
-// key. The error wraps ErrUnavailable.
+// LoadKeys makes sure that the issuer's current keys are loaded, as a token with an unknown key
+// would. The error wraps ErrUnavailable.
 func (v *Verifier) LoadKeys(ctx context.Context) error { return v.keys.load(ctx) }
 
-// Close ends the following of the keys' file. The verifier can still be used, with the last keys.
+// Close stops following the file of keys. The verifier still works, with the last good keys.
 func (v *Verifier) Close() { v.keys.close() }
 
-// Check returns what is wrong with it, as the keys of a policy file.
+// Check returns what is wrong with the issuer, in terms of the keys of a policy file.
 func (i *Issuer) Check() error {
 	switch {
 	case i.Issuer == "" || i.Audience == "":
@@ -124,11 +121,11 @@ func (i *Issuer) Check() error {
 	}
 }
 
-// EffectiveMaxAge returns MaxAge, or what it is by default.
+// EffectiveMaxAge returns MaxAge or its default.
 func (i *Issuer) EffectiveMaxAge() time.Duration { return cmp.Or(i.MaxAge, defaultMaxAge) }
 
-// Verify returns the identifiers that the token proves: those whose claims the
-// issuer has set, an email address only if the issuer has verified it.
+// Verify returns the identifiers that the token proves. An email address counts only if the issuer
+// says that it is verified.
 func (v *Verifier) Verify(ctx context.Context, text string) (customer.Customer, error) {
 	header, err := parseHeader(text)
 	if err != nil {
@@ -150,7 +147,7 @@ func (v *Verifier) Verify(ctx context.Context, text string) (customer.Customer, 
 
 func unproven(why string) error { return fmt.Errorf("%w: %s", ErrUnproven, why) }
 
-// parseHeader reads a token in compact form, the only one that ID tokens have.
+// parseHeader reads a token in compact form, the only form of ID tokens.
 func parseHeader(text string) (header, error) {
 	malformed := unproven("it is not a JWT in compact form of at most 8 KiB")
 	if len(text) > maxTokenSize || !isCompact(text) {
@@ -162,20 +159,20 @@ func parseHeader(text string) (header, error) {
 	}
 	protected := message.Signatures()[0].ProtectedHeaders()
 	if _, critical := protected.Get(jws.CriticalKey); critical {
-		return header{}, unproven("it has critical header fields, which are not known here")
+		return header{}, unproven("it has unknown critical header fields")
 	}
-	// Access tokens (RFC 9068) and logout tokens say what they are.
+	// Access tokens (RFC 9068) and logout tokens have a typ of their own.
 	if typ := protected.Type(); typ != "" && !strings.EqualFold(typ, "JWT") {
-		return header{}, unproven("its typ is not JWT: it is no ID token")
+		return header{}, unproven("its typ is not JWT, so it is not an ID token")
 	}
 	if !slices.Contains(algorithms, protected.Algorithm()) {
-		return header{}, unproven("its alg is not one of the asymmetric ones")
+		return header{}, unproven("its alg is not an asymmetric one")
 	}
 	return header{protected.Algorithm(), protected.KeyID()}, nil
 }
 
-// isCompact reports whether the text is three parts of base64 in the one spelling
-// that each has. jwx reads others too.
+// isCompact reports whether the text is three parts of canonical base64. jwx accepts other
+// spellings too.
 func isCompact(text string) bool {
 	parts := strings.Split(text, ".")
 	for _, part := range parts {
@@ -201,13 +198,13 @@ func (v *Verifier) validate(token jwt.Token) error {
 	case errors.Is(err, jwt.ErrTokenNotYetValid()), errors.Is(err, jwt.ErrInvalidIssuedAt()):
 		return unproven("it is not valid yet")
 	case errors.Is(err, jwt.ErrInvalidIssuer()):
-		return unproven("it is of another issuer")
+		return unproven("it is from another issuer")
 	case err != nil:
 		return unproven("exp, iat and iss are required")
 	case v.now().Sub(token.IssuedAt()) > v.issuer.MaxAge:
 		return unproven("it was issued longer ago than max_age")
 	case isEvent(token):
-		return unproven("it is a logout or event token, and no ID token")
+		return unproven("it is a logout or event token, not an ID token")
 	case !v.isForUs(token):
 		return unproven("it is for another audience")
 	default:
@@ -215,15 +212,15 @@ func (v *Verifier) validate(token jwt.Token) error {
 	}
 }
 
-// isEvent reports whether it is a security event such as a logout token: OpenID
-// Connect Back-Channel Logout, section 2.4.
+// isEvent reports whether the token is a security event, such as a logout token (OpenID Connect
+// Back-Channel Logout, section 2.4).
 func isEvent(token jwt.Token) bool {
 	_, found := token.Get("events")
 	return found
 }
 
-// isForUs reports whether the token was issued to our client: its only audience,
-// or of several the authorized party. OpenID Connect Core, section 3.1.3.7.
+// isForUs reports whether our client is the token's only audience, or one of several and the
+// authorized party (OpenID Connect Core, section 3.1.3.7).
 func (v *Verifier) isForUs(token jwt.Token) bool {
 	audience := token.Audience()
 	party, hasParty := token.Get("azp")

@@ -12,11 +12,11 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jwk"
 )
 
-// minRSABits is what RFC 7518, section 3.3 demands.
+// minRSABits is the minimum of RFC 7518, section 3.3.
 const minRSABits = 2048
 
-// algorithms are those that a token may be signed with: all asymmetric ones. A
-// symmetric one would need the issuer's secret here, and "none" nobody's.
+// algorithms are the accepted signature algorithms: all asymmetric ones. A symmetric algorithm
+// would require the issuer's secret here, and "none" requires nothing.
 var algorithms = []jwa.SignatureAlgorithm{
 	jwa.RS256, jwa.RS384, jwa.RS512, jwa.PS256, jwa.PS384, jwa.PS512, jwa.ES256, jwa.ES384, jwa.ES512, jwa.EdDSA,
 }
@@ -27,7 +27,7 @@ type header struct {
 	keyID     string // may be empty
 }
 
-// keySet is an issuer's public keys. It does not change.
+// keySet is an issuer's public keys. It is immutable.
 type keySet []publicKey
 
 type publicKey struct {
@@ -36,9 +36,8 @@ type publicKey struct {
 	key        crypto.PublicKey
 }
 
-// parseKeys reads a JWK set. Keys that are not for checking signatures, or of a
-// kind that is not known here, are passed over (RFC 7517, section 5); a set
-// without any other is an error.
+// parseKeys reads a JWK set. It skips keys that are not for verifying signatures or are of an
+// unknown type (RFC 7517, section 5). A set without a usable key is an error.
 func parseKeys(text []byte) (keySet, error) {
 	set, err := jwk.Parse(text, jwk.WithIgnoreParseError(true))
 	if err != nil {
@@ -76,8 +75,8 @@ func parseKey(entry jwk.Key) (publicKey, bool) {
 	return publicKey{entry.KeyID(), allowed, raw}, len(allowed) > 0
 }
 
-// algorithmsOf returns the algorithms that a public key is for. Private and
-// symmetric keys are for none.
+// algorithmsOf returns the algorithms that a public key can be used with: none for a private or
+// symmetric key.
 func algorithmsOf(raw any) []jwa.SignatureAlgorithm {
 	switch key := raw.(type) {
 	case *rsa.PublicKey:
@@ -104,8 +103,8 @@ func algorithmsOf(raw any) []jwa.SignatureAlgorithm {
 	return nil
 }
 
-// find returns the one key that the header can mean: of its ID and algorithm, or
-// without an ID the only one of its algorithm.
+// find returns the key with the header's ID and algorithm or, if the header has no ID, the only key
+// for its algorithm.
 func (s keySet) find(h header) (crypto.PublicKey, bool) {
 	var found crypto.PublicKey
 	for _, key := range s {

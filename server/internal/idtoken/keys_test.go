@@ -94,8 +94,7 @@ func TestAWithdrawnKeyIsNotUsedForLong(t *testing.T) {
 	}
 }
 
-// Between 5 and 10 minutes keys are refreshed beside the calls, which do not
-// wait.
+// Between 5 and 10 minutes keys are refreshed beside the calls, which do not wait.
 func TestOldKeysAreRefreshedInTheBackground(t *testing.T) {
 	t.Parallel()
 	now := newClock()
@@ -117,8 +116,8 @@ func TestOldKeysAreRefreshedInTheBackground(t *testing.T) {
 	}
 }
 
-// However many calls need keys at the same time, there is one fetch, and a call
-// whose time is over does not wait for it.
+// However many calls need keys at the same time, there is one fetch, and a call whose time is over
+// does not wait for it.
 func TestOneFetchForAll(t *testing.T) {
 	t.Parallel()
 	now := newClock()

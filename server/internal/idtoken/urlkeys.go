@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// minGap is the least time between two loads of an issuer's keys, however many
-	// tokens name keys that are not known.
+	// minGap is the minimum time between two loads of an issuer's keys, however many tokens name
+	// unknown keys.
 	minGap = 5 * time.Second
-	// freshFor is how long keys are used without a look for new ones. From then on
-	// they are loaded in the background; from twice as long on, a call waits.
+	// freshFor is how long keys are used without checking for new ones. After that they are loaded
+	// in the background, and after twice as long, a call waits for the load.
 	freshFor = 5 * time.Minute
-	// maxStale is how long the last good keys are used when no load succeeds.
+	// maxStale is how long the last good keys are used while no load succeeds.
 	maxStale = 24 * time.Hour
-	// loadTimeout bounds one load.
+	// loadTimeout is the time limit for one load.
 	loadTimeout = 5 * time.Second
 )
 
-// urlKeys are an issuer's keys behind a URL, loaded when calls need them.
+// urlKeys are an issuer's keys at a URL. They are loaded when calls need them.
 type urlKeys struct {
 	url    string
 	client *http.Client
@@ -44,12 +44,13 @@ type keyState struct {
 }
 
 func newURLKeys(issuer Issuer, options Options) *urlKeys {
-	k := &urlKeys{url: issuer.JWKSURL, client: newClient(), now: options.Now, log: options.Logger.With("issuer", issuer.Issuer)}
+	log := options.Logger.With("issuer", issuer.Issuer)
+	k := &urlKeys{url: issuer.JWKSURL, client: newClient(), now: options.Now, log: log}
 	k.state.Store(&keyState{})
 	return k
 }
 
-// find returns the key that the token was signed with, after a look for new ones if it is not known.
+// find returns the key that a token was signed with. If it is not known, find loads the keys first.
 func (k *urlKeys) find(ctx context.Context, h header) (crypto.PublicKey, error) {
 	if err := k.freshen(ctx); err != nil {
 		return nil, err
@@ -66,8 +67,8 @@ func (k *urlKeys) find(ctx context.Context, h header) (crypto.PublicKey, error) 
 	return nil, errUnknownKey
 }
 
-// load waits for a load, unless the last one was a moment ago, and returns why the keys are not the
-// issuer's current ones.
+// load fetches the keys, unless the last attempt was a moment ago. The error says why the keys may
+// not be the current ones.
 func (k *urlKeys) load(ctx context.Context) error {
 	if err := k.reload(ctx); err != nil {
 		return err
@@ -80,7 +81,7 @@ func (k *urlKeys) load(ctx context.Context) error {
 
 func (k *urlKeys) close() {}
 
-// freshen looks for new keys when those that are there have become old.
+// freshen loads the keys again if they have become old.
 func (k *urlKeys) freshen(ctx context.Context) error {
 	state := k.state.Load()
 	if state.keys == nil {
@@ -100,7 +101,7 @@ func (k *urlKeys) freshen(ctx context.Context) error {
 	}
 }
 
-// usable returns the keys, none if they are too old.
+// usable returns the keys, or none if they are too old.
 func (k *urlKeys) usable() keySet {
 	state := k.state.Load()
 	if k.now().Sub(state.loadedAt) > maxStale {
@@ -114,8 +115,8 @@ func (k *urlKeys) mayTry() bool {
 	return state.triedAt.IsZero() || k.now().Sub(state.triedAt) >= minGap
 }
 
-// reload waits for a load, its own or one that is under way, unless the last was
-// a moment ago. What came of it is in the state.
+// reload waits for a load, its own or one in progress, unless the last attempt was a moment ago.
+// The result is in the state.
 func (k *urlKeys) reload(ctx context.Context) error {
 	if !k.mayTry() {
 		return nil
@@ -128,7 +129,7 @@ func (k *urlKeys) reload(ctx context.Context) error {
 	}
 }
 
-// start begins a load that lasts as long as it takes, whichever call asked.
+// start begins a load that does not end with the call that asked for it.
 func (k *urlKeys) start(ctx context.Context) <-chan singleflight.Result {
 	ctx = context.WithoutCancel(ctx)
 	return k.flight.DoChan("", func() (any, error) {
@@ -154,7 +155,7 @@ func (k *urlKeys) fetch(ctx context.Context) {
 		next.keys, next.loadedAt = keys, next.triedAt
 	} else {
 		next.lastError = fmt.Errorf("%s: %w", k.url, err)
-		k.log.Warn("the issuer's keys could not be loaded; the last good ones stay", "error", next.lastError.Error())
+		k.log.Warn("the issuer's keys could not be loaded; keeping the last good ones", "error", next.lastError.Error())
 	}
 	k.state.Store(&next)
 }

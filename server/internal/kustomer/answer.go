@@ -11,8 +11,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-// document is both shapes of an answer: JSON:API, which the API sends, and the
-// bare attributes, which the vendor's page shows.
+// document covers both forms of an answer: JSON:API, which the API sends, and the bare attributes
+// that the vendor's documentation shows.
 type document struct {
 	Data *struct {
 		Attributes *attributes `json:"attributes"`
@@ -25,16 +25,16 @@ type attributes struct {
 	Roles  json.RawMessage `json:"roles"`
 }
 
-// The errors of this file hold nothing of the body, which may be the secret.
+// These errors never quote the body, which may contain the secret.
 var (
-	errNotJSON      = errors.New("the answer is not the JSON that was expected")
+	errNotJSON      = errors.New("the answer is not the expected JSON")
 	errNoAttributes = errors.New("the answer has no attributes")
 	errNoSecret     = errors.New("the answer has no attributes.secret that is text")
 	errEmptySecret  = errors.New("the answer's secret is empty")
 	errInexact      = errors.New("the answer's secret is not valid Unicode, so it cannot be read exactly")
 )
 
-// parseDocument returns the attributes in either shape, nil if there are none.
+// parseDocument returns the attributes in either form, or nil if there are none.
 func parseDocument(body []byte) (*attributes, error) {
 	var answer document
 	if json.Unmarshal(body, &answer) != nil {
@@ -61,15 +61,15 @@ func parseSecret(body []byte) (sensitive.String, error) {
 	if *secret == "" {
 		return sensitive.String{}, errEmptySecret
 	}
-	// encoding/json puts U+FFFD where a byte is not UTF-8 or a surrogate has no pair.
+	// encoding/json replaces invalid UTF-8 and unpaired surrogates with U+FFFD.
 	if strings.ContainsRune(*secret, utf8.RuneError) {
 		return sensitive.String{}, errInexact
 	}
 	return sensitive.New(*secret), nil
 }
 
-// parseRoles looks for the roles where a JSON:API user would have them. The
-// vendor does not document the place, so false says only that they are not there.
+// parseRoles looks for the roles where a JSON:API user would have them. The vendor does not
+// document where they are, so false means only that they were not found there.
 func parseRoles(body []byte) ([]string, bool, error) {
 	if !json.Valid(body) {
 		return nil, false, errNotJSON
@@ -84,12 +84,12 @@ func parseRoles(body []byte) ([]string, bool, error) {
 	return nil, false, nil
 }
 
-// errorCode is what a vendor's error code looks like; anything else is left out.
+// errorCode matches the vendor's error codes; anything else is left out.
 var errorCode = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// vendorError returns ", code: title" of the first error in either of the
-// vendor's two error bodies, or "". Its free texts (message, detail, meta) are
-// left out, and so is a title that repeats the API key.
+// vendorError returns ", code: title" of the first error in either of the vendor's two error
+// bodies, or "". Its free texts (message, detail, meta) are left out, and so is a title that
+// repeats the API key.
 func vendorError(body []byte, key sensitive.String) string {
 	var failure struct {
 		Errors []struct {

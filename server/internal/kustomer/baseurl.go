@@ -12,8 +12,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
-// DefaultBaseURL is Kustomer's own address: the host of an organization routes
-// to its region by itself.
+// DefaultBaseURL is Kustomer's address. An organization's host routes to the right region.
 const DefaultBaseURL = "https://{organization}.api.kustomerapp.com"
 
 const placeholder = "{organization}"
@@ -21,19 +20,18 @@ const placeholder = "{organization}"
 // hostLabel is one label of a host name: RFC 1123.
 var hostLabel = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
 
-// NeedsOrganization reports whether the base URL names the organization, so that
-// one must be given.
+// NeedsOrganization reports whether the base URL contains {organization}, so that an organization
+// is required.
 func NeedsOrganization(rawURL string) bool { return strings.Contains(rawURL, placeholder) }
 
-// ParseBaseURL checks the API's address and puts the organization in the place
-// of {organization}. Plain http is for loopback addresses alone. A host below
-// kustomerapp.com without the label "api" is refused with the name that is
-// meant: it serves the web application.
+// ParseBaseURL checks the API's address and replaces {organization}. Plain http is allowed only for
+// loopback addresses. A host below kustomerapp.com without the label "api" serves the web
+// application, so the error suggests the API's host.
 func ParseBaseURL(rawURL, organization string) (*url.URL, error) {
 	if NeedsOrganization(rawURL) {
 		if !hostLabel.MatchString(organization) {
-			return nil, fmt.Errorf("the organization %q cannot stand in a host name: "+
-				"write the part before .kustomerapp.com of the address at which you log in to Kustomer", retry.Printable(organization))
+			return nil, fmt.Errorf("the organization %q is not valid in a host name: "+
+				"give the part before .kustomerapp.com of the address where you log in to Kustomer", retry.Printable(organization))
 		}
 		rawURL = strings.ReplaceAll(rawURL, placeholder, strings.ToLower(organization))
 	}
@@ -53,10 +51,10 @@ func checkBaseURL(base *url.URL) error {
 		return errors.New("not an http or https URL with a host: write it like " + DefaultBaseURL)
 	}
 	if base.User != nil || base.RawQuery != "" || base.ForceQuery || base.Fragment != "" {
-		return errors.New("a user, a query or a fragment has no place in the API's URL")
+		return errors.New("the API's URL must not have a user, a query or a fragment")
 	}
 	if base.Scheme == "http" && !isLoopback(host) {
-		return errors.New("http is allowed to a loopback address only: the API key would travel unprotected; write https")
+		return errors.New("http is allowed only for a loopback address, or the API key would travel unprotected: use https")
 	}
 	if meant := missingAPILabel(host); meant != "" {
 		return fmt.Errorf("the host %s is Kustomer's web application, not its API: write %s", retry.Printable(host), meant)
@@ -72,8 +70,8 @@ func isLoopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-// missingAPILabel returns the host that is meant by one below kustomerapp.com
-// without the label "api", or "".
+// missingAPILabel returns the API host to suggest for a host below kustomerapp.com without the
+// label "api", or "".
 func missingAPILabel(host string) string {
 	const domain = "kustomerapp.com"
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

@@ -20,23 +20,23 @@ func TestParseBaseURL(t *testing.T) {
 		{"http://localhost", "", "http://localhost", ""},
 		{"https://notkustomerapp.com", "", "https://notkustomerapp.com", ""},
 
-		{kustomer.DefaultBaseURL, "", "", "cannot stand in a host name"},
-		{kustomer.DefaultBaseURL, "acme.api", "", "cannot stand in a host name"},
-		{kustomer.DefaultBaseURL, "evil.example/", "", "cannot stand in a host name"},
-		{kustomer.DefaultBaseURL, "-acme", "", "cannot stand in a host name"},
-		{kustomer.DefaultBaseURL, strings.Repeat("a", 64), "", "cannot stand in a host name"},
+		{kustomer.DefaultBaseURL, "", "", "not valid in a host name"},
+		{kustomer.DefaultBaseURL, "acme.api", "", "not valid in a host name"},
+		{kustomer.DefaultBaseURL, "evil.example/", "", "not valid in a host name"},
+		{kustomer.DefaultBaseURL, "-acme", "", "not valid in a host name"},
+		{kustomer.DefaultBaseURL, strings.Repeat("a", 64), "", "not valid in a host name"},
 		{"https://acme.kustomerapp.com", "", "", "write acme.api.kustomerapp.com"},
 		{"https://ACME.kustomerapp.com.", "", "", "write acme.api.kustomerapp.com"},
 		{"https://acme.prod2.kustomerapp.com", "", "", "write acme.api.prod2.kustomerapp.com"},
 		{"https://{organization}.kustomerapp.com", "acme", "", "write acme.api.kustomerapp.com"},
 		{"https://kustomerapp.com", "", "", "write ORGANIZATION.api.kustomerapp.com"},
-		{"http://acme.api.kustomerapp.com", "", "", "write https"},
-		{"http://127.0.0.1.evil.example", "", "", "write https"},
-		{"http://10.0.0.1", "", "", "write https"},
-		{"http://localhost.evil.example", "", "", "write https"},
-		{"https://user:pass@acme.api.kustomerapp.com", "", "", "has no place"},
-		{"https://acme.api.kustomerapp.com?key=x", "", "", "has no place"},
-		{"https://acme.api.kustomerapp.com#x", "", "", "has no place"},
+		{"http://acme.api.kustomerapp.com", "", "", "use https"},
+		{"http://127.0.0.1.evil.example", "", "", "use https"},
+		{"http://10.0.0.1", "", "", "use https"},
+		{"http://localhost.evil.example", "", "", "use https"},
+		{"https://user:pass@acme.api.kustomerapp.com", "", "", "must not have"},
+		{"https://acme.api.kustomerapp.com?key=x", "", "", "must not have"},
+		{"https://acme.api.kustomerapp.com#x", "", "", "must not have"},
 		{"acme.api.kustomerapp.com", "", "", "write it like"},
 		{"ftp://acme.api.kustomerapp.com", "", "", "write it like"},
 		{"https://", "", "", "write it like"},
@@ -56,8 +56,8 @@ func TestParseBaseURL(t *testing.T) {
 	}
 }
 
-// Whatever is given: what is accepted is https, or stays on this machine, and the
-// organization cannot change the host that the URL names.
+// Whatever is given: what is accepted is https, or stays on this machine, and the organization
+// cannot change the host that the URL names.
 func FuzzParseBaseURL(f *testing.F) {
 	f.Add("https://{organization}.api.kustomerapp.com", "acme")
 	f.Add("http://127.0.0.1", "x@evil.example")

@@ -1,9 +1,8 @@
-// Package kustomer is a client of the two endpoints of Kustomer's API that the
-// sidecar needs: the chat settings, which hold the signing secret, and the
-// user that an API key belongs to.
+// Package kustomer is a client of the two endpoints of Kustomer's API that the sidecar needs: the
+// chat settings, which hold the signing secret, and the user that an API key belongs to.
 //
-// It only ever sends GET. It never calls /v1/auth/tokens/current, whose
-// documented verb deletes the key, nor /c/v1/identity, which changes customers.
+// It only ever sends GET. It never calls /v1/auth/tokens/current, whose documented verb deletes the
+// key, nor /c/v1/identity, which changes customers.
 package kustomer
 
 import (
@@ -30,12 +29,12 @@ const (
 	defaultTimeout = 10 * time.Second
 )
 
-// Options are what a Client is made of. BaseURL and APIKey are required.
+// Options configure a Client. BaseURL and APIKey are required.
 type Options struct {
 	// BaseURL is the API's address, as ParseBaseURL returns it.
 	BaseURL *url.URL
-	// APIKey returns the key of an administrator. It is asked before each
-	// request, so that a key file which changes is followed.
+	// APIKey returns an administrator's key. It is called before each request, so the key may
+	// change.
 	APIKey func() (sensitive.String, error)
 	// Timeout bounds one request as a whole. 0: 10 s.
 	Timeout time.Duration
@@ -45,9 +44,9 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Client asks Kustomer's API. Each call is one attempt, bounded by the timeout;
-// when to try again is for the caller to decide (Pause, Retry). It is safe for
-// concurrent use and keeps no connection open between calls.
+// Client asks Kustomer's API. Each call is one attempt, bounded by the timeout; when to try again
+// is for the caller to decide (Pause, Retry). It is safe for concurrent use and keeps no connection
+// open between calls.
 type Client struct {
 	options Options
 	http    http.Client
@@ -77,12 +76,12 @@ func NewClient(options Options) (*Client, error) {
 type Settings struct {
 	// Secret is the key that chat tokens are signed with; never empty.
 	Secret sensitive.String
-	// Clock is what this answer tells about Kustomer's clock.
+	// Clock is what this answer says about Kustomer's clock.
 	Clock Clock
 }
 
-// Settings reads the organization's chat settings once. An error is an *Error,
-// or the context's when that ended.
+// Settings reads the organization's chat settings once. An error is an *Error, or the context's
+// when that ended.
 func (c *Client) Settings(ctx context.Context) (Settings, error) {
 	reply, err := c.get(ctx, settingsPath)
 	if err != nil {
@@ -95,18 +94,18 @@ func (c *Client) Settings(ctx context.Context) (Settings, error) {
 	return Settings{Secret: secret, Clock: reply.clock}, nil
 }
 
-// User is who an API key acts as.
+// User is the user that an API key acts as.
 type User struct {
-	// Roles are the key's roles. Empty and RolesKnown false: the answer did not
-	// hold them where they were looked for, which says nothing about the key.
+	// Roles are the key's roles. If RolesKnown is false, the answer did not contain them in the
+	// expected place, which says nothing about the key.
 	Roles      []string
 	RolesKnown bool
-	// Clock is what this answer tells about Kustomer's clock.
+	// Clock is what this answer says about Kustomer's clock.
 	Clock Clock
 }
 
-// CurrentUser asks who the API key belongs to: the safe way to learn whether it
-// works. Errors are as for Settings.
+// CurrentUser returns the user that the API key belongs to. It is a safe way to check a key. Errors
+// are as for Settings.
 func (c *Client) CurrentUser(ctx context.Context) (User, error) {
 	reply, err := c.get(ctx, currentUserPath)
 	if err != nil {
@@ -119,7 +118,7 @@ func (c *Client) CurrentUser(ctx context.Context) (User, error) {
 	return User{Roles: roles, RolesKnown: known, Clock: reply.clock}, nil
 }
 
-// answer is a 200 whose body was read whole.
+// answer is a 200 response with its complete body.
 type answer struct {
 	host        string
 	contentType string
@@ -169,8 +168,7 @@ func (c *Client) get(ctx context.Context, path string) (answer, error) {
 	}, nil
 }
 
-// apiKey returns a key that can stand in a header. The key's text stays out of
-// the error: net/http's own would be safe today, but is not ours to rely on.
+// apiKey returns a key that is valid in a header. Errors never contain the key.
 func (c *Client) apiKey() (sensitive.String, error) {
 	key, err := c.options.APIKey()
 	switch {
@@ -190,8 +188,8 @@ func (c *Client) apiKey() (sensitive.String, error) {
 	return key, nil
 }
 
-// failed explains why no whole answer came. The context's own end is returned
-// as it is: nothing is wrong with Kustomer then.
+// failed explains why there is no complete answer. If the context has ended, its cause is returned
+// as it is: nothing is wrong with Kustomer.
 func (c *Client) failed(ctx context.Context, host string, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

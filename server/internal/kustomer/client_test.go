@@ -74,8 +74,8 @@ func TestRequestsAreTheDocumentedOnes(t *testing.T) {
 	}
 }
 
-// However the vendor lies, the client says what is wrong in one bounded line and
-// never repeats a value.
+// However the vendor lies, the client says what is wrong in one bounded line and never repeats a
+// value.
 func TestEveryFailureIsExplainedAndKeepsValuesIn(t *testing.T) {
 	t.Parallel()
 	want := map[standin.Behaviour]struct {
@@ -84,16 +84,16 @@ func TestEveryFailureIsExplainedAndKeepsValuesIn(t *testing.T) {
 	}{
 		standin.RateLimited:      {kustomer.KindRateLimited, "budget for this minute is spent (429, too_many_requests)"},
 		standin.RetryAfter:       {kustomer.KindRateLimited, "Too Many Requests"},
-		standin.ServerError:      {kustomer.KindServer, "fault of its own (500, internal_error, Internal Server Error)"},
-		standin.Unavailable:      {kustomer.KindServer, "fault of its own (503)"},
-		standin.Slow:             {kustomer.KindNetwork, "no whole answer within"},
-		standin.SlowBody:         {kustomer.KindNetwork, "no whole answer within"},
-		standin.HangUp:           {kustomer.KindNetwork, "closed before the answer was whole"},
-		standin.Truncated:        {kustomer.KindNetwork, "closed before the answer was whole"},
-		standin.TruncatedJSON:    {kustomer.KindAnswer, "not the JSON that was expected"},
+		standin.ServerError:      {kustomer.KindServer, "a server error (500, internal_error, Internal Server Error)"},
+		standin.Unavailable:      {kustomer.KindServer, "a server error (503)"},
+		standin.Slow:             {kustomer.KindNetwork, "no complete answer within"},
+		standin.SlowBody:         {kustomer.KindNetwork, "no complete answer within"},
+		standin.HangUp:           {kustomer.KindNetwork, "closed before the answer was complete"},
+		standin.Truncated:        {kustomer.KindNetwork, "closed before the answer was complete"},
+		standin.TruncatedJSON:    {kustomer.KindAnswer, "not the expected JSON"},
 		standin.Garbage:          {kustomer.KindNetwork, "not a valid HTTP answer"},
 		standin.HTML:             {kustomer.KindAnswer, "a web page, not the API's"},
-		standin.Empty:            {kustomer.KindAnswer, "not the JSON that was expected"},
+		standin.Empty:            {kustomer.KindAnswer, "not the expected JSON"},
 		standin.EmptySecret:      {kustomer.KindAnswer, "secret is empty"},
 		standin.Huge:             {kustomer.KindAnswer, "larger than 64 KiB"},
 		standin.WrongType:        {kustomer.KindAnswer, "no attributes.secret that is text"},

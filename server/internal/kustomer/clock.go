@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// Clock is what one answer tells about Kustomer's clock: by how much it is ahead
-// of ours. The Date header has whole seconds, and was written at some moment of
-// the round trip, so the truth is known between two bounds only. The zero value
-// knows nothing.
+// Clock is how far Kustomer's clock is ahead of ours, according to one answer. The Date header has
+// a resolution of one second and was written at an unknown moment of the round trip, so the result
+// is an interval. The zero value is unknown.
 type Clock struct {
-	// Known is false when the answer had no usable Date, or came from a cache.
+	// Known is false if the answer had no usable Date or came from a cache.
 	Known bool
-	// Least and Most bound Kustomer's clock minus ours; negative is behind.
+	// Least and Most bound Kustomer's clock minus ours. Negative values mean that Kustomer's is
+	// behind.
 	Least, Most time.Duration
 }
 
 // Offset is the best guess: the middle of the bounds.
 func (c Clock) Offset() time.Duration { return c.Least + (c.Most-c.Least)/2 }
 
-// Apart is by how much the clocks differ at the very least, whichever is ahead.
+// Apart is the minimum difference of the clocks, whichever is ahead.
 func (c Clock) Apart() time.Duration {
 	if !c.Known {
 		return 0
@@ -27,15 +27,15 @@ func (c Clock) Apart() time.Duration {
 	return max(c.Least, -c.Most, 0)
 }
 
-// readClock compares the Date of an answer with our clock. A cached answer (it
-// has an Age) tells of another time and is not used.
+// readClock compares an answer's Date with our clock. A cached answer (one with an Age) is ignored.
 func readClock(header http.Header, before, after time.Time) Clock {
 	roundTrip := after.Sub(before)
 	date, err := http.ParseTime(header.Get("Date"))
 	if err != nil || len(header.Values("Age")) > 0 || roundTrip < 0 {
 		return Clock{}
 	}
-	// The round trip is monotonic, so a step of our clock during it does no harm.
+	// The round trip is measured on the monotonic clock, so a step of the wall clock does not
+	// matter.
 	return Clock{
 		Known: true,
 		Least: date.Sub(after),

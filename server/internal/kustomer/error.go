@@ -12,13 +12,13 @@ import (
 // RolesNeeded are the roles that an API key needs to read the secret.
 const RolesNeeded = "org.admin and org.user"
 
-// Kind says what went wrong, in one word that fits a metric's label.
+// Kind says what went wrong, as a metric label.
 type Kind string
 
 // The kinds of failure.
 const (
-	KindKey         Kind = "key"          // the API key cannot be read or used: nothing was sent
-	KindNetwork     Kind = "network"      // no whole answer came
+	KindKey         Kind = "key"          // the API key cannot be read or used, so nothing was sent
+	KindNetwork     Kind = "network"      // no complete answer came
 	KindRefused     Kind = "refused"      // 401, 403: the key is not good enough
 	KindRateLimited Kind = "rate_limited" // 429
 	KindServer      Kind = "server"       // 5xx
@@ -31,17 +31,16 @@ func Kinds() []Kind {
 	return []Kind{KindKey, KindNetwork, KindRefused, KindRateLimited, KindServer, KindStatus, KindAnswer}
 }
 
-// Error is why Kustomer gave no usable answer. Its text names the host, the
-// status and what to do; it holds nothing of the answer but the vendor's error
-// code and title, bounded and cleaned, and never the API key or the secret.
+// Error is why Kustomer gave no usable answer. Its text names the host, the status and what to do.
+// Of the answer it contains only the vendor's error code and title, bounded and made printable, and
+// never the API key or the secret.
 type Error struct {
 	Kind Kind
-	// Host is whom was asked; empty when nothing was sent.
+	// Host is the host that was asked; empty if nothing was sent.
 	Host string
 	// Status is the HTTP status; 0 when there was none.
 	Status int
-	// RetryAfter is how long Kustomer asks to be left alone, at most 5 minutes; 0 if
-	// it did not say.
+	// RetryAfter is how long Kustomer asks us to wait, at most 5 minutes; 0 if it does not say.
 	RetryAfter time.Duration
 
 	explanation string
@@ -63,8 +62,8 @@ func (e *Error) Error() string {
 // Unwrap returns the cause, if another package reported it.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Temporary reports whether the same request may succeed later with nothing
-// changed: after network errors, 429 and 5xx.
+// Temporary reports whether the same request may succeed later without any change: after network
+// errors, 429 and 5xx.
 func (e *Error) Temporary() bool {
 	return e.Kind == KindNetwork || e.Kind == KindRateLimited || e.Kind == KindServer
 }
@@ -87,11 +86,11 @@ func refusal(response *http.Response, body []byte, key sensitive.String, now tim
 		failure.explanation = "the organization's API budget for this minute is spent (429" + said + ")"
 	case status >= http.StatusInternalServerError:
 		failure.Kind = KindServer
-		failure.explanation = fmt.Sprintf("Kustomer has a fault of its own (%d%s)", status, said)
+		failure.explanation = fmt.Sprintf("Kustomer reports a server error (%d%s)", status, said)
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
 		failure.Kind = KindStatus
-		failure.explanation = fmt.Sprintf("it redirects to another place (%d), which is refused because the API key must not travel; "+
-			"check the API's URL", status)
+		failure.explanation = fmt.Sprintf("it redirects to another place (%d), which is refused "+
+			"because the API key must not travel; check the API's URL", status)
 	default:
 		failure.Kind = KindStatus
 		failure.explanation = fmt.Sprintf("unexpected status %d%s; check the API's URL and the organization", status, said)
@@ -102,7 +101,7 @@ func refusal(response *http.Response, body []byte, key sensitive.String, now tim
 	return failure
 }
 
-// unusable is the error for a 200 whose body does not hold what was asked for.
+// unusable is the error for a 200 response without the expected content.
 func (a answer) unusable(err error) *Error {
 	explanation := err.Error()
 	if strings.Contains(strings.ToLower(a.contentType), "html") {

@@ -36,8 +36,7 @@ func TestRetryAfterReadsTheVendorsHeaders(t *testing.T) {
 	}
 }
 
-// Whatever the body: no panic, and a secret only if it is the one that was sent,
-// to the byte.
+// Whatever the body: no panic, and a secret only if it is the one that was sent, to the byte.
 func FuzzParseSecret(f *testing.F) {
 	f.Add([]byte(`{"data":{"attributes":{"secret":"s"}}}`), "s")
 	f.Add([]byte(`{"attributes":{"secret":"\ud800"}}`), "\u2028<&>\"\\")
@@ -99,8 +98,8 @@ func TestVendorErrorsAreReadInBothShapes(t *testing.T) {
 	}
 }
 
-// Whenever in the round trip the server looked at its clock, the truth lies
-// between the bounds; and a far-off clock is not taken for a right one.
+// Whenever in the round trip the server looked at its clock, the truth lies between the bounds; and
+// a far-off clock is not taken for a right one.
 func TestClockBoundsHoldTheTruth(t *testing.T) {
 	t.Parallel()
 	ours := time.Unix(1_800_000_000, 123_456_789)
@@ -145,7 +144,7 @@ func TestAFailureIsInOurOwnWords(t *testing.T) {
 	client := Client{options: Options{Timeout: 10 * time.Second}}
 	for cause, want := range map[error]string{
 		errors.New("malformed HTTP response \"canary\""): "host: what came back is not a valid HTTP answer",
-		io.ErrUnexpectedEOF: "host: the connection was closed before the answer was whole",
+		io.ErrUnexpectedEOF: "host: the connection was closed before the answer was complete",
 	} {
 		if got := client.failed(t.Context(), "host", &url.Error{Op: "Get", URL: "https://host/", Err: cause}); got.Error() != want {
 			t.Errorf("failed(%v) = %q, want %q", cause, got, want)

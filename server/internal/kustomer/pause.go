@@ -10,7 +10,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
-// pauses are those between attempts.
+// pauses are the pauses between attempts.
 var pauses = retry.Doubling{First: time.Second, Longest: time.Minute}
 
 // Pause returns how long to wait after a number of failures in a row (1 or more), the last of which
@@ -20,7 +20,7 @@ func Pause(failures int, err error, random float64) time.Duration {
 	return pauses.Pause(failures, RetryAfter(err), random)
 }
 
-// RetryAfter returns how long Kustomer asked in err to be left alone, 0 if it did not.
+// RetryAfter returns how long Kustomer asked us to wait, according to err; 0 if it did not.
 func RetryAfter(err error) time.Duration {
 	if failure, ok := errors.AsType[*Error](err); ok {
 		return failure.RetryAfter
@@ -28,8 +28,8 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
-// Retry calls once up to the given number of times, with pauses, while it fails temporarily. It is for
-// a command that a person waits for.
+// Retry calls once until it succeeds or fails permanently, up to the given number of attempts, with
+// pauses in between. It is for commands that a person waits for.
 func Retry[T any](ctx context.Context, attempts int, once func(context.Context) (T, error)) (T, error) {
 	for failures := 1; ; failures++ {
 		result, err := once(ctx)
@@ -47,8 +47,8 @@ func Retry[T any](ctx context.Context, attempts int, once func(context.Context) 
 	}
 }
 
-// retryAfter reads how long an answer asks to be left alone, at most 5 minutes. After a 429 the
-// vendor's own header counts too, whose unit is not documented.
+// retryAfter returns how long an answer asks us to wait, at most 5 minutes. A 429 may say so in the
+// vendor's own header, whose unit is not documented.
 func retryAfter(header http.Header, status int, now time.Time) time.Duration {
 	names := []string{"Retry-After"}
 	if status == http.StatusTooManyRequests {

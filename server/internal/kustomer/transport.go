@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// NewTransport returns the transport of a Client: certificates verified against
-// the system's roots, proxies from the environment, each phase bounded.
+// NewTransport returns a Client's default transport. It verifies certificates against the system's
+// roots, takes proxies from the environment, and bounds each phase.
 //
-// A connection serves one request. Requests are minutes apart, so nothing is
-// lost; and net/http repeats a GET by itself when a kept connection turns out
-// dead, which would break the promise of one attempt a second.
+// Each connection serves one request. Requests are minutes apart, so nothing is lost, and net/http
+// would silently repeat a GET on a reused connection that turns out to be dead, which would break
+// the promise of one attempt a second.
 func NewTransport() *http.Transport {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	return &http.Transport{
@@ -26,11 +26,11 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// maxRedirects bounds a chain of redirects on one host.
+// maxRedirects is the maximum number of redirects on the same host.
 const maxRedirects = 3
 
-// staysOnHost follows a redirect only to the same scheme, host and port: the
-// API key must not travel. Otherwise the redirect itself is the answer.
+// staysOnHost follows a redirect only to the same scheme, host and port, so that the API key goes
+// nowhere else. Any other redirect is itself the answer.
 func staysOnHost(next *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if len(via) > maxRedirects || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {

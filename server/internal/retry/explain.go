@@ -14,8 +14,8 @@ import (
 	"unicode"
 )
 
-// Explain says in words of our own why a server gave no whole answer within the timeout, or "" if
-// the error is none of the transport's: then the answer made no sense to the client that reports
+// Explain says in words of our own why a server gave no complete answer within the timeout, or ""
+// if the error is none of the transport's: then the answer made no sense to the client that reports
 // it. An error's own text is used only where it cannot quote the server, which may repeat a secret.
 func Explain(err error, timeout time.Duration) string {
 	var (
@@ -27,7 +27,7 @@ func Explain(err error, timeout time.Duration) string {
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
-		return fmt.Sprintf("no whole answer within %s", timeout)
+		return fmt.Sprintf("no complete answer within %s", timeout)
 	case errors.As(err, &dns):
 		return "the host name cannot be resolved (" + Printable(dns.Err) + ")"
 	case errors.As(err, &certificate):
@@ -39,7 +39,7 @@ func Explain(err error, timeout time.Duration) string {
 	case errors.As(err, &errno):
 		return Printable(errno.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return "the connection was closed before the answer was whole"
+		return "the connection was closed before the answer was complete"
 	default:
 		return ""
 	}

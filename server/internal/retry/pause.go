@@ -7,8 +7,8 @@ import "time"
 type Doubling struct{ First, Longest time.Duration }
 
 // Pause returns how long to wait after a number of failures in a row (1 or more): the doubled pause
-// or, if it is longer, what the server asked for (0: nothing). Random, in [0, 1), makes it up to half
-// as long again, so that a fleet does not come back in step.
+// or, if it is longer, what the server asked for (0: nothing). Random, in [0, 1), makes it up to
+// half as long again, so that a fleet does not come back in step.
 func (d Doubling) Pause(failures int, asked time.Duration, random float64) time.Duration {
 	pause := min(d.First, d.Longest)
 	for range failures - 1 {

@@ -120,9 +120,9 @@ func TestTransportErrorsAreInOurOwnWords(t *testing.T) {
 		want string
 	}{
 		{&net.DNSError{Err: "no such host", Name: "acme.invalid"}, "the host name cannot be resolved (no such host)"},
-		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, "no whole answer within 10s"},
-		{context.DeadlineExceeded, "no whole answer within 10s"},
-		{os.ErrDeadlineExceeded, "no whole answer within 10s"},
+		{&net.DNSError{Err: "i/o timeout", IsTimeout: true}, "no complete answer within 10s"},
+		{context.DeadlineExceeded, "no complete answer within 10s"},
+		{os.ErrDeadlineExceeded, "no complete answer within 10s"},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "connection refused"},
 		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, "connection reset by peer"},
 		{
@@ -131,9 +131,9 @@ func TestTransportErrorsAreInOurOwnWords(t *testing.T) {
 		},
 		{http.ErrSchemeMismatch, "it answers plain HTTP where https is expected"},
 		{tls.AlertError(40), "the TLS handshake failed (tls: handshake failure)"},
-		{io.EOF, "the connection was closed before the answer was whole"},
-		{io.ErrUnexpectedEOF, "the connection was closed before the answer was whole"},
-		{net.ErrClosed, "the connection was closed before the answer was whole"},
+		{io.EOF, "the connection was closed before the answer was complete"},
+		{io.ErrUnexpectedEOF, "the connection was closed before the answer was complete"},
+		{net.ErrClosed, "the connection was closed before the answer was complete"},
 		{errors.New("malformed HTTP response \"canary\""), ""},
 	} {
 		for _, err := range []error{test.err, fmt.Errorf("wrapped: %w", test.err), &url.Error{Op: "Get", URL: "https://host/", Err: test.err}} {

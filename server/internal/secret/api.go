@@ -13,7 +13,8 @@ import (
 type API struct {
 	// Client asks it: a *kustomer.Client.
 	Client settings
-	// Refresh is the time between two refreshes, spread by 10 % either way; at least 1 s. 0: 5 minutes.
+	// Refresh is the time between two refreshes, spread by 10 % either way; at least 1 s. 0: 5
+	// minutes.
 	Refresh time.Duration
 	// MaxStale is how long the last good secret serves while no refresh succeeds. 0: 24 hours.
 	MaxStale time.Duration

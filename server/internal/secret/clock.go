@@ -8,37 +8,36 @@ import (
 )
 
 const (
-	// warnApart is the difference of clocks from which each answer gets a warning,
-	// and the size from which a jump of our own clock is a step.
+	// warnApart is the clock difference that causes a warning, and the jump of our own clock that
+	// counts as a step.
 	warnApart = 30 * time.Second
-	// answersToBelieve is how many fresh answers in a row must put the clocks too far
-	// apart before tokens are refused: one may come from a broken proxy.
+	// answersToBelieve is how many fresh answers in a row must show clocks too far apart before
+	// tokens are refused: a single one may come from a broken proxy.
 	answersToBelieve = 3
 )
 
-// clockWatch follows our clock against Kustomer's and against the monotonic one.
-// It belongs to a store's loop.
+// clockWatch compares our clock with Kustomer's and with the monotonic clock. It belongs to a
+// store's loop.
 type clockWatch struct {
 	limit   time.Duration // 0: not watched
 	beyond  int           // fresh answers in a row beyond the limit
 	wall    time.Time     // the wall clock at the last check
-	elapsed time.Duration // the monotonic one then
+	elapsed time.Duration // the monotonic clock at the last check
 }
 
 // stepped reports whether the wall clock was set since the last call.
 func (w *clockWatch) stepped(now time.Time, elapsed time.Duration) bool {
-	now = now.Round(0) // without its monotonic part, which knows no steps
+	now = now.Round(0) // without the monotonic part, which never steps
 	first := w.wall.IsZero()
 	step := now.Sub(w.wall) - (elapsed - w.elapsed)
 	w.wall, w.elapsed = now, elapsed
 	return w.limit > 0 && !first && step.Abs() >= warnApart
 }
 
-// doubtful reports whether the next answer should come soon, to settle whether the
-// clock is right.
+// doubtful reports whether another answer is needed soon, to decide whether the clock is right.
 func (w *clockWatch) doubtful() bool { return w.beyond > 0 }
 
-// observe takes in what a fresh answer said about Kustomer's clock.
+// observe notes what a fresh answer says about Kustomer's clock.
 func (s *Store) observe(next *state, clock kustomer.Clock) {
 	if !clock.Known || s.clock.limit <= 0 {
 		return

@@ -93,8 +93,8 @@ func TestClocksThatAreCloseEnoughAreNotSkewed(t *testing.T) {
 	}
 }
 
-// Somebody sets the system's clock: within a minute no more tokens are issued that
-// Kustomer would refuse, and soon after it is set right they are again.
+// Somebody sets the system's clock: within a minute no more tokens are issued that Kustomer would
+// refuse, and soon after it is set right they are again.
 func TestASteppingSystemClockIsNoticed(t *testing.T) {
 	t.Parallel()
 	for name, step := range map[string]time.Duration{"forwards": 3 * time.Hour, "backwards": -3 * time.Hour} {

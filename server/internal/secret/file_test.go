@@ -96,8 +96,8 @@ func TestAChangedFileIsTheNewSecret(t *testing.T) {
 	log.assertNoCanary(t)
 }
 
-// Later the file may go wrong: the last good secret stays, the fault is logged and
-// counted, and a good file is taken up again.
+// Later the file may go wrong: the last good secret stays, the fault is logged and counted, and a
+// good file is taken up again.
 func TestALaterFaultOfTheFileKeepsTheLastGoodSecret(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -16,8 +16,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// Goroutines and file descriptors are back to the start after 1,000 refreshes.
-// Counting the process's own, it runs alone: no t.Parallel.
+// Goroutines and file descriptors are back to the start after 1,000 refreshes. Counting the
+// process's own, it runs alone: no t.Parallel.
 //
 //nolint:paralleltest // see above
 func TestAThousandRefreshesLeaveNothingBehind(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
-// rounds is how many changes a test makes: CHATIDENTITY_SECRET_CHANGES (1000 for
-// the proof), else few.
+// rounds is how many changes a test makes: CHATIDENTITY_SECRET_CHANGES (1000 for the proof), else
+// few.
 func rounds(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("CHATIDENTITY_SECRET_CHANGES")
@@ -30,8 +30,8 @@ func rounds(t *testing.T) int {
 	return count
 }
 
-// Under load a secret changes again and again: no call fails, each "token" verifies
-// under the secret that its record names, and a call signs with exactly one secret.
+// Under load a secret changes again and again: no call fails, each "token" verifies under the
+// secret that its record names, and a call signs with exactly one secret.
 func TestSecretChangesUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, source := range map[string]func(t *testing.T) (*secret.Store, func(want string)){

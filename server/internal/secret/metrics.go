@@ -11,7 +11,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// The results of a load, beside the kinds of kustomer.Error.
+// The results of a load, in addition to the kinds of kustomer.Error.
 const (
 	resultOK         = "ok"
 	resultEmpty      = "empty"
@@ -69,11 +69,11 @@ var (
 		"Kustomer's clock minus ours at the last fresh answer, good to about a second.", byOrganization, nil)
 )
 
-// collector shows stores as they are when it is asked.
+// collector reports the stores' state at the time of the scrape.
 type collector []*Store
 
-// NewCollector returns the metrics of all stores. Two stores of one organization
-// would give the same series twice, which a registry refuses.
+// NewCollector returns the metrics of all stores. Two stores of the same organization would export
+// the same series twice, which a registry rejects.
 func NewCollector(stores ...*Store) prometheus.Collector { return collector(stores) }
 
 // Describe sends the descriptions of all metrics.
@@ -93,7 +93,8 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 func (s *Store) collect(metrics chan<- prometheus.Metric) {
 	organization := s.options.Organization
 	gauge := func(description *prometheus.Desc, value float64, labels ...string) {
-		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value, append([]string{organization}, labels...)...)
+		labels = append([]string{organization}, labels...)
+		metrics <- prometheus.MustNewConstMetric(description, prometheus.GaugeValue, value, labels...)
 	}
 	now := s.now.Load()
 	available := 0.0
@@ -109,6 +110,7 @@ func (s *Store) collect(metrics chan<- prometheus.Metric) {
 		gauge(offsetMetric, now.clock.Offset().Seconds())
 	}
 	for result, count := range s.results.counts {
-		metrics <- prometheus.MustNewConstMetric(refreshMetric, prometheus.CounterValue, float64(count.Load()), organization, result)
+		total := float64(count.Load())
+		metrics <- prometheus.MustNewConstMetric(refreshMetric, prometheus.CounterValue, total, organization, result)
 	}
 }

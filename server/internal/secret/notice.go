@@ -5,14 +5,14 @@ import "time"
 // noticeEvery is how often the same warning is repeated.
 const noticeEvery = time.Minute
 
-// notice keeps a warning that comes with every attempt from filling the log. The
-// zero value has said nothing yet.
+// notice keeps a warning that every attempt repeats from filling the log. The zero value is ready
+// to use.
 type notice struct {
 	said string
 	at   time.Duration
 }
 
-// due reports whether text should be said: it is news, or was said a while ago.
+// due reports whether to log the text: it is new, or was last logged a while ago.
 func (n *notice) due(text string, elapsed time.Duration) bool {
 	if n.said == text && elapsed-n.at < noticeEvery {
 		return false

@@ -16,15 +16,15 @@ const (
 	clockCheck = 10 * time.Second
 )
 
-// refresh is how a source is asked again and again.
+// refresh says how a source is asked repeatedly.
 type refresh struct {
 	load     func(ctx context.Context) (sensitive.String, kustomer.Clock, error)
 	interval time.Duration // between two good loads, spread by 10 % either way
 	minGap   time.Duration // between the starts of two attempts
 }
 
-// Run refreshes the stores whose source must be asked until the context ends, then returns when all
-// is stopped. It is called once for all stores. Files are the follower's to keep current.
+// Run refreshes the stores whose source has to be asked, until the context ends, and returns when
+// everything has stopped. It is called once for all stores. The follower keeps files current.
 func Run(ctx context.Context, stores ...*Store) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -36,9 +36,9 @@ func Run(ctx context.Context, stores ...*Store) {
 	<-ctx.Done()
 }
 
-// Refresh has a source that must be asked asked as soon as it may be, and returns at once. Requests
-// that come before the load begins are one. What Kustomer asked for (Retry-After) and one attempt a
-// second are kept all the same.
+// Refresh requests a load as soon as the source may be asked, and returns immediately. Requests
+// made before the load begins count as one. Kustomer's Retry-After and the limit of one attempt a
+// second still apply. It has no effect on a source that is not asked, such as a file.
 func (s *Store) Refresh() {
 	select {
 	case s.wake <- struct{}{}:
@@ -70,8 +70,8 @@ func (s *Store) run(ctx context.Context) {
 	}
 }
 
-// await returns when the next attempt is due, or earlier if one was asked for and the source may be
-// asked; false when the context ended.
+// await returns true when the next attempt is due, or earlier if one was requested and the source
+// may be asked, and false when the context has ended.
 func (s *Store) await(ctx context.Context, due, mayAsk time.Duration) bool {
 	for {
 		remaining := max(due, mayAsk) - s.options.Elapsed()
@@ -105,7 +105,7 @@ func (s *Store) interval() time.Duration {
 	return interval + time.Duration(spread*(2*s.options.Random()-1)*float64(interval))
 }
 
-// warn logs why an attempt failed, the same not more than once a minute.
+// warn logs why an attempt failed, the same reason at most once a minute.
 func (s *Store) warn(err error) {
 	if !s.failureNotice.due(err.Error(), s.options.Elapsed()) {
 		return
@@ -115,7 +115,7 @@ func (s *Store) warn(err error) {
 		s.options.Logger.Warn("no signing secret", "source", s.source, "error", err.Error())
 		return
 	}
-	s.options.Logger.Warn("the signing secret could not be refreshed; the last good one stays",
+	s.options.Logger.Warn("the signing secret could not be refreshed; keeping the last good one",
 		"source", s.source, "secret_id", now.current.ID,
 		"age_seconds", (s.options.Elapsed() - now.loadedAt).Seconds(), "error", err.Error())
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-// vendor answers at once, or after a while, and notes when it was asked. Time is
-// that of synctest's bubble.
+// vendor answers at once, or after a while, and notes when it was asked. Time is that of synctest's
+// bubble.
 type vendor struct {
 	mu       sync.Mutex
 	secret   string
@@ -62,8 +62,7 @@ func (v *vendor) times() []time.Time {
 	return append([]time.Time(nil), v.asked...)
 }
 
-// systemClock is a wall clock that can be set, beside the bubble's own, which is
-// the monotonic one.
+// systemClock is a wall clock that can be set, beside the bubble's own, which is the monotonic one.
 type systemClock struct {
 	mu   sync.Mutex
 	step time.Duration

@@ -1,5 +1,5 @@
-// Package secret holds the current signing secret of each organization, and knows
-// where it comes from: the environment, a file, or Kustomer's API.
+// Package secret holds the current signing secret of each organization, and knows where it comes
+// from: the environment, a file, or Kustomer's API.
 package secret
 
 import (
@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// MaxSize bounds a secret, in bytes. Real ones have some dozens.
+	// MaxSize is the maximum size of a secret, in bytes. Real secrets have a few dozen.
 	MaxSize = 4096
-	// plausibleSize is the size that an HS256 key should have: RFC 7518, 3.2.
+	// plausibleSize is the minimum size of an HS256 key (RFC 7518, section 3.2).
 	plausibleSize = 32
 )
 
-// Secret is one signing secret. Two are equal (==) if they come from the same
-// load, so that a value derived from one may be kept beside it.
+// Secret is one signing secret. Two values are equal (==) if they come from the same load, so a
+// value derived from a secret may be cached with it.
 type Secret struct {
 	// Value is the secret. Its UTF-8 bytes are the HMAC key as they stand.
 	Value sensitive.String
-	// ID is a short one-way fingerprint: 12 hexadecimal digits, the same for the
-	// same secret everywhere. It may be logged.
+	// ID is a short one-way fingerprint: 12 hexadecimal digits, the same for the same secret
+	// everywhere. It may be logged.
 	ID string
 }
 
@@ -38,12 +38,12 @@ const (
 	fingerprintSize       = 6 // bytes
 )
 
-// New returns the secret with its fingerprint, which costs about 2 ms of CPU.
+// New returns the secret with its fingerprint. It takes about 2 ms of CPU.
 //
-// The fingerprint is in audit records, so whoever reads those can try guesses
-// against it. PBKDF2 makes each guess 10,000 times as dear as trying it against a
-// token, which every user of the chat has: the fingerprint is never the easier way
-// in. A secret that cannot be guessed (32 random bytes) needs no such help.
+// Audit records contain the fingerprint, so anyone who can read them can test guesses against it.
+// PBKDF2 makes each guess 10,000 times as expensive as testing it against a token, which every chat
+// user has, so the fingerprint is never the easier target. A secret that cannot be guessed (32
+// random bytes) does not need this.
 func New(value sensitive.String) (Secret, error) {
 	if err := check(value); err != nil {
 		return Secret{}, err
@@ -55,7 +55,7 @@ func New(value sensitive.String) (Secret, error) {
 	return Secret{Value: value, ID: hex.EncodeToString(id)}, nil
 }
 
-// Why a value is no secret.
+// Why a value cannot be a secret.
 var (
 	ErrEmpty    = errors.New("the value is empty")
 	ErrTooLarge = errors.New("the value is larger than 4096 bytes")
@@ -71,22 +71,23 @@ func check(value sensitive.String) error {
 	return nil
 }
 
-// Doubts says in a line each what makes it doubtful that the value is the secret
-// that Kustomer has: too short, or not copied exactly. None is proof.
+// Doubts returns one line for each reason to doubt that the value is Kustomer's secret, such as a
+// value that is too short or was not copied exactly. None of them is proof.
 func Doubts(value sensitive.String) []string {
 	text := value.Reveal()
 	var doubts []string
 	if len(text) < plausibleSize {
-		doubts = append(doubts, fmt.Sprintf("it has fewer than %d bytes, which is too short for HS256 and unlike Kustomer's", plausibleSize))
+		doubts = append(doubts,
+			fmt.Sprintf("it has fewer than %d bytes, which is too short for HS256 and unlike Kustomer's", plausibleSize))
 	}
 	if text != strings.TrimSpace(text) {
-		doubts = append(doubts, "it begins or ends with white space, which counts as part of it")
+		doubts = append(doubts, "it begins or ends with white space, which is part of the secret")
 	}
 	if !utf8.ValidString(text) || strings.ContainsRune(text, '\ufeff') || strings.IndexFunc(text, unicode.IsControl) >= 0 {
-		doubts = append(doubts, "it holds control characters, a byte order mark or bytes that are not UTF-8")
+		doubts = append(doubts, "it contains control characters, a byte order mark or bytes that are not UTF-8")
 	}
 	if strings.HasPrefix(text, "{") {
-		doubts = append(doubts, "it begins with a brace: perhaps it is Kustomer's whole answer and not the secret in it")
+		doubts = append(doubts, "it begins with a brace: it may be Kustomer's whole answer instead of the secret in it")
 	}
 	return doubts
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-// The fingerprint is in records that are kept for years: it must not change.
-// PBKDF2-HMAC-SHA-256, 10,000 iterations, salt "chatidentity secret id v1", 6 bytes;
-// the expectation was made with Python's hashlib.
+// The fingerprint is in records that are kept for years: it must not change. PBKDF2-HMAC-SHA-256,
+// 10,000 iterations, salt "chatidentity secret id v1", 6 bytes; the expectation was made with
+// Python's hashlib.
 func TestFingerprintIsStable(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]string{

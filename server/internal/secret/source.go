@@ -8,14 +8,14 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// Source says where one organization's signing secret comes from. Exactly one field is set.
+// Source says where an organization's signing secret comes from. Exactly one field is set.
 type Source struct {
 	Value sensitive.String // the secret itself, which never changes: an environment variable's
 	File  string           // a file that holds it, followed
 	API   *API             // Kustomer's API, asked again and again
 }
 
-// kinds are all kinds of sources, one a line. What is not here cannot be opened.
+// kinds lists every kind of source. A kind that is not listed cannot be opened.
 var kinds = []kind{
 	{"environment", func(s Source) bool { return !s.Value.IsEmpty() }, openValue},
 	{"file", func(s Source) bool { return s.File != "" }, openFile},
@@ -37,8 +37,8 @@ func Kinds() []string {
 	return names
 }
 
-// Open returns a store of the secret that the source gives. One that can only come later, of a file
-// that is missing or wrong now or from the API, is no error: Ready tells.
+// Open returns a store for the source's secret. A secret that is not available yet, because its
+// file is missing or wrong or the API has not answered, is not an error; Ready reports it.
 func Open(options Options, source Source) (*Store, error) {
 	var given []kind
 	for _, kind := range kinds {

@@ -19,26 +19,26 @@ var (
 	ErrClockSkewed = errors.New("the clock differs from Kustomer's")
 )
 
-// previousFor is how long the secret before the last one is known: as long as a
-// token that it signed can be within its 15 minutes.
+// previousFor is how long the previous secret is remembered: as long as a token signed with it can
+// still be valid.
 const previousFor = 15 * time.Minute
 
-// Options are what every Store is made of. The zero value is usable.
+// Options configure a Store. The zero value is usable.
 type Options struct {
 	// Organization names the store in logs and metrics.
 	Organization string
-	// Setting names the flag or policy entry that has the path of a file, for the log.
+	// Setting is the flag or policy entry that names a file, for the log.
 	Setting string
 	// Follower keeps a file's secret current. Nil: it is read once.
 	Follower *watch.Follower
-	// Now is the wall clock; Kustomer's is compared with it. Nil: time.Now.
+	// Now is the wall clock, which is compared with Kustomer's. Nil: time.Now.
 	Now func() time.Time
-	// Elapsed is a clock that never steps, from any beginning: ages are taken from it, so that a step
-	// of the wall clock changes none. Nil: the monotonic clock.
+	// Elapsed is a clock that never steps, with any origin. It measures ages, so a step of the wall
+	// clock changes none of them. Nil: the monotonic clock.
 	Elapsed func() time.Duration
 	// Random is uniform in [0, 1) and spreads refreshes. Nil: math/rand/v2.
 	Random func() float64
-	// Logger takes warnings. Nil: none are written.
+	// Logger receives warnings. Nil: nothing is logged.
 	Logger *slog.Logger
 }
 
@@ -73,7 +73,7 @@ type Store struct {
 	results  *results
 	now      atomic.Pointer[state]
 
-	// Only one goroutine at a time uses these: that which changes the state.
+	// Only the goroutine that changes the state uses these, one at a time.
 	clock         clockWatch
 	failureNotice notice
 	clockNotice   notice
@@ -91,24 +91,24 @@ type state struct {
 	clock       kustomer.Clock
 }
 
-// Current returns the secret to sign with. The error wraps ErrUnavailable. A call
-// asks once and uses what it got throughout.
+// Current returns the secret to sign with. The error wraps ErrUnavailable. A call should ask once
+// and use the same secret throughout.
 func (s *Store) Current() (Secret, error) {
 	snapshot, err := s.Snapshot()
 	return snapshot.Current, err
 }
 
-// Snapshot is what is known of the secrets at one moment.
+// Snapshot is the secrets at one moment.
 type Snapshot struct {
 	Current Secret
-	// Previous is the secret before the last change, for 15 minutes from it.
+	// Previous is the secret before the last change, for 15 minutes after it.
 	Previous Secret
 	// HasPrevious says whether there is one.
 	HasPrevious bool
 }
 
-// Snapshot returns the current and the previous secret together, for verifying.
-// The error wraps ErrUnavailable.
+// Snapshot returns the current and the previous secret together, for verifying. The error wraps
+// ErrUnavailable.
 func (s *Store) Snapshot() (Snapshot, error) {
 	now := s.now.Load()
 	if now.current.ID == "" {
@@ -125,12 +125,12 @@ func (s *Store) Snapshot() (Snapshot, error) {
 	return snapshot, nil
 }
 
-// Skewed returns an error that wraps ErrClockSkewed while our clock is known to
-// differ from Kustomer's by more than is allowed: tokens signed now would be
-// refused. Only the API source knows.
+// Skewed returns an error that wraps ErrClockSkewed while our clock is known to differ from
+// Kustomer's by more than is allowed, so that Kustomer would refuse tokens signed now. Only the API
+// source can tell.
 func (s *Store) Skewed() error { return s.now.Load().skewed }
 
-// Ready returns why no token can be issued now, nil if nothing is in the way.
+// Ready returns why no token can be issued now, or nil.
 func (s *Store) Ready() error {
 	if _, err := s.Current(); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (s *Store) Ready() error {
 	return s.Skewed()
 }
 
-// Loaded returns a channel that is closed once there has been a secret.
+// Loaded returns a channel that is closed once there is a secret.
 func (s *Store) Loaded() <-chan struct{} { return s.loaded }
 
 // Organization returns the name of the organization.
@@ -159,8 +159,8 @@ func newStore(options Options) *Store {
 	return s
 }
 
-// take notes what one read of the source gave: a secret, and perhaps Kustomer's time, or why there
-// was none. Only one goroutine at a time calls it.
+// take records the result of one read of the source: a secret and perhaps Kustomer's time, or an
+// error. Only one goroutine at a time calls it.
 func (s *Store) take(value sensitive.String, clock kustomer.Clock, err error) error {
 	next := *s.now.Load()
 	if err == nil {
@@ -201,7 +201,7 @@ func (s *Store) accept(next *state, value sensitive.String) error {
 	return nil
 }
 
-// reject keeps the last good secret and notes why there is no newer one.
+// reject keeps the last good secret and records why there is no newer one.
 func (s *Store) reject(next *state, err error) {
 	s.results.count(resultOf(err))
 	if next.current.ID == "" {
@@ -211,7 +211,7 @@ func (s *Store) reject(next *state, err error) {
 	next.unavailable = s.stale(err)
 }
 
-// stale is the error for when the secret has become too old.
+// stale is the error to return once the secret is too old.
 func (s *Store) stale(cause error) error {
 	err := fmt.Errorf("%w: the last one is older than the maximum of %s", ErrUnavailable, s.maxStale)
 	if cause != nil {

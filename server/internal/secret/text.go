@@ -7,9 +7,9 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// ParseText returns the text of a file that holds one secret value of up to MaxSize bytes, such as a
-// signing secret, an API key or a password; it is the Parse of a watch.Value. One trailing newline,
-// "\n" or "\r\n", is dropped, since editors and echo add it; nothing else is.
+// ParseText returns the text of a file that holds one secret value of up to MaxSize bytes, such as
+// a signing secret, an API key or a password; it is the Parse of a watch.Value. One trailing
+// newline, "\n" or "\r\n", is dropped, since editors and echo add it; nothing else is.
 func ParseText(contents [][]byte, _ sensitive.String) (sensitive.String, error) {
 	text, found := strings.CutSuffix(string(contents[0]), "\n")
 	if found {

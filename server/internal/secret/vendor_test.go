@@ -37,8 +37,8 @@ var results = map[standin.Behaviour]string{
 	standin.Refused:          "refused",
 }
 
-// However the vendor fails at start: no secret, the reason in Ready, a count, a
-// warning, nothing leaked, and the secret as soon as the vendor is well.
+// However the vendor fails at start: no secret, the reason in Ready, a count, a warning, nothing
+// leaked, and the secret as soon as the vendor is well.
 func TestAVendorThatFailsAtStart(t *testing.T) {
 	t.Parallel()
 	for _, behaviour := range standin.Failing() {
@@ -59,8 +59,8 @@ func TestAVendorThatFailsAtStart(t *testing.T) {
 	}
 }
 
-// However it fails at a refresh: the last good secret stays, with a count and a
-// warning, and the new one is taken up as soon as the vendor is well.
+// However it fails at a refresh: the last good secret stays, with a count and a warning, and the
+// new one is taken up as soon as the vendor is well.
 func TestAVendorThatFailsAtRefresh(t *testing.T) {
 	t.Parallel()
 	for _, behaviour := range standin.Failing() {

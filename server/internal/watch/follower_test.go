@@ -87,8 +87,8 @@ func TestEachKindOfChangeIsSeen(t *testing.T) {
 	}
 }
 
-// swap makes version n of a Kubernetes volume, as the kubelet does: file -> ..data/file,
-// ..data -> ..version-n, and an update renames a new ..data over the old one.
+// swap makes version n of a Kubernetes volume, as the kubelet does: file -> ..data/file, ..data ->
+// ..version-n, and an update renames a new ..data over the old one.
 func swap(t *testing.T, path string, n int, text string) {
 	t.Helper()
 	volume, name := filepath.Split(path)

@@ -1,5 +1,5 @@
-// Package watch reads the files that an operator configures, and follows them: each is a value
-// that stays current while its files change, and keeps the last good version when they go wrong.
+// Package watch reads the files that an operator configures, and follows them: each is a value that
+// stays current while its files change, and keeps the last good version when they go wrong.
 package watch
 
 import (

@@ -17,8 +17,8 @@ type Options[T any] struct {
 	// T's zero value at first. Its errors must hold nothing of the contents; the path of a single
 	// file is added to them.
 	Parse func(contents [][]byte, last T) (T, error)
-	// Looked, if not nil, is called after each look that found settled files, also when nothing
-	// has changed. It gets the last good value and what Err returns.
+	// Looked, if not nil, is called after each look that found settled files, also when nothing has
+	// changed. It gets the last good value and what Err returns.
 	Looked func(value T, err error)
 }
 
@@ -37,9 +37,9 @@ type state[T any] struct {
 	err   error // of the last look at settled files
 }
 
-// New reads the files and has the follower keep the value current until Close. A nil follower
-// does not: the value is read once. Files that are missing or wrong now are no reason to fail: Err
-// says what is wrong with them, and the value comes once they are good.
+// New reads the files and has the follower keep the value current until Close. A nil follower does
+// not: the value is read once. Files that are missing or wrong now are no reason to fail: Err says
+// what is wrong with them, and the value comes once they are good.
 func New[T any](follower *Follower, options Options[T]) *Value[T] {
 	v := &Value[T]{options: options, follower: follower}
 	v.state.Store(&state[T]{})

@@ -43,7 +43,7 @@ const (
 	UnexpectedStatus Behaviour = "204"                  //
 )
 
-// Failing are the behaviours that give no usable secret.
+// Failing returns the behaviours that give no usable secret.
 func Failing() []Behaviour {
 	var failing []Behaviour
 	for behaviour := range moods {
@@ -87,14 +87,15 @@ var moods = map[Behaviour]mood{
 	Empty:       body(``),
 	EmptySecret: body(`{"data":{"attributes":{"secret":""}}}`),
 	Huge: func(w http.ResponseWriter, _ *http.Request, o Options) {
-		_, _ = io.WriteString(w, `{"data":{"attributes":{"secret":"`+o.Secret+`","filler":"`+strings.Repeat("x", 1<<20)+`"}}}`)
+		filler := strings.Repeat("x", 1<<20)
+		_, _ = io.WriteString(w, `{"data":{"attributes":{"secret":"`+o.Secret+`","filler":"`+filler+`"}}}`)
 	},
 	WrongType:  body(`{"data":{"attributes":{"secret":12345678901234567890123456789012345}}}`),
 	Null:       body(`null`),
 	NoSecret:   body(`{"data":{"attributes":{"name":"%s"}}}`),
 	NotUnicode: body(`{"data":{"attributes":{"secret":"%s\ud800"}}}`),
 	OtherHost: func(w http.ResponseWriter, r *http.Request, o Options) {
-		// localhost is another name than 127.0.0.1: it answers, if it is asked.
+		// localhost is a different name from 127.0.0.1, and would answer.
 		_, port, _ := strings.Cut(r.Host, ":")
 		http.Redirect(w, r, "http://localhost:"+port+r.URL.Path+"?secret="+o.Secret, http.StatusFound)
 	},

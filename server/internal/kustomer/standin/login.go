@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// window is how old a token's iat may be.
+// window is the maximum age of a token's iat.
 const window = 15 * time.Minute
 
-// Why a log-in is refused.
+// Why a login is refused.
 var (
 	ErrMalformed = errors.New("not an HS256 token with an iat and an identifier")
 	ErrSignature = errors.New("the signature is not one of the current secret")
@@ -22,18 +22,18 @@ var (
 	ErrFuture    = errors.New("iat is in the future")
 )
 
-// Identified is whom a log-in found.
+// Identified is the customer that a login found.
 type Identified struct {
-	// By is "email" or "externalId": with both in the token, Kustomer uses the
-	// e-mail and ignores the other.
+	// By is "email" or "externalId". If a token has both, Kustomer uses the email and ignores the
+	// other.
 	By string
 	// Value is the identifier.
 	Value string
 }
 
-// Login says what Kustomer's chat would say to a token at the given time, under
-// the secret that counts now. An iat in the future is refused: the vendor does
-// not say, and it is wise to expect so.
+// Login returns what Kustomer's chat would make of a token at the given time, under the current
+// secret. An iat in the future is refused; the vendor does not document this, but it is the safe
+// assumption.
 func (s *Vendor) Login(token string, now time.Time) (Identified, error) {
 	decoded, err := split(token)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Vendor) Login(token string, now time.Time) (Identified, error) {
 	}
 }
 
-// parts are those of a token: what was signed, and each part decoded.
+// parts are a token's signed text and its three parts, decoded.
 type parts struct {
 	signed                     string
 	header, payload, signature []byte

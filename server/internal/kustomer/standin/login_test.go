@@ -69,8 +69,8 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// The signer of these tests agrees with jwt.io's example, so Login, which agrees
-// with it, does too. (The example has no identifier: Login would refuse it.)
+// The signer of these tests agrees with jwt.io's example, so Login, which agrees with it, does too.
+// (The example has no identifier: Login would refuse it.)
 func TestTheTestsSignerAgreesWithAForeignToken(t *testing.T) {
 	t.Parallel()
 	const foreign = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ." +

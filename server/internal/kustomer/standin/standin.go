@@ -1,7 +1,7 @@
-// Package standin is a stand-in for Kustomer: the two endpoints of its API
-// that the sidecar asks, in good and bad moods, and the check that its chat makes
-// of a token. `chatidentity dev` and the tests use it; nothing of the product's
-// own signing or client is in it, so that its word is independent.
+// Package standin is a stand-in for Kustomer: the two API endpoints that the sidecar uses, with
+// many kinds of failure, and the check that Kustomer's chat makes of a token. `chatidentity dev`
+// and the tests use it. It shares no code with the sidecar's signing or client, so its verdict is
+// independent.
 package standin
 
 import (
@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// Options are what a stand-in is made of. The zero value serves an organization
-// with an empty secret and refuses every key.
+// Options configure a Vendor. The zero value serves an organization with an empty secret and
+// refuses every key.
 type Options struct {
-	// APIKey is the one key that is known; empty: none is.
+	// APIKey is the only valid key. Empty: none is valid.
 	APIKey string
 	// Secret is the chat signing secret.
 	Secret string
@@ -43,7 +43,7 @@ type Vendor struct {
 	requests  int
 }
 
-// New returns a stand-in that behaves well.
+// New returns a vendor that behaves normally.
 func New(options Options) *Vendor {
 	if options.Roles == nil {
 		options.Roles = []string{"org.admin", "org.user"}
@@ -63,8 +63,8 @@ func New(options Options) *Vendor {
 	return s
 }
 
-// Start serves on a free loopback port. It returns the base URL, and the function
-// that stops it: that ends open requests and returns when nothing is left.
+// Start serves on a free loopback port. It returns the base URL and a function that stops it, ends
+// open requests and waits for them.
 func (s *Vendor) Start() (string, func(), error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // binding loopback does not block
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Vendor) Start() (string, func(), error) {
 	return "http://" + listener.Addr().String(), stop, nil
 }
 
-// SetSecret changes the secret: a hard cut-over, as in Kustomer.
+// SetSecret replaces the secret at once, as Kustomer does.
 func (s *Vendor) SetSecret(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *Vendor) SetBehaviour(behaviour Behaviour) {
 	s.behaviour = behaviour
 }
 
-// Requests returns how many requests came so far, whatever the answers.
+// Requests returns the number of requests so far, whatever the answers.
 func (s *Vendor) Requests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +112,7 @@ func (s *Vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// enter counts a request and returns what it meets.
+// enter counts a request and returns how to answer it.
 func (s *Vendor) enter() (Behaviour, Options) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,14 +183,14 @@ func jsonAPI(kind string, attributes map[string]any) map[string]any {
 	return map[string]any{"data": map[string]any{"type": kind, "id": "5f0000000000000000000001", "attributes": attributes}}
 }
 
-// jsonAPIError is the error body of JSON:API.
+// jsonAPIError writes an error in the form of JSON:API.
 func jsonAPIError(w http.ResponseWriter, status int, code, title string) {
 	writeJSON(w, status, map[string]any{"errors": []any{map[string]any{
 		"status": strconv.Itoa(status), "code": code, "title": title, "detail": title + ".", "source": map[string]any{},
 	}}})
 }
 
-// plainError is the vendor's other error body.
+// plainError writes an error in the vendor's other form.
 func plainError(w http.ResponseWriter, status int, code, message string) {
 	writeJSON(w, status, map[string]any{"errors": []any{map[string]any{
 		"code": code, "message": message, "meta": map[string]any{},

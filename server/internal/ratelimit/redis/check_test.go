@@ -18,7 +18,7 @@ func TestCheck(t *testing.T) {
 	}{
 		"in time":      {func(*server, *Options) {}, ""},
 		"no rights":    {func(s *server, _ *Options) { s.do("ACL", "SETUSER", "default", "-@all", "+acl|setuser", "+evalsha") }, "error NOPERM"},
-		"too late":     {func(s *server, o *Options) { o.Timeout = 50 * time.Millisecond; s.signal(syscall.SIGSTOP) }, "no whole answer within 50ms"},
+		"too late":     {func(s *server, o *Options) { o.Timeout = 50 * time.Millisecond; s.signal(syscall.SIGSTOP) }, "no complete answer within 50ms"},
 		"nobody there": {func(s *server, o *Options) { o.URL += ".gone" }, "no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
