@@ -52,7 +52,7 @@ bench: ## Measure throughput and footprint (a quiet machine)
 	go run ./bench/footprint
 
 .PHONY: abuse
-abuse: ## Attack the sidecar inside the manifest's limits (a quiet machine, Linux, root for all rows; a quarter of an hour)
+abuse: ## Attack the sidecar inside the manifest's limits (a quiet machine, Linux, root for all rows; twenty minutes)
 	cd bench/abuse && go run .
 
 .PHONY: abuse-short

@@ -13,6 +13,9 @@ const tableHead = "| attack | door | as whom | connections | good calls | late |
 	"fresh connections | probes | again after | peak, MiB | counted as | logged | sent · closed by the server | " +
 	"verdict |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
+// busy is a p99 of good calls that no attack has made.
+const busy = 50 * time.Millisecond
+
 func line(r row, m result, faults []string) string {
 	name, _, _ := strings.Cut(r.name(), ",")
 	if r.stop {
@@ -68,11 +71,14 @@ func counts[N int | float64](seen map[string]N) string {
 }
 
 func judged(m result, faults []string) string {
-	if m.heap[0] > 0 {
-		faults = append(slices.Clone(faults), fmt.Sprintf("(heap %.1f → %.1f MiB)", m.heap[0]/(1<<20), m.heap[1]/(1<<20)))
-	}
 	if m.killed > 0 {
 		faults = append([]string{"**killed** after " + m.killed.Round(100*time.Millisecond).String()}, faults[1:]...)
+	}
+	if m.quiet.p99 > busy {
+		faults = append(slices.Clone(faults), "(the machine was busy before)")
+	}
+	if m.heap[0] > 0 {
+		faults = append(slices.Clone(faults), fmt.Sprintf("(heap %.1f → %.1f MiB)", m.heap[0]/(1<<20), m.heap[1]/(1<<20)))
 	}
 	if len(faults) == 0 && m.stopped > 0 {
 		return "ok: stopped after " + m.stopped.Round(10*time.Millisecond).String()

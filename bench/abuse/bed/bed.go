@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // Who is who. Without root everybody is the user that we are, and only what
@@ -57,11 +58,14 @@ func (b *Bed) prepare(root string) error {
 	if err := os.Chmod(b.work, 0o755); err != nil { // other users find the socket there
 		return err
 	}
-	build := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", b.program, "./server")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", // as the image's
+		"-o", b.program, "./server")
 	build.Dir = root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the sidecar: %w: %s", err, text)
 	}
+	syscall.Sync() // what is not written yet cannot be forgotten: see forget
 	var err error
 	if b.authority, err = newAuthority(); err != nil {
 		return err

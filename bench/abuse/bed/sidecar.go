@@ -134,8 +134,13 @@ func (s *Sidecar) HasExited() bool {
 func (s *Sidecar) Bounds() string { return s.bounds }
 
 // Peak returns the most memory that it has held, in bytes: what its cgroup was
-// charged, or what was resident.
-func (s *Sidecar) Peak() int64 { return max(s.group.peak(), s.rss.Load()) }
+// charged, or what was resident where there is no cgroup.
+func (s *Sidecar) Peak() int64 {
+	if peak := s.group.peak(); peak > 0 {
+		return peak
+	}
+	return s.rss.Load()
+}
 
 func (s *Sidecar) watchMemory() {
 	path := fmt.Sprintf("/proc/%d/status", s.process.Process.Pid)
