@@ -63,6 +63,15 @@ func (l *Local) Evictions(limit Limit) uint64 {
 	return l.tables[limit].evictions
 }
 
+// Peek returns what Take would decide now, and spends nothing.
+func (l *Local) Peek(budgets *Budgets) Decision {
+	a := l.newAttempt(budgets)
+	now := l.clock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.decide(&a, now)
+}
+
 func (l *Local) takeAt(now time.Duration, budgets *Budgets) Decision {
 	a := l.newAttempt(budgets)
 	l.mu.Lock()

@@ -26,7 +26,8 @@ type call struct {
 	signed       customer.Customer // what the identifier policy leaves of it
 	invalid      *refusal          // what is wrong with the request: reported once it has been paid for
 
-	limit       string // the rate limit that refused, or would have
+	limited     *refusal // known to be over a limit, before anything dear was done
+	limit       string   // the rate limit that refused, or would have
 	verdict     string
 	issued      time.Time
 	tokenDigest string

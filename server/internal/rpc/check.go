@@ -28,7 +28,7 @@ func (s *Server) checkIssue(ctx context.Context, c *call, req *pb.IssueTokenRequ
 	if len(violations) > 0 {
 		return invalidCustomer(violations)
 	}
-	if refused := requireProof(ctx, c.grant, signed); refused != nil {
+	if refused := s.requireProof(ctx, c, signed); refused != nil {
 		return refused
 	}
 	c.signed = signed

@@ -157,6 +157,10 @@ func (panicking) Snapshot() (secret.Snapshot, error) { panic("canary@example.com
 
 type noLimiter struct{ err error }
 
+func (noLimiter) Peek(*ratelimit.Budgets) ratelimit.Decision {
+	return ratelimit.Decision{Allowed: true}
+}
+
 func (n noLimiter) Take(context.Context, ratelimit.Budgets) (ratelimit.Decision, error) {
 	return ratelimit.Decision{}, n.err
 }

@@ -12,7 +12,10 @@ import (
 // limit spends what the method costs, all of it or nothing, and then reports what check found
 // wrong.
 func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
-	decision, err := s.options.Limiter.Take(ctx, s.budgets(c))
+	if c.limited != nil {
+		return c.limited
+	}
+	decision, err := s.options.Limiter.Take(ctx, s.budgets(c, c.method.limits))
 	switch {
 	case err != nil && s.options.ShadowLimits:
 		c.limit = "shadow:unavailable"
@@ -29,10 +32,25 @@ func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
 	return c.invalid
 }
 
-// budgets returns what the call spends: a budget for each limit of its method.
-func (s *Server) budgets(c *call) ratelimit.Budgets {
+// knownLimit refuses a call whose caller is known to be over a limit. The customer's is not asked: who
+// that is has yet to be proven.
+func (s *Server) knownLimit(c *call) *refusal {
+	if s.options.ShadowLimits {
+		return nil
+	}
+	budgets := s.budgets(c, []ratelimit.Limit{ratelimit.Global, ratelimit.Caller})
+	decision := s.options.Limiter.Peek(&budgets)
+	if decision.Allowed {
+		return nil
+	}
+	c.limit = decision.Limit.String()
+	return rateLimited(decision.Limit, decision.RetryAfter)
+}
+
+// budgets returns what the call spends: a budget for each of the limits.
+func (s *Server) budgets(c *call, limits []ratelimit.Limit) ratelimit.Budgets {
 	var budgets ratelimit.Budgets
-	for _, limit := range c.method.limits {
+	for _, limit := range limits {
 		budget := ratelimit.Budget{Rate: s.options.Limits[limit]}
 		switch limit {
 		case ratelimit.Global: // one budget for all

@@ -79,7 +79,7 @@ func TestIssueTokenSpendsEveryLimit(t *testing.T) {
 		grant:        unrestricted,
 		organization: &Organization{Name: "acme"},
 		signed:       customer.Customer{ExternalID: "user_id"},
-	})
+	}, methods[pb.ChatIdentityService_IssueToken_FullMethodName].limits)
 	for _, limit := range ratelimit.Limits() {
 		budget := budgets[limit]
 		if budget.Rate != rates[limit] {

@@ -28,6 +28,8 @@ type AuditLog interface {
 type Limiter interface {
 	// Take spends every budget or none. The error says why it cannot decide.
 	Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error)
+	// Peek returns what is known of that decision at no cost, and spends nothing.
+	Peek(budgets *ratelimit.Budgets) ratelimit.Decision
 }
 
 // Secrets is what the chain needs of an organization's signing secret.

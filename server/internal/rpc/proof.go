@@ -17,17 +17,25 @@ import (
 const userTokenHeader = "x-user-id-token" //nolint:gosec // the name of a header
 
 // requireProof checks that the user's own ID token, if the grant requires one, belongs to the
-// customer. It must prove every identifier that is to be signed, to the letter: another spelling
-// may be another person.
-func requireProof(ctx context.Context, grant *policy.Grant, signed customer.Customer) *refusal {
-	if grant.Proof == nil {
+// customer. A caller that is known to be over its limit is refused first: verifying is dear.
+func (s *Server) requireProof(ctx context.Context, c *call, signed customer.Customer) *refusal {
+	if c.grant.Proof == nil {
 		return nil
 	}
+	if c.limited = s.knownLimit(c); c.limited != nil {
+		return c.limited
+	}
+	return prove(ctx, c.grant.Proof, signed)
+}
+
+// prove verifies the ID token. It must prove every identifier that is to be signed, to the letter:
+// another spelling may be another person.
+func prove(ctx context.Context, proof policy.Proof, signed customer.Customer) *refusal {
 	tokens := metadata.ValueFromIncomingContext(ctx, userTokenHeader)
 	if len(tokens) != 1 {
 		return unproven(fmt.Sprintf("send the user's ID token in %s, once", userTokenHeader))
 	}
-	proven, err := grant.Proof.Verify(ctx, tokens[0])
+	proven, err := proof.Verify(ctx, tokens[0])
 	if err != nil {
 		return proofRefused(err)
 	}

@@ -96,3 +96,32 @@ func TestVerifyNeedsNoProof(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Verifying is dear, so it is not done for a caller that is over its limit anyway. Such a call spends
+// nothing, least of all of the customer's budget.
+func TestACallerOverItsLimitIsRefusedBeforeTheProof(t *testing.T) {
+	t.Parallel()
+	proof := &word{Customer: customer.Customer{ExternalID: "user_id"}}
+	grant := grantOf("default")
+	once := rate(t, "1/h")
+	grant.Proof, grant.Limit = proof, &once
+	f := serveUnder(t, grant, nil)
+	send := func(token string) error {
+		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-user-id-token", token)
+		_, err := f.IssueToken(ctx, issueFor("user_id", ""))
+		return err
+	}
+	if err := send("first"); err != nil {
+		t.Fatal(err)
+	}
+	refused := detailsOf(t, send("second"))
+	if refused.reason != "RATE_LIMITED" {
+		t.Errorf("refusal %+v, want RATE_LIMITED", refused)
+	}
+	if seen := proof.seen.Load(); seen != "first" {
+		t.Errorf("the proof %q was verified", seen)
+	}
+	if record := f.record(t, refused.auditID); record["limit"] != "caller" {
+		t.Errorf("record %v", record)
+	}
+}

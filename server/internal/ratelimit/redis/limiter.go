@@ -104,6 +104,10 @@ func (l *Limiter) Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimi
 	return answer.Decision(&budgets), nil
 }
 
+// Peek returns what is known here of a decision, without asking the server: a refusal that it
+// remembers. It spends nothing.
+func (l *Limiter) Peek(budgets *ratelimit.Budgets) ratelimit.Decision { return l.local.Peek(budgets) }
+
 // withoutServer decides while the server is known not to answer.
 func (l *Limiter) withoutServer(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.Decision, error) {
 	if l.options.Failure == FailLocal {
