@@ -54,6 +54,7 @@ func TestAuditCommands(t *testing.T) {
 		"verify, other key":    {"", []string{"verify", "--audit-key-file", otherKey, file}, 1, `"fault":"not verifiable"`, ""},
 		"verify, empty head":   {"", []string{"verify", "--audit-key-file", key, "--head", "", file}, 2, "", "--head"},
 		"verify, empty from":   {"", []string{"verify", "--audit-key-file", key, "--from-head", "", file}, 2, "", "--from-head"},
+		"find, empty caller":   {"", []string{"find", "--caller", "", file}, 2, "", "--caller is empty"},
 		"find, empty email":    {"", []string{"find", "--audit-key-file", key, "--email", "", "--caller", "loopback", file}, 2, "", "--email is empty"},
 		"find, no such file":   {"", []string{"find", "--caller", "loopback", "/no/such/file"}, 2, "", "/no/such/file"},
 		"verify, no such head": {"", []string{"verify", "--audit-key-file", key, "--head", "9:" + strings.Repeat("0", 64), file}, 1, `"fault":"tail cut"`, ""},
@@ -67,7 +68,7 @@ func TestAuditCommands(t *testing.T) {
 		"find caller":          {"", []string{"find", "--caller", "loopback", file}, 0, first.GetAuditId(), "2 of 3"},
 		"find since":           {"", []string{"find", "--since", "2999-01-01T00:00:00Z", file}, 0, "", "0 of 3"},
 		"find as a table":      {"", []string{"find", "--output", "table", "--caller", "loopback", file}, 0, "token.issue", ""},
-		"find what?":           {"", []string{"find", file}, 2, "", "--email, --external-id, --token"},
+		"find what?":           {"", []string{"find", file}, 2, "", "--external-id, --email, --caller, --token, or --since"},
 		"find without key":     {"", []string{"find", "--email", "ada@example.com", file}, 2, "", "--audit-key-file"},
 		"a token in a flag":    {"", []string{"find", "--token", first.GetToken(), file}, 2, "", "--token takes - alone"},
 	} {

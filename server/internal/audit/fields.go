@@ -18,11 +18,18 @@ type Field struct {
 	time   func(*Record) time.Time
 	key    string // what is written before the value
 
-	Search    bool   // find can search for it
-	Pseudonym string // the kind of its value, if that is a pseudonym: find searches for what is behind it
-	Column    Column // in the table that find prints
-	Schema    string // JSON Schema of the value, if its kind does not say it all
-	Doc       string // description in the schema
+	Search Search // how find searches for it
+	Column Column // in the table that find prints
+	Schema string // JSON Schema of the value, if its kind does not say it all
+	Doc    string // description in the schema
+}
+
+// Search is how find searches for a field. The zero value: it cannot.
+type Search struct {
+	By        string // what people call it
+	Value     string // a word for what they give
+	Help      string
+	Pseudonym string // KindExternalID or KindEmail: they give what the pseudonym stands for
 }
 
 // Column is a column of the table that find prints.
@@ -46,7 +53,11 @@ const (
 	positive   = `"type": "integer", "minimum": 1`
 	isSHA256   = `"type": "string", "pattern": "^[0-9a-f]{64}$"`
 	aPseudonym = `"$ref": "#/$defs/pseudonym"`
+	ofPerson   = "Records of this person; needs the audit keys."
 )
+
+// TokenSHA256 names the field that holds the digest of a token.
+const TokenSHA256 = "token_sha256"
 
 var fields = withKeys([]Field{
 	{Name: "v", Always: true, Schema: `"const": 1`, Doc: "Version of this schema."},
@@ -61,9 +72,10 @@ var fields = withKeys([]Field{
 		Doc: "Pod or host name.",
 	},
 	{
-		Name: "audit_id", Bound: maxName, Always: true, Search: true, Column: Column{10, 36},
-		text: func(r *Record) string { return r.AuditID },
-		Doc:  "UUIDv7 of the call; errors carry it to the caller.",
+		Name: "audit_id", Bound: maxName, Always: true, Column: Column{10, 36},
+		text:   func(r *Record) string { return r.AuditID },
+		Search: Search{By: "audit-id", Value: "ID", Help: "The record of this call."},
+		Doc:    "UUIDv7 of the call; errors carry it to the caller.",
 	},
 	{
 		Name: "event", Bound: maxName, Always: true, Column: Column{2, 13},
@@ -84,12 +96,14 @@ var fields = withKeys([]Field{
 		text: func(r *Record) string { return r.Organization },
 	},
 	{
-		Name: "external_id_hmac", Bound: maxName, Search: true, Pseudonym: KindExternalID, Schema: aPseudonym,
-		text: func(r *Record) string { return r.ExternalIDHMAC },
+		Name: "external_id_hmac", Bound: maxName, Schema: aPseudonym,
+		text:   func(r *Record) string { return r.ExternalIDHMAC },
+		Search: Search{By: "external-id", Value: "ID", Help: ofPerson, Pseudonym: KindExternalID},
 	},
 	{
-		Name: "email_hmac", Bound: maxName, Search: true, Pseudonym: KindEmail, Schema: aPseudonym,
-		text: func(r *Record) string { return r.EmailHMAC },
+		Name: "email_hmac", Bound: maxName, Schema: aPseudonym,
+		text:   func(r *Record) string { return r.EmailHMAC },
+		Search: Search{By: "email", Value: "ADDRESS", Help: ofPerson, Pseudonym: KindEmail},
 	},
 	{
 		Name: "identifier", Bound: maxName, Column: Column{7, 11}, text: func(r *Record) string { return r.Identifier },
@@ -106,9 +120,9 @@ var fields = withKeys([]Field{
 		Doc: "The rate limit that refused or, in shadow mode, would have.",
 	},
 	{
-		Name: "caller", Bound: 512, Search: true, Column: Column{8, 20},
-		text: func(r *Record) string { return r.Caller },
-		Doc:  `Who called; "*" in a calls.refused record that counts several.`,
+		Name: "caller", Bound: 512, Column: Column{8, 20}, text: func(r *Record) string { return r.Caller },
+		Search: Search{By: "caller", Value: "NAME", Help: "Records of this caller, such as loopback or uid:1000."},
+		Doc:    `Who called; "*" in a calls.refused record that counts several.`,
 	},
 	{Name: "peer", Bound: 256, text: func(r *Record) string { return r.Peer }},
 	{
@@ -117,9 +131,10 @@ var fields = withKeys([]Field{
 	},
 	{Name: "trace_id", Bound: maxName, text: func(r *Record) string { return r.TraceID }},
 	{
-		Name: "token_sha256", Bound: maxName, Search: true, Schema: isSHA256,
-		text: func(r *Record) string { return r.TokenSHA256 },
-		Doc:  "SHA-256 of the token's characters.",
+		Name: TokenSHA256, Bound: maxName, Schema: isSHA256,
+		text:   func(r *Record) string { return r.TokenSHA256 },
+		Search: Search{By: "token", Value: "-", Help: "Records of the token on standard input."},
+		Doc:    "SHA-256 of the token's characters.",
 	},
 	{
 		Name: "secret_id", Bound: maxName, text: func(r *Record) string { return r.SecretID },

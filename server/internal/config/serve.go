@@ -72,9 +72,9 @@ type Audit struct {
 
 func (a *Audit) flags() Group {
 	return Group{"Audit", []Flag{
-		String(&a.AuditFile, "audit-file", "PATH", "-",
+		String(&a.AuditFile, "audit-file", "PATH", writer.DefaultFile,
 			"Where to write records; - is standard output. {instance} in the path becomes the pod or host name."),
-		Value(&a.AuditMode, OneOf(writer.ModeStrict, writer.ModeBestEffort), "audit-mode", "MODE", string(writer.ModeStrict),
+		Value(&a.AuditMode, OneOf(writer.ModeStrict, writer.ModeBestEffort), "audit-mode", "MODE", string(writer.DefaultMode),
 			"strict (no record, no token) or best-effort (count the records that are lost)."),
 		Value(&a.AuditSync, parseOnOff, "audit-sync", "ON|OFF", "on",
 			"For a file: on (fdatasync before the reply) or off (write before the reply)."),

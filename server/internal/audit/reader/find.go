@@ -84,11 +84,11 @@ func (f *finder) prepare(q Query, keys []*audit.Key) error {
 	}
 	fields := audit.Fields()
 	for name, value := range q.Values {
-		i := slices.IndexFunc(fields, func(f audit.Field) bool { return f.Name == name && f.Search })
+		i := slices.IndexFunc(fields, func(f audit.Field) bool { return f.Name == name && f.Search.By != "" })
 		switch {
 		case i < 0:
 			return fmt.Errorf("%s cannot be searched for", name)
-		case fields[i].Pseudonym == "":
+		case fields[i].Search.Pseudonym == "":
 			f.values = append(f.values, wanted{name, value})
 		case len(keys) == 0:
 			return errors.New("a person can be found only with the audit keys: records hold only keyed pseudonyms")
@@ -105,7 +105,7 @@ func (f *finder) addPerson(field *audit.Field, value string, keys []*audit.Key) 
 		f.people = map[string][]wanted{}
 	}
 	for _, k := range keys {
-		f.people[k.ID()] = append(f.people[k.ID()], wanted{field.Name, k.Pseudonym(field.Pseudonym, value)})
+		f.people[k.ID()] = append(f.people[k.ID()], wanted{field.Name, k.Pseudonym(field.Search.Pseudonym, value)})
 	}
 }
 

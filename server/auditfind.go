@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
+	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/token"
+)
+
+type auditFindCommand struct {
+	auditFlags
+	wanted []*wanted
+	Since  time.Time
+	Output string
+}
+
+// wanted is what a flag says about a field.
+type wanted struct {
+	audit.Field
+
+	value *string
+}
+
+// searchFlags are the flags of the fields that can be searched for.
+func (c *auditFindCommand) searchFlags() []config.Flag {
+	var flags []config.Flag
+	for _, field := range audit.Fields() {
+		if field.Search.By == "" {
+			continue
+		}
+		w := &wanted{Field: field}
+		c.wanted = append(c.wanted, w)
+		flags = append(flags, config.Value(&w.value, given, field.Search.By, field.Search.Value, "", field.Search.Help))
+	}
+	return flags
+}
+
+func newAuditFindCommand(console *console) *cobra.Command {
+	var c auditFindCommand
+	return withFlags(&cobra.Command{
+		Use:   "find FILE...",
+		Short: "Find the audit records of a person, token, call or caller.",
+		Long: `It prints the records that match everything that is given, and does not verify
+them: see audit verify. The files may be gzipped, and may be container logs; -
+is standard input. The exit code is 0 even when nothing matches.`,
+		Example: "chatidentity audit find --audit-key-file audit.key --email ada@example.com audit.jsonl",
+		RunE: func(command *cobra.Command, args []string) error {
+			c.Files = args
+			return c.run(command.Context(), console)
+		},
+	}, config.Group{Flags: slices.Concat([]config.Flag{c.keyFlag()}, c.searchFlags(), []config.Flag{
+		config.Value(&c.Since, parseTime, "since", "TIME", "", "Records from this time on, such as 2026-11-23T00:00:00Z."),
+		config.Value(&c.Output, config.OneOf(outputAuto, "table", "json"), "output", "FORMAT", outputAuto,
+			"table, json (the lines as they are), or auto: a table on a terminal and JSON elsewhere."),
+	})})
+}
+
+// given tells a person that is empty from none.
+func given(text string) (*string, error) { return &text, nil }
+
+func parseTime(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, fmt.Errorf("%q must be a time such as 2026-11-23T00:00:00Z", text)
+	}
+	return at, nil
+}
+
+// run prints the records that match, and on standard error what was read.
+func (c *auditFindCommand) run(ctx context.Context, console *console) error {
+	keys, err := c.keys()
+	if err != nil {
+		return err
+	}
+	query, err := c.query(console.in)
+	if err != nil {
+		return err
+	}
+	output := reader.OutputJSON
+	if c.Output == "table" || c.Output == outputAuto && console.terminal {
+		output = reader.OutputTable
+	}
+	bar := newProgressBar(console, c.Files)
+	found, err := reader.Find(ctx, reader.Files(c.Files...), query, reader.FindOptions{Keys: keys, Output: output, Progress: bar.show}, console.out)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	said := fmt.Sprintf("%d of %d records match", found.Matches, found.Records)
+	if found.Unknown > 0 {
+		said += fmt.Sprintf("; %d are under keys that are not known, where nobody can be searched for", found.Unknown)
+	}
+	if found.Unreadable > 0 {
+		said += fmt.Sprintf("; %d lines are no records", found.Unreadable)
+	}
+	_, err = fmt.Fprintln(console.err, said)
+	return err
+}
+
+func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
+	query := reader.Query{Values: map[string]string{}, Since: c.Since}
+	for _, w := range c.wanted {
+		if w.value == nil {
+			continue
+		}
+		value := *w.value
+		switch {
+		case value == "":
+			return query, config.Usage("--%s is empty: give the value to search for, or leave the flag out", w.Search.By)
+		case w.Search.Pseudonym != "" && c.AuditKeyFile == "":
+			return query, config.Usage("--%s needs --audit-key-file: records hold keyed pseudonyms and no names", w.Search.By)
+		case w.Name == audit.TokenSHA256:
+			var err error
+			if value, err = digestFrom(stdin, value); err != nil {
+				return query, err
+			}
+		}
+		query.Values[w.Name] = value
+	}
+	if len(query.Values) == 0 && query.Since.IsZero() {
+		var flags strings.Builder
+		for _, w := range c.wanted {
+			_, _ = flags.WriteString("--" + w.Search.By + ", ")
+		}
+		return query, config.Usage("audit find: for what? give %sor --since", flags.String())
+	}
+	return query, nil
+}
+
+// digestFrom returns what records hold of the token on standard input.
+func digestFrom(stdin io.Reader, given string) (string, error) {
+	if given != "-" {
+		return "", config.Usage("--token takes - alone: write the token to standard input, where others do not see it")
+	}
+	text, err := io.ReadAll(io.LimitReader(stdin, maxTokenInput))
+	if err != nil {
+		return "", fmt.Errorf("read the token from standard input: %w", err)
+	}
+	return token.Digest(strings.TrimSpace(string(text))), nil
+}

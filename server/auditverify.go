@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
+	"github.com/chatidentity/chatidentity/server/internal/config"
+)
+
+type auditVerifyCommand struct {
+	auditFlags
+	Heads             []audit.Head
+	FromHead          *audit.Head
+	AllowUnverifiable bool
+	outputFlag
+}
+
+func newAuditVerifyCommand(console *console) *cobra.Command {
+	var c auditVerifyCommand
+	return withFlags(&cobra.Command{
+		Use:   "verify FILE...",
+		Short: "Check that audit records are complete, unchanged and in order.",
+		Long: `Give the audit files in the order in which they were written. They may be
+gzipped, and may be container logs; - is standard input.
+
+The exit code is 0 when all records are intact. Otherwise it is 1, and the first
+fault is shown. For what this proves and what it does not, see docs/audit.md.`,
+		Example: "chatidentity audit verify --audit-key-file audit.key audit*.jsonl",
+		RunE: func(command *cobra.Command, args []string) error {
+			c.Files = args
+			return c.run(command.Context(), console)
+		},
+	}, config.Group{Flags: slices.Concat([]config.Flag{
+		c.keyFlag(),
+		{
+			Name: "head", Placeholder: "SEQ:MAC", Set: c.addHeads,
+			Help: "A head from the program log, which must be among the records. Repeatable.",
+		},
+		{
+			Name: "from-head", Placeholder: "SEQ:MAC", Set: c.setFromHead,
+			Help: "What the first record follows, when earlier files are gone.",
+		},
+		config.Switch(&c.AllowUnverifiable, "allow-unverifiable", "Continue past records whose key is unknown."),
+	}, c.flags())})
+}
+
+// addHeads takes no empty one for none: it asks for a check.
+func (c *auditVerifyCommand) addHeads(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		head, err := audit.ParseHead(part)
+		if err != nil {
+			return err
+		}
+		c.Heads = append(c.Heads, head)
+	}
+	return nil
+}
+
+func (c *auditVerifyCommand) setFromHead(text string) error {
+	head, err := audit.ParseHead(text)
+	c.FromHead = &head
+	return err
+}
+
+// verifyReport is what audit verify prints for programs.
+type verifyReport struct {
+	OK           bool   `json:"ok"`
+	Records      uint64 `json:"records"`
+	Unverifiable uint64 `json:"unverifiable"`
+	Chains       uint64 `json:"chains"`
+	First        string `json:"first,omitempty"`
+	Last         string `json:"last,omitempty"`
+	Head         string `json:"head"`
+	Fault        string `json:"fault,omitempty"`
+	FaultFile    string `json:"fault_file,omitempty"`
+	FaultLine    int    `json:"fault_line,omitempty"`
+	Detail       string `json:"detail,omitempty"`
+}
+
+// run prints what is whole, and the first place that is not.
+func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
+	bar := newProgressBar(console, c.Files)
+	options.Progress = bar.show
+	report, err := reader.Verify(ctx, reader.Files(c.Files...), options)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	answer := verifyReport{
+		OK: report.Fault == nil, Records: report.Records, Unverifiable: report.Unverifiable, Chains: report.Chains,
+		First: report.First, Last: report.Last, Head: report.Head.String(),
+	}
+	if fault := report.Fault; fault != nil {
+		answer.Fault, answer.FaultFile, answer.FaultLine, answer.Detail = string(fault.Kind), fault.File, fault.Line, fault.Detail
+	}
+	if err := c.print(console, answer, report.String()); err != nil {
+		return err
+	}
+	if report.Fault != nil {
+		return errNegative
+	}
+	return nil
+}
+
+func (c *auditVerifyCommand) options() (reader.VerifyOptions, error) {
+	keys, err := c.keys()
+	if err != nil {
+		return reader.VerifyOptions{}, err
+	}
+	options := reader.VerifyOptions{Keys: keys, Heads: c.Heads, From: c.FromHead, AllowUnverifiable: c.AllowUnverifiable}
+	if len(keys) == 0 && !c.AllowUnverifiable {
+		return options, config.Usage("audit verify needs --audit-key-file: without the key nothing can be verified")
+	}
+	return options, nil
+}
