@@ -32,7 +32,7 @@ type origin struct {
 // sources checks the secret of each organization, all at once: one may have to
 // be waited for.
 func (x *examination) sources(ctx context.Context) {
-	var origins []*origin
+	origins := make([]*origin, 0, len(x.config.Organizations()))
 	var checks sync.WaitGroup
 	for _, organization := range x.config.Organizations() {
 		o := &origin{source: organization.SecretSource, policy: organization.Identifiers}
@@ -59,7 +59,7 @@ func (o *origin) examine(ctx context.Context) {
 	if o.source.UsesAPI() {
 		o.apiSource(ctx)
 	} else {
-		o.localSource() //nolint:contextcheck // a file or a variable
+		o.localSource()
 	}
 	o.identifiers()
 }

@@ -75,12 +75,12 @@ func (c *policyCheckCommand) run(console *console) error {
 }
 
 func reportText(report *policy.Report) string {
-	var lines []string
+	lines := make([]string, 0, len(report.Callers)+len(report.Elsewhere))
 	for i := range report.Callers {
 		lines = append(lines, explanationLines(&report.Callers[i])...)
 	}
 	for _, organization := range report.Elsewhere {
-		lines = append(lines, "Not in the file: organization "+organization+"; it must be serve's own --organization.")
+		lines = append(lines, "Not in the file: organization "+organization+"; it must be serve's --organization.")
 	}
 	return strings.Join(lines, "\n")
 }
@@ -91,7 +91,8 @@ func explanationLines(e *policy.Explanation) []string {
 	}
 	proof := "none: the caller's word says who the user is"
 	if p := e.Proof; p != nil {
-		proof = fmt.Sprintf("ID token of %s for %s, at most %s old (external_id: %q, email: %q)", p.Issuer, p.Audience, p.MaxAge, p.ExternalID, p.Email)
+		proof = fmt.Sprintf("ID token of %s for %s, at most %s old (external_id: %q, email: %q)",
+			p.Issuer, p.Audience, p.MaxAge, p.ExternalID, p.Email)
 	}
 	return []string{
 		e.Caller + " is allowed: " + e.Why,

@@ -65,7 +65,7 @@ func TestAnOrganizationOfThePolicyHasNothingOfTheFlagsSource(t *testing.T) {
 		}
 	})
 	want := []string{"Organization", "APIURL", "SecretTimes.SecretRefresh", "SecretTimes.SecretMaxStale", "SecretTimes.MaxClockSkew"}
-	if !slices.Equal(got, want) || organization.SecretSource.Organization != "acme" {
+	if !slices.Equal(got, want) || organization.Organization != "acme" {
 		t.Errorf("it has %q, want no more than %q", got, want)
 	}
 }
@@ -156,7 +156,7 @@ func validated(t *testing.T, text string, secrets Secrets) (*Serve, error) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &Serve{Access: Access{PolicyFile: file}}
+	s := &Serve{CallerFiles: CallerFiles{PolicyFile: file}}
 	s.APIURL, s.Secrets = "https://{organization}.api.kustomerapp.com", secrets
 	s.SecretTimes = SecretTimes{SecretRefresh: 1e9, SecretMaxStale: 1e9, MaxClockSkew: 1e9}
 	return s, s.validateOrganizations()
@@ -166,6 +166,7 @@ func TestOrganizationsOfAPolicyFile(t *testing.T) {
 	t.Setenv("BOTH_SECRETS", "canary-secret")
 	const callers = "callers: {loopback: {organizations: all}}\n"
 	key := Secrets{SecretKey: Variable{secretKeyVariable, sensitive.New("canary-secret")}}
+	//nolint:paralleltest // the environment is one for all
 	for name, test := range map[string]struct {
 		text    string
 		secrets Secrets
@@ -195,7 +196,7 @@ func TestOrganizationsOfAPolicyFile(t *testing.T) {
 			}
 			var names []string
 			for _, organization := range s.Organizations() {
-				names = append(names, organization.SecretSource.Organization)
+				names = append(names, organization.Organization)
 			}
 			if !slices.Equal(names, test.want) {
 				t.Errorf("organizations %q, want %q", names, test.want)

@@ -24,7 +24,7 @@ type Serve struct {
 	Audit
 	Limits
 	Redis
-	Access
+	CallerFiles
 	TLS
 	Unix
 	Drain
@@ -54,7 +54,7 @@ func (s *Serve) Flags() []Group {
 			Text(&s.IdentifierPolicy, "identifier-policy", "POLICY", "as-given",
 				"What to sign: as-given, external-id, email (only that one), or exclusive (refuse calls that give both)."),
 		}},
-		s.SecretSource.flags(), s.Audit.flags(), s.Limits.flags(), s.Redis.flags(), s.Access.flags(), s.TLS.flags(),
+		s.SecretSource.flags(), s.Audit.flags(), s.Limits.flags(), s.Redis.flags(), s.CallerFiles.flags(), s.TLS.flags(),
 		s.Unix.flags(), s.Drain.flags(), s.Log.flags(),
 	}
 }
@@ -139,13 +139,13 @@ func (r *Redis) flags() Group {
 	}}
 }
 
-// Access names the files that say who may call, and what each caller may do.
-type Access struct {
+// CallerFiles names the files that say who may call, and what each caller may do.
+type CallerFiles struct {
 	CallerTokensFile string
 	PolicyFile       string
 }
 
-func (a *Access) flags() Group {
+func (a *CallerFiles) flags() Group {
 	return Group{"Callers", []Flag{
 		String(&a.CallerTokensFile, "caller-tokens-file", "PATH", "",
 			"Bearer tokens of callers: lines of name sha256:HEX, reloaded when they change. "+

@@ -47,7 +47,8 @@ type SecretTimes struct {
 
 func (s *SecretSource) flags() Group {
 	return Group{
-		"Signing secret (exactly one source: KUSTOMER_SECRET_KEY, --secret-file,\nKUSTOMER_API_KEY or --api-key-file)", []Flag{
+		"Signing secret (exactly one source: KUSTOMER_SECRET_KEY, --secret-file,\n" +
+			"KUSTOMER_API_KEY or --api-key-file)", []Flag{
 			String(&s.Organization, "organization", "NAME", "",
 				"Name of the default organization (default: default). "+
 					"Required with an API key when --api-url contains {organization}."),
@@ -135,8 +136,8 @@ func (s *SecretSource) validateChoice() error {
 	given := s.given()
 	switch {
 	case len(given) == 0:
-		return Usage("no source of the signing secret: give --secret-file (recommended), KUSTOMER_SECRET_KEY, --api-key-file or KUSTOMER_API_KEY; " +
-			"or try `chatidentity dev`")
+		return Usage("no source of the signing secret: give --secret-file (recommended), KUSTOMER_SECRET_KEY, " +
+			"--api-key-file or KUSTOMER_API_KEY; or try `chatidentity dev`")
 	case len(given) > 1:
 		return Usage("%s: more than one source of the signing secret: give one", strings.Join(given, ", "))
 	}
@@ -171,10 +172,9 @@ func (t *SecretTimes) validate() error {
 	}
 }
 
-// Open returns the secret, which the follower keeps current if a file has it; nil: it is read once.
-// Validate has been called before. A file that is missing or empty now is not an error: it may be
-// mounted or fetched later, and a sidecar that does not start would keep the app of its pod from
-// starting.
+// Open returns the secret. The follower keeps a file's current; without one it is read once. Validate
+// has been called before. A file that is missing or empty is not an error: it may be mounted or
+// fetched later, and a sidecar that does not start would keep the app in its pod from starting.
 func (s *SecretSource) Open(follower *watch.Follower, log *slog.Logger) (*secret.Store, error) {
 	source := secret.Source{Value: s.Secrets.SecretKey.Value, File: s.SecretFile}
 	if s.UsesAPI() {
@@ -182,7 +182,9 @@ func (s *SecretSource) Open(follower *watch.Follower, log *slog.Logger) (*secret
 		if err != nil {
 			return nil, err
 		}
-		source.API = &secret.API{Client: client, Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew}
+		source.API = &secret.API{
+			Client: client, Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew,
+		}
 	}
 	store, err := secret.Open(secret.Options{
 		Organization: s.Organization, Setting: s.setting("--secret-file"), Follower: follower, Logger: log,
@@ -193,8 +195,8 @@ func (s *SecretSource) Open(follower *watch.Follower, log *slog.Logger) (*secret
 	return store, nil
 }
 
-// Client returns a client of Kustomer's API. The follower keeps its key current if a file has it;
-// nil: it is read once. A file that has no key now is no error here: each call of the client says so.
+// Client returns a client of Kustomer's API. The follower keeps a key in a file current; without one
+// it is read once. A file without a key is not an error here: each call of the client reports it.
 func (s *SecretSource) Client(follower *watch.Follower) (*kustomer.Client, error) {
 	baseURL, err := kustomer.ParseBaseURL(s.APIURL, s.Organization)
 	if err != nil {

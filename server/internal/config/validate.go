@@ -18,7 +18,7 @@ func (s *Serve) Validate(secrets Secrets) error {
 	for _, check := range []func() error{
 		s.validateListeners,
 		s.validateTLS,
-		s.validateAccess,
+		s.validateCallerFiles,
 		s.validateOrganizations,
 		s.Audit.validate,
 		s.validateRedis,
@@ -86,9 +86,9 @@ func (s *Serve) validateTLS() error {
 	return nil
 }
 
-// validateAccess reads the policy: it may hold organizations. dev calls itself
-// over loopback, without a token and under no policy.
-func (s *Serve) validateAccess() error {
+// validateCallerFiles refuses the files in dev, which calls itself over loopback, without a token and
+// under no policy.
+func (s *Serve) validateCallerFiles() error {
 	for flag, path := range map[string]string{"--caller-tokens-file": s.CallerTokensFile, "--policy-file": s.PolicyFile} {
 		if path != "" && s.AllowRemote {
 			return Usage("%s has no use in dev, which shows what one caller sees: leave it out, or use serve", flag)
