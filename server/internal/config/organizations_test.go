@@ -149,6 +149,24 @@ func wantAllKinds(t *testing.T, got []string) {
 	}
 }
 
+// Whatever an entry can say about its secret reaches the organization's source.
+func TestEveryTextOfAnEntryCounts(t *testing.T) {
+	t.Parallel()
+	var flags Serve
+	var entry policy.Organization
+	nothing := flags.organization("acme", entry)
+	leaves(reflect.ValueOf(&entry).Elem(), "", func(path string, field reflect.Value) {
+		if field.Kind() != reflect.String {
+			return
+		}
+		field.SetString("said")
+		if organization := flags.organization("acme", entry); organization == nothing {
+			t.Errorf("%s changes nothing", path)
+		}
+		field.SetZero()
+	})
+}
+
 // validated returns the configuration with a policy file of the text and the secrets.
 func validated(t *testing.T, text string, secrets Secrets) (*Serve, error) {
 	t.Helper()
