@@ -32,11 +32,11 @@ func TestKustomerFails(t *testing.T) {
 		standin.Unavailable:   {kustomer.KindServer, "(503"},
 		standin.Refused:       {kustomer.KindRefused, "roles org.admin and org.user"},
 		standin.HTML:          {kustomer.KindAnswer, "web page"},
-		standin.Empty:         {kustomer.KindAnswer, "not the JSON"},
+		standin.Empty:         {kustomer.KindAnswer, "not the expected JSON"},
 		standin.EmptySecret:   {kustomer.KindAnswer, "secret is empty"},
 		standin.Huge:          {kustomer.KindAnswer, "larger than 64 KiB"},
 		standin.Truncated:     {kustomer.KindNetwork, "closed before the answer was complete"},
-		standin.TruncatedJSON: {kustomer.KindAnswer, "not the JSON"},
+		standin.TruncatedJSON: {kustomer.KindAnswer, "not the expected JSON"},
 		standin.WrongType:     {kustomer.KindAnswer, "no attributes.secret that is text"},
 		standin.OtherHost:     {kustomer.KindStatus, "redirects to another place"},
 	} {
@@ -66,7 +66,7 @@ func TestKustomerFails(t *testing.T) {
 			if code, body := p.get(t, "/readyz"); code != 200 {
 				t.Errorf("not ready although it has a secret: %s", body)
 			}
-			if log := p.stderr.String(); !strings.Contains(log, "the last good one stays") {
+			if log := p.stderr.String(); !strings.Contains(log, "keeping the last good one") {
 				t.Errorf("no warning:\n%s", log)
 			}
 
