@@ -131,11 +131,7 @@ func TestFilesOfCallersSwapUnderLoad(t *testing.T) {
 		"--tls-cert", v.path("tls.crt"), "--tls-key", v.path("tls.key"), "--tls-client-ca", v.path("ca.crt"),
 		"--caller-tokens-file", v.path("tokens"), "--policy-file", v.path("policy.yaml"))...))
 	outside := p.outside(t)
-	shown := func(from *callertest.CA) credentials.TransportCredentials {
-		return credentials.NewTLS(&tls.Config{
-			RootCAs: ca.Pool(), Certificates: []tls.Certificate{from.Client(t, spiffeID).TLS(t)}, MinVersion: tls.VersionTLS13,
-		})
-	}
+	shown := func(from *callertest.CA) credentials.TransportCredentials { return clientTLS(t, ca, from) }
 	certificate := shown(ca)
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -202,6 +198,14 @@ func TestFilesOfCallersSwapUnderLoad(t *testing.T) {
 			t.Errorf("%s was reloaded %v times, want %d", kind, got, v.swaps-1)
 		}
 	}
+}
+
+// clientTLS trusts servers of one CA and shows a certificate of another.
+func clientTLS(t *testing.T, servers, from *callertest.CA) credentials.TransportCredentials {
+	t.Helper()
+	return credentials.NewTLS(&tls.Config{
+		RootCAs: servers.Pool(), Certificates: []tls.Certificate{from.Client(t, spiffeID).TLS(t)}, MinVersion: tls.VersionTLS13,
+	})
 }
 
 func certificateOf(t *testing.T, pair callertest.Pair) []byte {

@@ -28,15 +28,20 @@ import (
 // had built would be invisible to go's test cache, which would then say "ok" of a changed product.
 var program string
 
-const programName = "chatidentity"
+// programWithoutSync runs the command that its arguments are, but no fdatasync.
+var programWithoutSync string
 
-// TestMain is main when the binary has the program's name, and otherwise runs the tests. It is the
-// name that asks, and no variable, since the environment is part of what is tested.
+// TestMain does what the name asks for by which the binary is run. A variable that asks for it
+// would change the environment, which is part of what is tested.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == programName {
+	switch filepath.Base(os.Args[0]) {
+	case "chatidentity":
 		main()
+	case "without-sync":
+		panic(execWithoutSync(os.Args[1:], os.Environ()))
+	default:
+		os.Exit(runTests(m))
 	}
-	os.Exit(runTests(m))
 }
 
 func runTests(m *testing.M) int {
@@ -45,8 +50,8 @@ func runTests(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(directory)
-	program = filepath.Join(directory, programName)
-	if err := copyProgram(program); err != nil {
+	program, programWithoutSync = filepath.Join(directory, "chatidentity"), filepath.Join(directory, "without-sync")
+	if err := errors.Join(copyProgram(program), os.Symlink(program, programWithoutSync)); err != nil {
 		panic(err)
 	}
 	return m.Run()

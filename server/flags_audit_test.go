@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+)
+
+func recordsVerifyUnderTheKey(t *testing.T) {
+	t.Parallel()
+	keyOf := func(letter string) string {
+		return writeFile(t, base64.StdEncoding.EncodeToString([]byte(strings.Repeat(letter, 32)))+"\n")
+	}
+	key, file := keyOf("a"), filepath.Join(t.TempDir(), "audit.jsonl")
+	p := start(t, withSecret("--audit-file", file, "--audit-key-file", key))
+	p.mustIssue(t)
+	p.stop(t)
+	if code, stdout, stderr := command(t, nil, "", "audit", "verify", "--audit-key-file", key, file); code != 0 {
+		t.Errorf("code %d: %s%s", code, stdout, stderr)
+	}
+	if code, stdout, _ := command(t, nil, "", "audit", "verify", "--audit-key-file", keyOf("b"), file); code != 1 {
+		t.Errorf("under another key: code %d: %s", code, stdout)
+	}
+}
+
+func bestEffortNeedsNoRecord(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	needs(t, "/dev/full", err == nil)
+	t.Cleanup(func() { full.Close() })
+	s := withSecret("--audit-mode", "best-effort")
+	s.stdout = full
+	start(t, s).mustIssue(t)
+}
+
+// The kernel refuses the program every fdatasync: with --audit-sync on there is no token.
+func aDiskThatCannotSync(t *testing.T) {
+	t.Parallel()
+	needs(t, "seccomp", canForbidSync)
+	for sync, want := range map[string]string{"on": "AUDIT_UNAVAILABLE", "off": ""} {
+		t.Run(sync, func(t *testing.T) {
+			t.Parallel()
+			s := withSecret("--audit-sync", sync, "--audit-file", filepath.Join(t.TempDir(), "audit.jsonl"))
+			s.wrap = []string{programWithoutSync}
+			p := start(t, s)
+			if _, err := p.issue(t, issueFor("user_id", "")); reason(err) != want {
+				t.Errorf("error %v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// Nobody reads standard output. The error names the timeout that has passed.
+func callsWaitForTheirRecordSoLong(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer writer.Close()
+	s := withSecret(append(unlimited, "--audit-timeout", "77ms", "--log-level", "debug")...)
+	s.stdout = writer
+	p := start(t, s)
+	client := p.client(t)
+	eventually(t, "full pipe", func() bool {
+		_, err := client.IssueToken(t.Context(), issueFor("user_id", ""))
+		return reason(err) == "AUDIT_UNAVAILABLE"
+	})
+	eventually(t, "line with the timeout", func() bool { return strings.Contains(p.stderr.String(), "not durable within 77ms") })
+}
+
+func aFullFileIsRotated(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	p := start(t, withSecret(append(unlimited, "--audit-max-size", "1MiB", "--audit-file", file, "--audit-sync", "off")...))
+	var failed atomic.Int64
+	stop := load(t, p, 4, func(_ *pb.IssueTokenResponse, err error) {
+		if err != nil {
+			failed.Add(1)
+		}
+	})
+	defer stop()
+	eventually(t, "rotated file", func() bool {
+		files, err := filepath.Glob(filepath.Join(filepath.Dir(file), "audit-*.jsonl"))
+		return err == nil && len(files) > 0
+	})
+	if n := failed.Load(); n > 0 {
+		t.Errorf("%d calls failed", n)
+	}
+}
+
+func aFullDiskIsLogged(t *testing.T) {
+	t.Parallel()
+	p := start(t, withSecret("--audit-min-free", "1000000GiB", "--audit-file", filepath.Join(t.TempDir(), "audit.jsonl")))
+	eventually(t, "warning", func() bool { return strings.Contains(p.stderr.String(), "the disk of the audit file is nearly full") })
+}
