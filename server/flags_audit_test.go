@@ -72,13 +72,16 @@ func callsWaitForTheirRecordSoLong(t *testing.T) {
 		_, err := client.IssueToken(t.Context(), issueFor("user_id", ""))
 		return reason(err) == "AUDIT_UNAVAILABLE"
 	})
-	eventually(t, "line with the timeout", func() bool { return strings.Contains(p.stderr.String(), "not durable within 77ms") })
+	eventually(t, "line with the timeout", func() bool {
+		return strings.Contains(p.stderr.String(), "not durable within 77ms")
+	})
 }
 
 func aFullFileIsRotated(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "audit.jsonl")
-	p := start(t, withSecret(append(unlimited, "--audit-max-size", "1MiB", "--audit-file", file, "--audit-sync", "off")...))
+	s := withSecret(append(unlimited, "--audit-file", file, "--audit-sync", "off", "--audit-max-size", "1MiB")...)
+	p := start(t, s)
 	var failed atomic.Int64
 	stop := load(t, p, 4, func(_ *pb.IssueTokenResponse, err error) {
 		if err != nil {
@@ -98,5 +101,7 @@ func aFullFileIsRotated(t *testing.T) {
 func aFullDiskIsLogged(t *testing.T) {
 	t.Parallel()
 	p := start(t, withSecret("--audit-min-free", "1000000GiB", "--audit-file", filepath.Join(t.TempDir(), "audit.jsonl")))
-	eventually(t, "warning", func() bool { return strings.Contains(p.stderr.String(), "the disk of the audit file is nearly full") })
+	eventually(t, "warning", func() bool {
+		return strings.Contains(p.stderr.String(), "the disk of the audit file is nearly full")
+	})
 }

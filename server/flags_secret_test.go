@@ -46,10 +46,10 @@ func theEmailAloneIsSigned(t *testing.T) {
 
 func theSecretIsFetchedAgain(t *testing.T) {
 	t.Parallel()
-	vendor := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: rotated(1)})
-	p := start(t, setup{args: []string{
-		"--api-url", startVendor(t, vendor), "--api-key-file", writeFile(t, canaryAPIKey), "--secret-refresh", "1s", "--limit-customer", "off",
-	}})
+	vendor := standin.New(standin.Options{APIKey: canaryAPIKey, Secret: rotated(0)})
+	p := start(t, setup{args: append(unlimited,
+		"--api-url", startVendor(t, vendor), "--api-key-file", writeFile(t, canaryAPIKey), "--secret-refresh", "1s",
+	)})
 	for n := range 2 {
 		vendor.SetSecret(rotated(n))
 		eventually(t, "a token under the secret of now", func() bool {
@@ -98,7 +98,8 @@ func tokensMayComeFromTheFuture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, withSecret("--max-clock-skew", test.skew))
-			early, err := token.Sign(sensitive.New(testSecret), customer.Customer{ExternalID: "user_id"}, time.Now().Add(test.ahead))
+			user, issued := customer.Customer{ExternalID: "user_id"}, time.Now().Add(test.ahead)
+			early, err := token.Sign(sensitive.New(testSecret), user, issued)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -120,7 +120,8 @@ func withSecret(args ...string) setup {
 // of the test if it still runs.
 func start(t *testing.T, s setup) *process {
 	t.Helper()
-	args := slices.Concat(s.wrap, []string{program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, s.args)
+	serve := []string{program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}
+	args := slices.Concat(s.wrap, serve, s.args)
 	p := &process{Cmd: exec.Command(args[0], args[1:]...), stdout: &output{}, stderr: &output{}}
 	p.Env = append(os.Environ(), s.env...)
 	p.Stdout = p.stdout
@@ -182,12 +183,19 @@ func (p *process) follow(pipe io.Reader, serving chan struct{}, goOn <-chan stru
 // client returns a client with a connection of its own.
 func (p *process) client(t testing.TB) pb.ChatIdentityServiceClient {
 	t.Helper()
-	connection, err := grpc.NewClient("passthrough:///"+p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return pb.NewChatIdentityServiceClient(p.dial(t))
+}
+
+// dial returns a connection that lasts as long as the test.
+func (p *process) dial(t testing.TB) *grpc.ClientConn {
+	t.Helper()
+	plain := grpc.WithTransportCredentials(insecure.NewCredentials())
+	connection, err := grpc.NewClient("passthrough:///"+p.address, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { connection.Close() })
-	return pb.NewChatIdentityServiceClient(connection)
+	return connection
 }
 
 // stop sends SIGTERM and returns the exit code.
