@@ -39,7 +39,7 @@ func (s *scene) connections(n int) ([]*grpc.ClientConn, error) {
 }
 
 func keepalive(ctx context.Context, s *scene) error {
-	spec, _ := s.Target(attack.Spec{Attack: "keepalive", Connections: 64, Length: s.length}, s.door, bed.Good)
+	spec, _ := s.Target(attack.Spec{Attack: "keepalive", Connections: 16, Length: s.length}, s.door, bed.Good)
 	report, err := attack.Run(ctx, spec)
 	s.calls.Store(report.Sent)
 	s.ended.Store(report.Closed + report.Failed)

@@ -22,7 +22,7 @@ type innocent struct {
 }
 
 var innocents = []innocent{
-	{name: "10 keepalive pings a second on each of 64 connections", run: keepalive},
+	{name: "10 keepalive pings a second on each of 16 connections", run: keepalive},
 	{name: "1,024 open calls cancelled at the same instant, each second", run: cancelTogether},
 	{
 		name: "audit stalls for 5 s, 1,000 calls in flight with deadlines of 100 ms", run: stallAudit,
