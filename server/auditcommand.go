@@ -30,8 +30,8 @@ func (f *auditFlags) keyFlag() config.Flag {
 		"The audit keys that serve uses; older ones below the current one.")
 }
 
-// keys returns the keys, and an error for a file that cannot be read: exit code
-// 1 is for records that are wrong.
+// keys returns the keys. A file that cannot be read is a usage error: exit code 1 is for records
+// that are wrong.
 func (f *auditFlags) keys() ([]*audit.Key, error) {
 	for _, path := range f.Files {
 		if _, err := os.Stat(path); err != nil && path != "-" {

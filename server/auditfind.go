@@ -64,7 +64,7 @@ is standard input. The exit code is 0 even when nothing matches.`,
 	})})
 }
 
-// given tells a person that is empty from none.
+// given tells an empty value from none.
 func given(text string) (*string, error) { return &text, nil }
 
 func parseTime(text string) (time.Time, error) {
@@ -75,7 +75,7 @@ func parseTime(text string) (time.Time, error) {
 	return at, nil
 }
 
-// run prints the records that match, and on standard error what was read.
+// run prints the records that match, and a summary on standard error.
 func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	keys, err := c.keys()
 	if err != nil {
@@ -90,17 +90,18 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 		output = reader.OutputTable
 	}
 	bar := newProgressBar(console, c.Files)
-	found, err := reader.Find(ctx, reader.Files(c.Files...), query, reader.FindOptions{Keys: keys, Output: output, Progress: bar.show}, console.out)
+	found, err := reader.Find(ctx, reader.Files(c.Files...), query,
+		reader.FindOptions{Keys: keys, Output: output, Progress: bar.show}, console.out)
 	bar.done()
 	if err != nil {
 		return err
 	}
 	said := fmt.Sprintf("%d of %d records match", found.Matches, found.Records)
 	if found.Unknown > 0 {
-		said += fmt.Sprintf("; %d are under keys that are not known, where nobody can be searched for", found.Unknown)
+		said += fmt.Sprintf("; %d are under unknown keys, where nobody can be searched for", found.Unknown)
 	}
 	if found.Unreadable > 0 {
-		said += fmt.Sprintf("; %d lines are no records", found.Unreadable)
+		said += fmt.Sprintf("; %d lines are not records", found.Unreadable)
 	}
 	_, err = fmt.Fprintln(console.err, said)
 	return err

@@ -49,7 +49,7 @@ fault is shown. For what this proves and what it does not, see docs/audit.md.`,
 	}, c.flags())})
 }
 
-// addHeads takes no empty one for none: it asks for a check.
+// addHeads refuses an empty head: who gives one wants a check.
 func (c *auditVerifyCommand) addHeads(text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		head, err := audit.ParseHead(part)
@@ -82,7 +82,7 @@ type verifyReport struct {
 	Detail       string `json:"detail,omitempty"`
 }
 
-// run prints what is whole, and the first place that is not.
+// run prints what is whole, and the first fault.
 func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 	options, err := c.options()
 	if err != nil {
@@ -100,7 +100,8 @@ func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 		First: report.First, Last: report.Last, Head: report.Head.String(),
 	}
 	if fault := report.Fault; fault != nil {
-		answer.Fault, answer.FaultFile, answer.FaultLine, answer.Detail = string(fault.Kind), fault.File, fault.Line, fault.Detail
+		answer.Fault, answer.Detail = string(fault.Kind), fault.Detail
+		answer.FaultFile, answer.FaultLine = fault.File, fault.Line
 	}
 	if err := c.print(console, answer, report.String()); err != nil {
 		return err

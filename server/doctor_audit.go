@@ -52,7 +52,8 @@ func (x *examination) auditDisk(in *writer.Inspection) {
 		x.failf(checkAuditFile, "no record can be written beside %s: %v: make room", in.Path, in.WriteErr)
 		return
 	case took > x.config.AuditTimeout:
-		x.failf(checkAuditFile, "writing a record took %s, longer than --audit-timeout %s: use a faster disk", took, x.config.AuditTimeout)
+		x.failf(checkAuditFile, "writing a record took %s, longer than --audit-timeout %s: use a faster disk",
+			took, x.config.AuditTimeout)
 	default:
 		x.okf(checkAuditFile, "%s can be written; writing a record took %s", in.Path, took)
 	}
@@ -67,7 +68,8 @@ func (x *examination) auditDisk(in *writer.Inspection) {
 // auditChain verifies what is in the file: serve goes on after its last whole record.
 func (x *examination) auditChain(ctx context.Context, in *writer.Inspection, keys []*audit.Key) {
 	if in.Torn > 0 {
-		x.warnf(checkAuditChain, "%s ends in the middle of a record, as after a crash: serve will cut that off, keep it, and go on", in.Path)
+		x.warnf(checkAuditChain, "%s ends in the middle of a record, as after a crash: "+
+			"serve will cut that off, keep it, and go on", in.Path)
 	}
 	if in.Size == 0 {
 		x.okf(checkAuditChain, "no record yet; the first will be number %d", in.Head.Seq+1)
@@ -85,7 +87,8 @@ func (x *examination) auditChain(ctx context.Context, in *writer.Inspection, key
 	case len(keys) == 0:
 		x.okf(checkAuditChain, "it goes on after record %d; without keys that is not verified", in.Head.Seq)
 	case report.Unverifiable > 0:
-		x.warnf(checkAuditChain, "%d records are under a key that is not in --audit-key-file: keep old keys there, below the current one", report.Unverifiable)
+		x.warnf(checkAuditChain, "%d records are under a key that is not in --audit-key-file: "+
+			"keep old keys there, below the current one", report.Unverifiable)
 	default:
 		x.okf(checkAuditChain, "whole; it goes on after record %d", in.Head.Seq)
 	}

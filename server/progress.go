@@ -9,8 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
-// progressBar shows on a terminal how much of the files has been read, and at
-// the end everywhere how fast.
+// progressBar shows on a terminal how much of the files has been read, and everywhere, at the end,
+// how fast.
 type progressBar struct {
 	console *console
 	total   int64
@@ -42,7 +42,7 @@ func (b *progressBar) show(bytes int64, lines uint64) {
 	if b.total > 0 { // gzipped files hold more than their size
 		filled = int(min(bytes*width/b.total, width))
 	}
-	_, _ = fmt.Fprintf(b.console.err, "\r[%s%s] %d records", strings.Repeat("#", filled), strings.Repeat(" ", width-filled), lines)
+	_, _ = fmt.Fprintf(b.console.err, "\r[%-*s] %d records", width, strings.Repeat("#", filled), lines)
 }
 
 func (b *progressBar) done() {
@@ -50,8 +50,9 @@ func (b *progressBar) done() {
 		_, _ = fmt.Fprint(b.console.err, "\r\x1b[K")
 	}
 	seconds := time.Since(b.began).Seconds()
-	if b.lines == 0 || seconds < 1 { // too little to tell a speed
+	if b.lines == 0 || seconds < 1 { // too little to measure
 		return
 	}
-	_, _ = fmt.Fprintf(b.console.err, "%d lines read in %.1f s, %.0f a second\n", b.lines, seconds, float64(b.lines)/seconds)
+	_, _ = fmt.Fprintf(b.console.err, "%d lines read in %.1f s, %.0f a second\n",
+		b.lines, seconds, float64(b.lines)/seconds)
 }

@@ -6,14 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	// RecordStart is how every line begins.
-	RecordStart = `{"v":1,"seq":`
+// RecordStart is how every line begins.
+const RecordStart = `{"v":1,"seq":`
 
-	truncated      = "…"       // ends a text that was cut
-	outcomeUnknown = "UNKNOWN" // stands for an outcome that nobody filled in
-	maxRequestID   = 128
-)
+// truncated ends a text that was cut.
+const truncated = "…"
 
 // AppendBody appends the part of a line that does not depend on its place in the chain: the fields
 // that the record itself has.
@@ -101,28 +98,4 @@ func appendRune(b []byte, r rune) []byte {
 	default:
 		return utf8.AppendRune(b, r)
 	}
-}
-
-// outcome is the outcome that is written.
-func (r *Record) outcome() string {
-	if r.Outcome == "" {
-		return outcomeUnknown
-	}
-	return r.Outcome
-}
-
-// requestID is the request ID, or nothing if it is not one that the log takes from a caller.
-func (r *Record) requestID() string {
-	if len(r.RequestID) > maxRequestID {
-		return ""
-	}
-	for i := range len(r.RequestID) {
-		c := r.RequestID[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		digit := c >= '0' && c <= '9'
-		if !letter && !digit && c != '.' && c != '_' && c != ':' && c != '-' {
-			return ""
-		}
-	}
-	return r.RequestID
 }

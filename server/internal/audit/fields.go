@@ -5,6 +5,36 @@ import (
 	"time"
 )
 
+// Record describes one call. Each of its fields has a row in the table of fields, which says how it
+// is written; a test fails for one that has none.
+//
+// A record holds no token, no secret and no identifier of a person, only their digests and
+// pseudonyms ([Key.Pseudonym]).
+type Record struct {
+	Time           time.Time // when the call came in; zero: when it is written
+	Instance       string    // the log fills it in
+	AuditID        string    // [NewID]; empty: the log makes one
+	Event          Event
+	Outcome        string // gRPC code in capitals; empty is written as UNKNOWN
+	Reason         string // name of the ErrorReason; of a chain.start, why
+	Organization   string
+	ExternalIDHMAC string
+	EmailHMAC      string
+	Identifier     string // the one that the token logs in with
+	IssuedAt       int64  // iat of the token, seconds since the epoch
+	Verdict        string
+	Limit          string // the rate limit that refused, or would have
+	Caller         string
+	Peer           string
+	RequestID      string // left out unless [A-Za-z0-9._:-]{1,128}
+	TraceID        string
+	TokenSHA256    string // hex, of the token's characters
+	SecretID       string
+	Summarized     Event         // of a calls.refused: the event of the calls it counts
+	Count          uint64        // of a calls.refused: how many calls it stands for
+	Duration       time.Duration // written in whole microseconds; of a calls.refused, from its first call to its last
+}
+
 // Field is a row of the table of fields. The table drives how a record is written, what find
 // searches for and prints, and docs/audit-record.schema.json.
 type Field struct {
@@ -49,11 +79,12 @@ func Fields() []Field { return slices.Clone(fields) }
 
 // What several fields share.
 const (
-	maxName    = 64 // bytes of names, codes and digests
-	positive   = `"type": "integer", "minimum": 1`
-	isSHA256   = `"type": "string", "pattern": "^[0-9a-f]{64}$"`
-	aPseudonym = `"$ref": "#/$defs/pseudonym"`
-	ofPerson   = "Records of this person; needs the audit keys."
+	maxName      = 64 // bytes of names, codes and digests
+	maxRequestID = 128
+	positive     = `"type": "integer", "minimum": 1`
+	isSHA256     = `"type": "string", "pattern": "^[0-9a-f]{64}$"`
+	aPseudonym   = `"$ref": "#/$defs/pseudonym"`
+	ofPerson     = "Records of this person; needs the audit keys."
 )
 
 // TokenSHA256 names the field that holds the digest of a token.

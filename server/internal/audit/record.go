@@ -4,8 +4,6 @@
 // chain proves and what it does not.
 package audit
 
-import "time"
-
 // Version is the `v` of every record: the version of docs/audit-record.schema.json.
 const Version = 1
 
@@ -26,38 +24,32 @@ const (
 // OutcomeOK is the outcome of a call that was answered; the others are gRPC codes in capitals.
 const OutcomeOK = "OK"
 
-// Record describes one call. Each of its fields has a row in the table of fields, which says how it
-// is written; a test fails for one that has none.
-//
-// A record holds no token, no secret and no identifier of a person, only their digests and
-// pseudonyms ([Key.Pseudonym]).
-type Record struct {
-	Time           time.Time // when the call came in; zero: when it is written
-	Instance       string    // the log fills it in
-	AuditID        string    // [NewID]; empty: the log makes one
-	Event          Event
-	Outcome        string // gRPC code in capitals; empty is written as UNKNOWN
-	Reason         string // name of the ErrorReason; of a chain.start, why
-	Organization   string
-	ExternalIDHMAC string
-	EmailHMAC      string
-	Identifier     string // the one that the token logs in with
-	IssuedAt       int64  // iat of the token, seconds since the epoch
-	Verdict        string
-	Limit          string // the rate limit that refused, or would have
-	Caller         string
-	Peer           string
-	RequestID      string // left out unless [A-Za-z0-9._:-]{1,128}
-	TraceID        string
-	TokenSHA256    string // hex, of the token's characters
-	SecretID       string
-	Summarized     Event         // of a calls.refused: the event of the calls it counts
-	Count          uint64        // of a calls.refused: how many calls it stands for
-	Duration       time.Duration // written in whole microseconds; of a calls.refused, from its first call to its last
-}
-
 // CarriesToken reports whether the reply to this call holds a token: the reply must then wait for
 // the record, which is never summarized.
 func (r *Record) CarriesToken() bool {
 	return r.Event == EventIssue && r.Outcome == OutcomeOK
+}
+
+// outcome is the outcome that is written.
+func (r *Record) outcome() string {
+	if r.Outcome == "" {
+		return "UNKNOWN" // nobody filled it in
+	}
+	return r.Outcome
+}
+
+// requestID is the request ID, or nothing if it is not one that the log takes from a caller.
+func (r *Record) requestID() string {
+	if len(r.RequestID) > maxRequestID {
+		return ""
+	}
+	for i := range len(r.RequestID) {
+		c := r.RequestID[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		digit := c >= '0' && c <= '9'
+		if !letter && !digit && c != '.' && c != '_' && c != ':' && c != '-' {
+			return ""
+		}
+	}
+	return r.RequestID
 }

@@ -65,7 +65,8 @@ const (
 )
 
 // property is a field's line of the schema.
-func property(f Field) string {
+func property(t *testing.T, f Field) string {
+	t.Helper()
 	value := f.Schema
 	switch {
 	case value != "":
@@ -75,7 +76,10 @@ func property(f Field) string {
 		value = fmt.Sprintf(`"type": "string", "minLength": 1, "maxLength": %d`, f.Bound)
 	}
 	if f.Doc != "" {
-		doc, _ := json.Marshal(f.Doc)
+		doc, err := json.Marshal(f.Doc)
+		if err != nil {
+			t.Fatal(err)
+		}
 		value += `, "description": ` + string(doc)
 	}
 	return fmt.Sprintf("    %q: { %s }", f.Name, value)
@@ -86,7 +90,7 @@ func TestSchemaIsTheTables(t *testing.T) {
 	t.Parallel()
 	var properties, required []string
 	for _, f := range Fields() {
-		properties = append(properties, property(f))
+		properties = append(properties, property(t, f))
 		if f.Always {
 			required = append(required, fmt.Sprintf("%q", f.Name))
 		}

@@ -2,12 +2,17 @@ package rpc_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 )
 
@@ -76,5 +81,30 @@ func TestACallerWhoGivesUpIsNoAuditFailure(t *testing.T) {
 	eventually(t, "count", func() bool { return f.metric(t, "chatidentity_calls_given_up_total", "") == 1 })
 	if n := f.metric(t, "chatidentity_refusals_total", "AUDIT_UNAVAILABLE"); n != 0 {
 		t.Errorf("%v calls are counted as the audit's failures", n)
+	}
+}
+
+// A field of the record that no call fills in would be silently empty.
+func TestCallsFillInEveryFieldOfTheRecord(t *testing.T) {
+	t.Parallel()
+	f := serve(t, func(o *setup) { o.Limits[ratelimit.Customer] = rate(t, "1/h:1") })
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-request-id", "req-1",
+		"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	reply, err := f.IssueToken(ctx, issueFor("user_id", "ada@example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.VerifyToken(ctx, &pb.VerifyTokenRequest{Token: reply.GetToken()}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.IssueToken(ctx, issueFor("user_id", "ada@example.com"))
+	f.record(t, detailsOf(t, err).auditID)
+	for _, field := range audit.Fields() {
+		if byTheLog := slices.Contains([]string{"summarized_event", "count", "dropped"}, field.Name); byTheLog {
+			continue
+		}
+		if !strings.Contains(f.audit(t), `"`+field.Name+`":`) {
+			t.Errorf("no record has %s", field.Name)
+		}
 	}
 }

@@ -42,8 +42,8 @@ type Log struct {
 type failure struct{ err error }
 
 // Open starts the log. The error says in one line why it cannot: the file cannot be opened, another
-// process has it, or it is no audit file. A sink that takes no records at the moment is not an error:
-// see Available.
+// process has it, or it is no audit file. A sink that takes no records at the moment is not an
+// error: see Available.
 func Open(o Options) (*Log, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -169,8 +169,8 @@ func (l *Log) Close(ctx context.Context) error {
 	}
 }
 
-// writeUnheld keeps a record that no reply waits for: as its own line, or in the count of its flood.
-// While the sink is away it is only counted.
+// writeUnheld keeps a record that no reply waits for: as its own line, or in the count of its
+// flood. While the sink is away it is only counted.
 func (l *Log) writeUnheld(r *audit.Record) {
 	if !l.floods.admit(l.o.Now(), r, l.state() == nil) {
 		return

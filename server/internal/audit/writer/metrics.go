@@ -29,7 +29,8 @@ func newMetrics() *metrics {
 		dropped:  counter("dropped_records_total", "Audit records lost because the sink did not take them."),
 		timeouts: counter("timeouts_total", "Calls refused because their record was not durable in time."),
 		failures: counter("write_failures_total", "Attempts to write a batch of audit records that failed."),
-		replaced: counter("file_replacements_total", "Times the audit file was deleted, replaced or changed by somebody else."),
+		replaced: counter("file_replacements_total",
+			"Times the audit file was deleted, replaced or changed by somebody else."),
 		commit: histogram("commit_duration_seconds", "Time to write, and where configured sync, one batch of audit records.",
 			prometheus.ExponentialBuckets(10e-6, 4, 10)), // 10 µs to 2.6 s
 		batch:     histogram("batch_records", "Audit records in one batch.", prometheus.ExponentialBuckets(1, 2, 11)),

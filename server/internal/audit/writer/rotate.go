@@ -12,7 +12,8 @@ import (
 // full reports whether the file has reached its size.
 func (s *fileSink) full() bool { return s.state != stateClosed && s.size >= s.o.MaxSize }
 
-// rotate renames the file, audit.jsonl to audit-20261123T070809.123456Z.jsonl, and begins a new one.
+// rotate renames the file, audit.jsonl to audit-20261123T070809.123456Z.jsonl, and begins a new
+// one.
 func (s *fileSink) rotate(head audit.Head) error {
 	if s.state == stateClosed || s.size == 0 {
 		return nil
