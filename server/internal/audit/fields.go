@@ -68,9 +68,6 @@ type Column struct {
 	Width int
 }
 
-// IsText reports whether the value is a text that is cut at its bound.
-func (f *Field) IsText() bool { return f.text != nil }
-
 // IsNumber reports whether the value is a number.
 func (f *Field) IsNumber() bool { return f.number != nil }
 
