@@ -16,9 +16,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// TestFileChangedUnderTheProcess: whatever is done to the file, each token
-// that was let go has its record at the path or beside it, and the next one is
-// in a new file.
+// TestFileChangedUnderTheProcess: whatever is done to the file, each released token has its record
+// at the path or beside it, and the next record is in a new file.
 func TestFileChangedUnderTheProcess(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -158,8 +157,8 @@ func TestUnwritableDirectoryRecovers(t *testing.T) {
 	}
 }
 
-// What another process writes into the file is kept: it is evidence, and may be
-// another sidecar's records, whose tokens have left.
+// What another process writes into the file is kept: it is evidence, and may be the records of
+// another sidecar, whose tokens have left.
 func TestNothingThatSomebodyElseWroteIsCutOff(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()

@@ -20,7 +20,7 @@ type faulty struct {
 	ctl *faults
 }
 
-// faults is what the files of one log do wrong; the zero value: nothing.
+// faults is how the files of one log fail; the zero value: they do not.
 type faults struct {
 	mu        sync.Mutex
 	short     int // bytes that a write takes before it fails, while writeErr is set
@@ -115,8 +115,8 @@ func mustRefuse(t *testing.T, l *Log, digest string) error {
 	return err
 }
 
-// inBubble runs a test, on the clock of a bubble, with a log in which "before"
-// has been written, and closes it.
+// inBubble runs a test in a synctest bubble with a log to which "before" has been written, and
+// closes the log.
 func inBubble(t *testing.T, o Options, test func(*testing.T, *Log)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -130,9 +130,8 @@ func inBubble(t *testing.T, o Options, test func(*testing.T, *Log)) {
 	})
 }
 
-// TestFailuresRefuseAndRecover breaks the file in each way, checks that calls
-// are refused, mends it and checks that the log comes back by itself with a
-// whole chain in which no record stands twice.
+// TestFailuresRefuseAndRecover breaks the file in each way, checks that calls are refused, repairs
+// it, and checks that the log recovers by itself with a whole chain in which no record stands twice.
 func TestFailuresRefuseAndRecover(t *testing.T) {
 	t.Parallel()
 	eio := errors.New("input/output error")
@@ -257,8 +256,8 @@ func TestCloseGivesUpOnAHangingSink(t *testing.T) {
 	})
 }
 
-// TestFailureRefusesThoseWhoJoinedMeanwhile: a call that came while a write was
-// under way that then failed is told at once too.
+// TestFailureRefusesThoseWhoJoinedMeanwhile: a call that came during a write that then failed is
+// refused at once too.
 func TestFailureRefusesThoseWhoJoinedMeanwhile(t *testing.T) {
 	t.Parallel()
 	o, ctl := withFaults(testOptions(t))

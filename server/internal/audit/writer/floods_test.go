@@ -79,8 +79,7 @@ func TestFloodIsOneRecordAndOneCountASecond(t *testing.T) {
 	}
 }
 
-// TestNoRefusalIsLost hands in refusals in any pattern: each is a record or in
-// a count.
+// TestNoRefusalIsLost: whatever their pattern, each refusal has a record or is in a count.
 func TestNoRefusalIsLost(t *testing.T) {
 	t.Parallel()
 	f := newFloods()
@@ -113,8 +112,8 @@ func TestNoRefusalIsLost(t *testing.T) {
 	}
 }
 
-// TestRefusalsWhileTheSinkIsAway: they are counted and told when it is back,
-// however long it takes, in bounded memory.
+// TestRefusalsWhileTheSinkIsAway: they are counted in bounded memory, however long that takes, and
+// recorded when the sink is back.
 func TestRefusalsWhileTheSinkIsAway(t *testing.T) {
 	t.Parallel()
 	o, ctl := withFaults(testOptions(t))

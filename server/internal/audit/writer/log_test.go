@@ -77,8 +77,8 @@ func TestHeadsGoToTheProgramLog(t *testing.T) {
 	}
 }
 
-// TestHolderOfTheKeyIsCaughtByAHead: who has the key can write another history
-// that verifies, but not one with the head that left the pod.
+// TestHolderOfTheKeyIsCaughtByAHead: anyone who has the key can write another history that verifies,
+// but not one that holds the head that left the pod.
 func TestHolderOfTheKeyIsCaughtByAHead(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)
@@ -177,7 +177,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// await fails the test unless cond comes true.
+// await fails the test unless cond becomes true.
 func await(t *testing.T, cond func() bool) {
 	t.Helper()
 	poll := time.NewTicker(time.Millisecond)
