@@ -2,6 +2,7 @@ package listen
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,15 +36,10 @@ func TestTheOldestOfTheLargestGroupGivesWay(t *testing.T) {
 			t.Parallel()
 			spared := strings.Fields(test.spared)
 			p := &places{most: test.most, mostEach: test.mostEach, spared: func(conn net.Conn) bool {
-				for _, name := range spared {
-					if conn.(guest).name == name {
-						return true
-					}
-				}
-				return false
+				return slices.Contains(spared, conn.(guest).name)
 			}}
 			var gone []string
-			for _, name := range strings.Fields(test.guests) {
+			for _, name := range strings.FieldsSeq(test.guests) {
 				victim, admitted := p.enter(name[:1], guest{name: name})
 				switch {
 				case !admitted:

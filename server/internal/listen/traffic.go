@@ -167,7 +167,7 @@ func (t *traffic) cutOff(kind string) error {
 	t.report(kind)
 	if t.writing.TryLock() {
 		if t.out.atBoundary() {
-			_ = t.Conn.SetWriteDeadline(time.Now().Add(farewellTimeout))
+			_ = t.SetWriteDeadline(time.Now().Add(farewellTimeout))
 			_, _ = t.Conn.Write(calmDown)
 		}
 		t.writing.Unlock()

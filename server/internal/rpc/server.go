@@ -81,7 +81,6 @@ func (s *Server) bounds() []grpc.ServerOption {
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.SharedWriteBuffer(true), // idle connections hold none
 		grpc.KeepaliveParams(alive),
 		// Client keepalive pings are never penalised: closing the connection ("too_many_pings") harms the
 		// app more than a ping harms the sidecar.

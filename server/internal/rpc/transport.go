@@ -122,7 +122,7 @@ func (r countingRegistrar) reporting(ctx context.Context, decode func(any) error
 // undecodable returns the kind of error that receiving a message ended with, "" for none: a call that is
 // cancelled before its message came is nobody's fault here.
 func undecodable(err error) string {
-	switch status.Code(err) { //nolint:exhaustive // the others are no errors of the message
+	switch status.Code(err) {
 	case codes.Internal:
 		return kindDecode
 	case codes.ResourceExhausted:
