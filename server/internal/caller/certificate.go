@@ -3,23 +3,46 @@ package caller
 import (
 	"crypto/x509"
 	"errors"
-	"net/url"
+	"regexp"
 	"strings"
 )
 
-// maxCertificateName keeps a caller's name whole in an audit record.
-const maxCertificateName = 480
+const (
+	// maxCertificateName keeps a caller's name whole in an audit record.
+	maxCertificateName = 480
+	spiffeScheme       = "spiffe://"
+)
+
+var (
+	// spiffeID is the ID of a workload: SPIFFE-ID, section 2. Its trust domain is in lower case and
+	// nothing is escaped, so a workload has one spelling.
+	spiffeID = regexp.MustCompile(`^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$`)
+	// hostName is a DNS name in lower case (RFC 1123, with the underscore that services use), without
+	// a wildcard and a trailing dot.
+	hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+)
+
+// Why a certificate names nobody.
+var (
+	errNameTooLong = errors.New("its name has more than 480 bytes")
+	errManyURIs    = errors.New("it has a SPIFFE ID and other URIs: an X509-SVID has exactly one URI")
+	errSPIFFE      = errors.New("its SPIFFE ID must have a trust domain in lower case and a path of plain segments, " +
+		"without . and .. and a trailing slash")
+	errNoName  = errors.New("it has neither a SPIFFE ID nor a DNS name")
+	errDNSName = errors.New("its first DNS name is not a plain host name: no wildcard, no trailing dot")
+)
 
 // FromCertificate names the owner of a verified client certificate: its SPIFFE ID if it has one,
 // else its first DNS name in lower case. A certificate with a SPIFFE ID and other URIs is refused,
-// as the SPIFFE standard for X.509 requires (X509-SVID, section 2).
+// as the SPIFFE standard for X.509 requires (X509-SVID, section 2). The error says what is wrong with
+// the name and does not repeat it.
 func FromCertificate(certificate *x509.Certificate, peer string) (Identity, error) {
 	name, err := certificateName(certificate)
+	if err == nil {
+		err = checkCertificateName(name)
+	}
 	if err != nil {
 		return Identity{}, err
-	}
-	if len(name) > maxCertificateName || strings.ContainsFunc(name, outsideName) {
-		return Identity{}, errors.New("the client certificate's name is too long or has characters that names cannot have")
 	}
 	return Identity{Kind: Certificate, Name: name, Peer: peer}, nil
 }
@@ -29,26 +52,43 @@ func certificateName(certificate *x509.Certificate) (string, error) {
 		if !strings.EqualFold(uri.Scheme, "spiffe") {
 			continue
 		}
-		if len(certificate.URIs) > 1 || !isSPIFFE(uri) {
-			return "", errors.New("the client certificate's SPIFFE ID is malformed or not the only URI")
+		if len(certificate.URIs) > 1 {
+			return "", errManyURIs
+		}
+		if uri.Scheme != "spiffe" || uri.Opaque != "" {
+			return "", errSPIFFE
 		}
 		return uri.String(), nil
 	}
 	if len(certificate.DNSNames) == 0 || certificate.DNSNames[0] == "" {
-		return "", errors.New("the client certificate has neither a SPIFFE ID nor a DNS name")
+		return "", errNoName
 	}
-	if strings.ContainsAny(certificate.DNSNames[0], ":/") { // it would read as a SPIFFE ID
-		return "", errors.New("the client certificate's DNS name is not a DNS name")
+	if strings.HasPrefix(certificate.DNSNames[0], spiffeScheme) {
+		return "", errDNSName
 	}
 	return strings.ToLower(certificate.DNSNames[0]), nil
 }
 
-func isSPIFFE(uri *url.URL) bool {
-	return uri.Scheme == "spiffe" && uri.Host != "" && uri.Host == uri.Hostname() && uri.User == nil &&
-		uri.RawQuery == "" && !uri.ForceQuery && uri.Fragment == "" && uri.Opaque == ""
+// checkCertificateName returns what keeps a name from being a caller's.
+func checkCertificateName(name string) error {
+	path, isSPIFFE := strings.CutPrefix(name, spiffeScheme)
+	switch {
+	case len(name) > maxCertificateName:
+		return errNameTooLong
+	case isSPIFFE && (!spiffeID.MatchString(name) || hasDotSegment(path)):
+		return errSPIFFE
+	case !isSPIFFE && !hostName.MatchString(name):
+		return errDNSName
+	default:
+		return nil
+	}
 }
 
-func outsideName(r rune) bool {
-	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-	return !letter && (r < '0' || '9' < r) && !strings.ContainsRune("-._:/*", r)
+func hasDotSegment(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }

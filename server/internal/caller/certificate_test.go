@@ -43,12 +43,34 @@ func TestFromCertificate(t *testing.T) {
 		"a SPIFFE ID with a user":  {uris("spiffe://u@example.org/a"), nil, ""},
 		"a SPIFFE ID with no host": {uris("spiffe:///a"), nil, ""},
 		"a SPIFFE ID not usable falls back to no DNS name": {uris("spiffe:///a"), []string{"a.example"}, ""},
-		"control characters": {nil, []string{"a\nb"}, ""},
-		"a name too long":    {nil, []string{strings.Repeat("a", 481)}, ""},
+		"a trust domain in capitals":                       {uris("spiffe://Example.org/a"), nil, ""},
+		"a scheme in capitals":                             {uris("SPIFFE://example.org/a"), nil, "certificate:spiffe://example.org/a"}, // as parsed
+		"a trust domain alone":                             {uris("spiffe://example.org"), nil, ""},
+		"no workload path":                                 {uris("spiffe://example.org/"), nil, ""},
+		"a trailing slash":                                 {uris("spiffe://example.org/a/"), nil, ""},
+		"an empty segment":                                 {uris("spiffe://example.org/a//b"), nil, ""},
+		"a dot segment":                                    {uris("spiffe://example.org/a/./b"), nil, ""},
+		"a dot-dot segment":                                {uris("spiffe://example.org/a/../b"), nil, ""},
+		"dots in a segment":                                {uris("spiffe://example.org/a/..b"), nil, "certificate:spiffe://example.org/a/..b"},
+		"an escaped letter":                                {uris("spiffe://example.org/%61"), nil, ""},
+		"an escaped slash":                                 {uris("spiffe://example.org/a%2fb"), nil, ""},
+		"a fragment":                                       {uris("spiffe://example.org/a#b"), nil, ""},
+		"a wildcard":                                       {nil, []string{"*.shop.svc"}, ""},
+		"a trailing dot":                                   {nil, []string{"checkout.shop.svc."}, ""},
+		"an empty label":                                   {nil, []string{"checkout..svc"}, ""},
+		"a DNS name that is a SPIFFE":                      {nil, []string{"spiffe://example.org/a"}, ""},
+		"an underscore":                                    {nil, []string{"_grpc.shop.svc"}, "certificate:_grpc.shop.svc"},
+		"control characters":                               {nil, []string{"a\nb"}, ""},
+		"a name too long":                                  {nil, []string{strings.Repeat("a", 481)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			who, err := caller.FromCertificate(&x509.Certificate{URIs: test.uris, DNSNames: test.dns}, "peer")
+			for _, uri := range test.uris {
+				if err != nil && strings.Contains(err.Error(), uri.String()) {
+					t.Errorf("the error repeats the name: %v", err)
+				}
+			}
 			if (err == nil) != (test.want != "") || who.String() != test.want {
 				t.Errorf("%q, error %v; want %q", who, err, test.want)
 			}

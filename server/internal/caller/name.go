@@ -30,16 +30,12 @@ func ParseName(text string) error {
 	if name, ok := strings.CutPrefix(text, tokenNamePrefix); ok && tokenName.MatchString(name) {
 		return nil
 	}
-	if name, ok := strings.CutPrefix(text, certificatePrefix); ok && isCertificateName(name) {
+	if name, ok := strings.CutPrefix(text, certificatePrefix); ok {
+		if err := checkCertificateName(name); err != nil {
+			return fmt.Errorf("%q cannot be a certificate: %w", text, err)
+		}
 		return nil
 	}
 	return fmt.Errorf("%q must be loopback, uid:N, token:NAME, or certificate: and a SPIFFE ID or a lower-case DNS name",
 		text)
-}
-
-func isCertificateName(name string) bool {
-	if name == "" || len(name) > maxCertificateName || strings.ContainsFunc(name, outsideName) {
-		return false
-	}
-	return strings.HasPrefix(name, "spiffe://") || name == strings.ToLower(name) && !strings.ContainsAny(name, "/:")
 }

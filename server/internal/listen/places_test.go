@@ -39,7 +39,7 @@ func TestTheOldestOfTheLargestGroupGivesWay(t *testing.T) {
 				return slices.Contains(spared, conn.(guest).name)
 			}}
 			var gone []string
-			for _, name := range strings.FieldsSeq(test.guests) {
+			for name := range strings.FieldsSeq(test.guests) {
 				victim, admitted := p.enter(name[:1], guest{name: name})
 				switch {
 				case !admitted:

@@ -41,21 +41,29 @@ func (s *streams) received(f frame, now time.Duration) change {
 	call, isOpen := s.open[f.stream]
 	switch {
 	case f.kind == frameHeaders && f.stream > s.newest && !s.ended:
-		s.newest = f.stream
-		if s.open == nil {
-			s.open = make(map[uint32]stream)
-		}
-		s.partial++
-		return s.grow(f, stream{begun: now}, change{opened: 1})
-	case f.kind == frameResetStream && isOpen:
+		return s.begin(f, now)
+	case !isOpen:
+		return change{idle: 1}
+	case f.kind == frameResetStream:
 		return s.remove(f.stream, call, 1)
-	case f.kind == frameData && isOpen && !call.isWhole() && (f.length > 0 || f.endsStream()):
-		return s.grow(f, call, change{})
-	case f.kind == frameContinuation && isOpen && !call.isWhole():
+	case call.isWhole():
+		return change{idle: 1}
+	case f.kind == frameContinuation:
 		return s.grow(f, call, change{idle: 1})
+	case f.kind == frameData && (f.length > 0 || f.endsStream()):
+		return s.grow(f, call, change{})
 	default:
 		return change{idle: 1}
 	}
+}
+
+func (s *streams) begin(f frame, now time.Duration) change {
+	s.newest = f.stream
+	if s.open == nil {
+		s.open = make(map[uint32]stream)
+	}
+	s.partial++
+	return s.grow(f, stream{begun: now}, change{opened: 1})
 }
 
 // grow adds a frame to a request.
