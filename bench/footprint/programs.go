@@ -17,7 +17,7 @@ const certificates = "/etc/ssl/certs/ca-certificates.crt"
 
 // build builds as the Dockerfile does.
 func build(ctx context.Context, source, binary string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
+	command := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -buildid= -X main.version=footprint", "-o", binary, source)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := command.CombinedOutput(); err != nil {

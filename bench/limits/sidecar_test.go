@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "chatidentity")
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./server")
+	command := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", program, "./server")
 	command.Dir = filepath.Join("..", "..")
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("build the sidecar: %v\n%s", err, output)

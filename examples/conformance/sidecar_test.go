@@ -48,7 +48,7 @@ type sidecar struct {
 func buildSidecar(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "chatidentity")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./server")
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "grpcnotrace", "-o", binary, "./server")
 	build.Dir = root
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the sidecar: %v\n%s", err, output)
