@@ -73,7 +73,7 @@ func withToken(ctx context.Context, token string) context.Context {
 }
 
 // outside returns a loopback address of the process's second listener, which is outside loopback.
-func (p *process) outside(t *testing.T) string {
+func (p *running) outside(t *testing.T) string {
 	t.Helper()
 	for line := range strings.Lines(p.stderr.String()) {
 		var serving struct {

@@ -73,7 +73,7 @@ func TestNoValueOfAPersonOrSecretIsTold(t *testing.T) {
 }
 
 // startOnStandin starts a sidecar whose secret comes from the stand-in.
-func startOnStandin(t *testing.T, vendor *standin.Vendor, args ...string) (p *process, auditFile string) {
+func startOnStandin(t *testing.T, vendor *standin.Vendor, args ...string) (p *running, auditFile string) {
 	t.Helper()
 	url, stop, err := vendor.Start()
 	if err != nil {
@@ -87,7 +87,7 @@ func startOnStandin(t *testing.T, vendor *standin.Vendor, args ...string) (p *pr
 
 // everyCall takes every path that a client can, and returns what it was told in
 // errors.
-func everyCall(t *testing.T, p *process) []string {
+func everyCall(t *testing.T, p *running) []string {
 	t.Helper()
 	client := p.client(t)
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-request-id", "canary id with spaces", "authorization", "Bearer canary-bearer",
@@ -137,7 +137,7 @@ func said(err error) string {
 	return fmt.Sprintf("%v %v", err, status.Convert(err).Proto())
 }
 
-func assertNoCanary(t *testing.T, p *process, auditFile string, told ...string) {
+func assertNoCanary(t *testing.T, p *running, auditFile string, told ...string) {
 	t.Helper()
 	places := map[string]string{"log": p.stderr.String(), "standard output": p.stdout.String(), "errors, metrics, readiness": strings.Join(told, "\n")}
 	if text, err := os.ReadFile(auditFile); err == nil {

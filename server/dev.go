@@ -19,6 +19,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
+	"github.com/chatidentity/chatidentity/server/internal/process"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
@@ -100,7 +101,7 @@ func (c *devCommand) run(ctx context.Context, console *console) error {
 		return err
 	}
 	log := c.openLog(console)
-	defer log.close()
+	defer log.Close()
 	sidecar, err := openSidecar(ctx, &c.Serve, log)
 	if err != nil {
 		return err
@@ -153,11 +154,11 @@ func (c *devCommand) useFreePorts() {
 
 // openLog keeps the log out of the way of what dev shows, unless a level is
 // asked for.
-func (c *devCommand) openLog(console *console) *programLog {
+func (c *devCommand) openLog(console *console) *process.Log {
 	if c.LogLevel == slog.LevelInfo {
 		c.LogLevel, c.LogFormat = slog.LevelWarn, config.LogText
 	}
-	return openLog(&c.Log, console.err)
+	return process.OpenLog(console.err, c.NewLogger)
 }
 
 func (c *devCommand) show(ctx context.Context, console *console, sidecar *sidecar, vendor devVendor) error {

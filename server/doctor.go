@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/process"
 )
 
 type doctorCommand struct {
@@ -71,7 +72,7 @@ func (c *doctorCommand) run(ctx context.Context, console *console, known map[str
 		return err
 	}
 	x := &examination{config: &c.Serve, known: known}
-	if err := harden(); err != nil {
+	if err := process.Harden(); err != nil {
 		x.warnf("process", "its memory can be read by others of its user: %v", err)
 	}
 	for _, check := range []func(context.Context){

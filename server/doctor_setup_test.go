@@ -72,7 +72,7 @@ func (p *patient) secretFile(t *testing.T, text string) {
 }
 
 // serve runs the sidecar on the patient's audit file and issues a token.
-func (p *patient) serve(t *testing.T, more ...string) *process {
+func (p *patient) serve(t *testing.T, more ...string) *running {
 	t.Helper()
 	sidecar := start(t, withSecret(append([]string{"--audit-file", p.flags["audit-file"], "--audit-key-file", p.flags["audit-key-file"]}, more...)...))
 	if _, err := sidecar.client(t).IssueToken(t.Context(), issueFor("user_id", "")); err != nil {

@@ -51,7 +51,7 @@ func redisHoldsTheBudgets(t *testing.T) {
 }
 
 // awaitSharing returns once Redis has answered.
-func (p *process) awaitSharing(t *testing.T) {
+func (p *running) awaitSharing(t *testing.T) {
 	t.Helper()
 	eventually(t, "sharing", func() bool { return p.metric(t, "chatidentity_ratelimit_redis_up") == 1 })
 }

@@ -104,14 +104,14 @@ func flagsOfServe(t *testing.T) map[string]bool {
 }
 
 // issue asks for a token over a connection of its own.
-func (p *process) issue(t *testing.T, request *pb.IssueTokenRequest) (token string, err error) {
+func (p *running) issue(t *testing.T, request *pb.IssueTokenRequest) (token string, err error) {
 	t.Helper()
 	reply, err := p.client(t).IssueToken(t.Context(), request)
 	return reply.GetToken(), err
 }
 
 // mustIssue returns a token for a user.
-func (p *process) mustIssue(t *testing.T) string {
+func (p *running) mustIssue(t *testing.T) string {
 	t.Helper()
 	token, err := p.issue(t, issueFor("user_id", ""))
 	if err != nil {
@@ -136,7 +136,7 @@ func eachListensWhereItIsTold(t *testing.T) {
 	if one.address == other.address || one.admin == other.admin {
 		t.Errorf("two sidecars listen at %s %s and %s %s", one.address, one.admin, other.address, other.admin)
 	}
-	for _, p := range []*process{one, other} {
+	for _, p := range []*running{one, other} {
 		p.mustIssue(t)
 		if code, _ := p.get(t, "/livez"); code != 200 {
 			t.Errorf("%s is not live: %d", p.admin, code)
@@ -194,7 +194,7 @@ func callersOutsideThePolicyAreDenied(t *testing.T) {
 // timeout, exits; the first, with a long one, still waits.
 func aCallIsCutOffAfterTheDrainTimeout(t *testing.T) {
 	t.Parallel()
-	drain := func(timeout string) *process {
+	drain := func(timeout string) *running {
 		p := start(t, withSecret("--drain-timeout", timeout))
 		p.openCall(t)
 		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
@@ -215,7 +215,7 @@ func aCallIsCutOffAfterTheDrainTimeout(t *testing.T) {
 }
 
 // openCall begins a call whose request never comes.
-func (p *process) openCall(t *testing.T) {
+func (p *running) openCall(t *testing.T) {
 	t.Helper()
 	connection, ctx := p.dial(t), t.Context()
 	stream := &grpc.StreamDesc{ClientStreams: true}

@@ -46,7 +46,7 @@ func records(t testing.TB, path string) []map[string]any {
 
 // load issues tokens with several callers until it is stopped. each is told
 // what came of each call.
-func load(t *testing.T, p *process, callers int, each func(*pb.IssueTokenResponse, error)) (stop func()) {
+func load(t *testing.T, p *running, callers int, each func(*pb.IssueTokenResponse, error)) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -360,7 +360,7 @@ func TestStandardOutputThatTakesNothing(t *testing.T) {
 	})
 }
 
-func assertAuditUnavailable(t *testing.T, p *process) {
+func assertAuditUnavailable(t *testing.T, p *running) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -487,7 +487,7 @@ func TestASecretFileThatComesLaterIsTaken(t *testing.T) {
 	}
 }
 
-func assertWaitsForItsSecret(t *testing.T, p *process) {
+func assertWaitsForItsSecret(t *testing.T, p *running) {
 	t.Helper()
 	if code, body := p.get(t, "/livez"); code != 200 || body != "ok\n" {
 		t.Errorf("live: %d %s", code, body)

@@ -154,7 +154,7 @@ func (s *redisServer) dump() string {
 }
 
 // metric returns one series of /metrics, 0 if there is none yet.
-func (p *process) metric(t *testing.T, series string) float64 {
+func (p *running) metric(t *testing.T, series string) float64 {
 	t.Helper()
 	_, page := p.get(t, "/metrics")
 	for line := range strings.Lines(page) {
@@ -181,7 +181,7 @@ func detail[D any](err error) (found D) {
 
 func reason(err error) string { return detail[*errdetails.ErrorInfo](err).GetReason() }
 
-func (p *process) clientWith(t *testing.T, serviceConfig string) pb.ChatIdentityServiceClient {
+func (p *running) clientWith(t *testing.T, serviceConfig string) pb.ChatIdentityServiceClient {
 	t.Helper()
 	connection, err := grpc.NewClient("passthrough:///"+p.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultServiceConfig(serviceConfig))

@@ -25,7 +25,7 @@ func TestEightReplicasSpendOneBudget(t *testing.T) {
 	t.Parallel()
 	server, key := startRedis(t), limitKeyFile(t)
 	setups := make([]setup, sharedReplicas)
-	replicas := make([]*process, sharedReplicas)
+	replicas := make([]*running, sharedReplicas)
 	for i := range replicas {
 		// A decision that gives up would be one that the budget does not count.
 		setups[i] = replica(t, server.socket, key, "--limit-global", "200/s:300", "--limit-customer", "50/s:20",
@@ -71,7 +71,7 @@ func TestEightReplicasSpendOneBudget(t *testing.T) {
 }
 
 // spend has all replicas asked for tokens, by two callers each.
-func spend(t *testing.T, replicas []*process, length time.Duration, limit string, customer func(int64) string) (passed, refused int) {
+func spend(t *testing.T, replicas []*running, length time.Duration, limit string, customer func(int64) string) (passed, refused int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()

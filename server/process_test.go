@@ -75,8 +75,8 @@ func copyProgram(path string) error {
 
 const testSecret = "test-secret-0123456789-0123456789"
 
-// process is a running sidecar.
-type process struct {
+// running is a sidecar that runs.
+type running struct {
 	*exec.Cmd
 	address, admin string
 	stdout, stderr *output
@@ -118,11 +118,11 @@ func withSecret(args ...string) setup {
 
 // start runs `serve` and waits until it accepts calls. It is killed at the end
 // of the test if it still runs.
-func start(t *testing.T, s setup) *process {
+func start(t *testing.T, s setup) *running {
 	t.Helper()
 	serve := []string{program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}
 	args := slices.Concat(s.wrap, serve, s.args)
-	p := &process{Cmd: exec.Command(args[0], args[1:]...), stdout: &output{}, stderr: &output{}}
+	p := &running{Cmd: exec.Command(args[0], args[1:]...), stdout: &output{}, stderr: &output{}}
 	p.Env = append(os.Environ(), s.env...)
 	p.Stdout = p.stdout
 	if s.stdout != nil {
@@ -160,7 +160,7 @@ func start(t *testing.T, s setup) *process {
 }
 
 // follow collects the log, and finds the addresses in it.
-func (p *process) follow(pipe io.Reader, serving chan struct{}, goOn <-chan struct{}) {
+func (p *running) follow(pipe io.Reader, serving chan struct{}, goOn <-chan struct{}) {
 	lines := bufio.NewScanner(pipe)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -181,13 +181,13 @@ func (p *process) follow(pipe io.Reader, serving chan struct{}, goOn <-chan stru
 }
 
 // client returns a client with a connection of its own.
-func (p *process) client(t testing.TB) pb.ChatIdentityServiceClient {
+func (p *running) client(t testing.TB) pb.ChatIdentityServiceClient {
 	t.Helper()
 	return pb.NewChatIdentityServiceClient(p.dial(t))
 }
 
 // dial returns a connection that lasts as long as the test.
-func (p *process) dial(t testing.TB) *grpc.ClientConn {
+func (p *running) dial(t testing.TB) *grpc.ClientConn {
 	t.Helper()
 	plain := grpc.WithTransportCredentials(insecure.NewCredentials())
 	connection, err := grpc.NewClient("passthrough:///"+p.address, plain)
@@ -199,7 +199,7 @@ func (p *process) dial(t testing.TB) *grpc.ClientConn {
 }
 
 // stop sends SIGTERM and returns the exit code.
-func (p *process) stop(t *testing.T) int {
+func (p *running) stop(t *testing.T) int {
 	t.Helper()
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func (p *process) stop(t *testing.T) int {
 }
 
 // get returns the status and body of a page of the admin listener.
-func (p *process) get(t *testing.T, path string) (int, string) {
+func (p *running) get(t *testing.T, path string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -25,11 +25,11 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 	vendor := standin.Options{APIKey: canaryAPIKey, Secret: rotated(0)}
 	for name, test := range map[string]struct {
 		rounds int
-		source func(*testing.T) (source []string, change func(n int, p *process))
+		source func(*testing.T) (source []string, change func(n int, p *running))
 	}{
-		"file, replaced": {rounds(20, 200, 1000), func(t *testing.T) ([]string, func(int, *process)) {
+		"file, replaced": {rounds(20, 200, 1000), func(t *testing.T) ([]string, func(int, *running)) {
 			path := filepath.Join(t.TempDir(), "secret")
-			replace := func(n int, _ *process) {
+			replace := func(n int, _ *running) {
 				if err := writeAtomically(path, rotated(n)); err != nil {
 					t.Error(err)
 				}
@@ -37,14 +37,14 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 			replace(0, nil)
 			return []string{"--secret-file", path}, replace
 		}},
-		"API, asked each second": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *process)) {
+		"API, asked each second": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *running)) {
 			api := standin.New(vendor)
 			return []string{"--secret-refresh", "1s", "--api-url", startVendor(t, api)},
-				func(n int, _ *process) { api.SetSecret(rotated(n)) }
+				func(n int, _ *running) { api.SetSecret(rotated(n)) }
 		}},
-		"API, asked on SIGHUP": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *process)) {
+		"API, asked on SIGHUP": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *running)) {
 			api := standin.New(vendor)
-			return []string{"--secret-refresh", "1h", "--api-url", startVendor(t, api)}, func(n int, p *process) {
+			return []string{"--secret-refresh", "1h", "--api-url", startVendor(t, api)}, func(n int, p *running) {
 				api.SetSecret(rotated(n))
 				if err := p.Process.Signal(syscall.SIGHUP); err != nil {
 					t.Error(err)
@@ -102,7 +102,7 @@ func startVendor(t *testing.T, vendor *standin.Vendor) string {
 }
 
 // startRotating starts a sidecar whose records the ledger reads.
-func startRotating(t *testing.T, ledger *ledger, source []string) *process {
+func startRotating(t *testing.T, ledger *ledger, source []string) *running {
 	t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/process"
 )
 
 type serveCommand struct {
@@ -33,9 +34,9 @@ func (c *serveCommand) run(ctx context.Context, console *console) error {
 	if err := c.Validate(config.TakeSecrets()); err != nil {
 		return err
 	}
-	log := openLog(&c.Log, console.err)
-	defer log.close()
-	if err := harden(); err != nil {
+	log := process.OpenLog(console.err, c.NewLogger)
+	defer log.Close()
+	if err := process.Harden(); err != nil {
 		log.Warn("not hardened", "error", err.Error())
 	}
 	sidecar, err := openSidecar(ctx, &c.Serve, log)

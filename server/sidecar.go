@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -18,136 +15,77 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/listen"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/process"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// sidecar is all rooms of the house, wired. It is opened, run once, and closes
-// itself at the end of the run.
+// sidecar is all rooms of the house, wired. It is opened, run once, and closes itself at the end of
+// the run.
 type sidecar struct {
-	config  *config.Serve
-	log     *slog.Logger
-	audit   *writer.Log
-	stores  []*secret.Store
-	files   *watch.Follower
-	tokens  *watch.Value[*caller.Tokens] // nil: not configured, as the two below
-	tls     *watch.Value[*caller.TLS]
-	policy  *watch.Value[*policy.Policy]
-	limiter limiter
+	config *config.Serve
+	log    *process.Log
+	files  *watch.Follower
 
-	organizations []rpc.Organization
-	server        *rpc.Server
-	metrics       *prometheus.Registry
+	stores       []*secret.Store
+	tokens       *watch.Value[*caller.Tokens] // nil: not configured, as the two below
+	tls          *watch.Value[*caller.TLS]
+	policy       *watch.Value[*policy.Policy]
+	listeners    []*listen.Listener
+	admin        net.Listener
+	auditOptions writer.Options
+	limiter      limiter
+	shared       *redis.Limiter // nil: this process counts for itself
+	audit        *writer.Log
+	server       *rpc.Server
+	metrics      *prometheus.Registry
+	required     []requirement
 
-	background []func(context.Context) // run beside the listeners
-	checks     []admin.Check           // what must be in order for a token to be issued
-
-	listeners []*listen.Listener
-	admin     net.Listener
-	live      atomic.Bool // the listeners accept calls
-	draining  atomic.Bool
+	live     atomic.Bool // the listeners accept calls
+	draining atomic.Bool
 }
 
-// limiter is where calls are counted: in this process, or with other replicas.
+// limiter is where calls are counted: in this process, or together with other replicas.
 type limiter interface {
 	rpc.Limiter
 	prometheus.Collector
 }
 
-// errDraining is why a sidecar that stops is not ready.
-var errDraining = errors.New("the sidecar is stopping")
-
-// openSidecar opens everything that can be wrong, so that a bad configuration
-// is told before the first call: the audit, the secret, and the listeners. An
-// error names the flag.
-func openSidecar(ctx context.Context, c *config.Serve, log *programLog) (*sidecar, error) {
-	s := &sidecar{config: c, log: log.Logger, files: watch.NewFollower(log.Logger)}
-	s.require("stopping", func() error {
-		if s.draining.Load() {
-			return errDraining
-		}
-		return nil
-	})
-	for _, open := range []func() error{
-		s.openSecrets,
-		s.openCallers,
-		func() error { return s.listen(ctx) },
-		s.openAudit, // last: it writes a record
+// openSidecar opens everything that can fail, so that a bad configuration is reported before the
+// first call. An error names the flag.
+func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidecar, error) {
+	s := &sidecar{config: c, log: log, files: watch.NewFollower(log.Logger)}
+	for _, open := range []func(context.Context) error{
+		s.openSecrets,      // what to sign with
+		s.openCallers,      // who may call, and what each caller may do
+		s.openListeners,    // where calls arrive
+		s.readAuditOptions, // with the keys, which also name the budgets of shared limits
+		s.openLimiter,      // how many calls
+		s.openAudit,        // last of what can fail: it writes a record
+		s.openServer,
 	} {
-		if err := open(); err != nil {
+		if err := open(ctx); err != nil {
 			s.abandon(ctx)
 			return nil, err
 		}
 	}
-	options := rpc.Options{
-		Audit:               s.audit,
-		Limiter:             s.limiter,
-		Limits:              c.LimitRates,
-		ShadowLimits:        c.LimitMode == config.LimitShadow,
-		Organizations:       s.organizations,
-		DefaultOrganization: c.Organization,
-		Callers:             c.Admission(s.tokens),
-		HasTLS:              s.tls != nil,
-		MaxClockSkew:        c.MaxClockSkew,
-		Ready:               s.ready,
-		Now:                 time.Now,
-		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
-		Logger:              s.log,
-	}
-	if s.policy != nil {
-		options.Policy = s.policy.Load
-	}
-	s.server = rpc.New(options)
-	collectors := []prometheus.Collector{
-		log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...),
-	}
-	if s.tls != nil {
-		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))
-	}
-	s.metrics = admin.NewRegistry(s.server.Collectors(), collectors)
 	return s, nil
 }
 
-func (s *sidecar) openSecrets() error {
+func (s *sidecar) openSecrets(context.Context) error {
 	for _, organization := range s.config.Organizations() {
-		store, err := organization.Open(s.files, s.log)
+		store, err := organization.Open(s.files, s.log.Logger)
 		if err != nil {
 			return err
 		}
 		s.stores = append(s.stores, store)
-		s.organizations = append(s.organizations, rpc.Organization{
-			Name: store.Organization(), Secrets: store, Identifiers: organization.Identifiers,
-		})
 	}
-	s.background = append(s.background, func(ctx context.Context) { secret.Run(ctx, s.stores...) })
-	s.requireSecret()
 	return nil
 }
 
-// requireSecret makes the sidecar ready when any organization has its secret: one
-// whose secret is missing must not take the others away from their app.
-func (s *sidecar) requireSecret() {
-	if len(s.stores) == 1 {
-		s.require("secret of "+s.stores[0].Organization(), s.stores[0].Ready)
-		return
-	}
-	s.require("secrets", func() error {
-		var all []error
-		for _, store := range s.stores {
-			err := store.Ready()
-			if err == nil {
-				return nil
-			}
-			all = append(all, fmt.Errorf("%s: %w", store.Organization(), err))
-		}
-		return errors.Join(all...)
-	})
-}
-
-// openCallers reads the files that say who may call and what each caller may do.
-func (s *sidecar) openCallers() error {
-	s.background = append(s.background, s.files.Run)
+func (s *sidecar) openCallers(context.Context) error {
 	var err error
 	if s.tokens, err = s.config.OpenCallerTokens(s.files); err != nil {
 		return err
@@ -155,46 +93,11 @@ func (s *sidecar) openCallers() error {
 	if s.tls, err = s.config.OpenTLS(s.files); err != nil {
 		return err
 	}
-	s.policy, err = s.config.OpenPolicy(s.files, s.log)
+	s.policy, err = s.config.OpenPolicy(s.files, s.log.Logger)
 	return err
 }
 
-// openAudit opens the audit, and the limiter, which uses its key.
-func (s *sidecar) openAudit() error {
-	options, err := s.config.AuditOptions(s.log)
-	if err != nil {
-		return err
-	}
-	if err := s.openLimiter(options.Keys); err != nil {
-		return err
-	}
-	if s.audit, err = writer.Open(options); err != nil {
-		return config.AuditFileError(err)
-	}
-	s.require("audit", s.audit.Available)
-	return nil
-}
-
-func (s *sidecar) openLimiter(keys []*audit.Key) error {
-	if !s.config.IsShared() {
-		s.limiter = config.OpenLocal()
-		return nil
-	}
-	shared, err := s.config.Redis.Open(keys, s.files, s.log)
-	if err != nil {
-		return err
-	}
-	s.limiter = shared
-	s.background = append(s.background, shared.Run)
-	s.require("limiter", shared.Ready)
-	return nil
-}
-
-func (s *sidecar) require(name string, check func() error) {
-	s.checks = append(s.checks, admin.Check{Name: name, Err: check})
-}
-
-func (s *sidecar) listen(ctx context.Context) error {
+func (s *sidecar) openListeners(ctx context.Context) error {
 	admission := s.config.Admission(s.tokens)
 	options := listen.Options{
 		Refused: func(r listen.Refusal) { s.server.Refused(r) },
@@ -222,6 +125,67 @@ func (s *sidecar) listen(ctx context.Context) error {
 
 func whereToListen(c *config.Serve, address config.Address) listen.Address {
 	return listen.Address{Network: address.Network, Address: address.Address, SocketMode: c.SocketMode}
+}
+
+func (s *sidecar) readAuditOptions(context.Context) error {
+	var err error
+	s.auditOptions, err = s.config.AuditOptions(s.log.Logger)
+	return err
+}
+
+func (s *sidecar) openLimiter(context.Context) error {
+	if !s.config.IsShared() {
+		s.limiter = config.OpenLocal()
+		return nil
+	}
+	var err error
+	s.shared, err = s.config.Redis.Open(s.auditOptions.Keys, s.files, s.log.Logger)
+	s.limiter = s.shared
+	return err
+}
+
+func (s *sidecar) openAudit(context.Context) error {
+	var err error
+	if s.audit, err = writer.Open(s.auditOptions); err != nil {
+		return config.AuditFileError(err)
+	}
+	return nil
+}
+
+// openServer makes the gRPC server of what is open.
+func (s *sidecar) openServer(context.Context) error {
+	s.required = s.requirements()
+	options := rpc.Options{
+		Audit:               s.audit,
+		Limiter:             s.limiter,
+		Limits:              s.config.LimitRates,
+		ShadowLimits:        s.config.LimitMode == config.LimitShadow,
+		DefaultOrganization: s.config.Organization,
+		Callers:             s.config.Admission(s.tokens),
+		HasTLS:              s.tls != nil,
+		MaxClockSkew:        s.config.MaxClockSkew,
+		Ready:               s.ready,
+		Now:                 time.Now,
+		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
+		Logger:              s.log.Logger,
+	}
+	for i, organization := range s.config.Organizations() {
+		options.Organizations = append(options.Organizations, rpc.Organization{
+			Name: s.stores[i].Organization(), Secrets: s.stores[i], Identifiers: organization.Identifiers,
+		})
+	}
+	if s.policy != nil {
+		options.Policy = s.policy.Load
+	}
+	s.server = rpc.New(options)
+	collectors := []prometheus.Collector{
+		s.log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...),
+	}
+	if s.tls != nil {
+		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))
+	}
+	s.metrics = admin.NewRegistry(s.server.Collectors(), collectors)
+	return nil
 }
 
 // abandon releases what was opened before the start failed.

@@ -9,21 +9,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chatidentity/chatidentity/server/internal/admin"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
-// ready returns nil when a token would be issued now, or a line a reason.
-func (s *sidecar) ready() error { return admin.Ready(s.checks) }
-
-func (s *sidecar) alive() error {
-	if !s.live.Load() {
-		return errors.New("the listeners do not accept calls")
-	}
-	return nil
-}
-
-// run serves until ctx ends and then stops in order: not ready, the drain
-// delay, no new calls, running calls to their end, the rest, and the audit
-// last. The error is nil after a clean stop.
+// run serves until ctx ends and then stops in order: not ready, the drain delay, no new calls, running
+// calls to their end, the rest, and the audit last. The error is nil after a clean stop.
 func (s *sidecar) run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
@@ -31,9 +21,9 @@ func (s *sidecar) run(ctx context.Context) error {
 	parts.Go(func() error { return s.server.Serve(s.listeners...) })
 	s.live.Store(true)
 	parts.Go(func() error {
-		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics), s.log)
+		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics), s.log.Logger)
 	})
-	for _, run := range s.background {
+	for _, run := range s.background() {
 		parts.Go(func() error {
 			run(failed)
 			return nil
@@ -51,6 +41,15 @@ func (s *sidecar) run(ctx context.Context) error {
 	err := errors.Join(parts.Wait(), stopErr, s.closeAudit(context.WithoutCancel(ctx)))
 	s.log.Info("stopped", "clean", err == nil)
 	return err
+}
+
+// background is what runs beside the listeners.
+func (s *sidecar) background() []func(context.Context) {
+	all := []func(context.Context){s.files.Run, func(ctx context.Context) { secret.Run(ctx, s.stores...) }}
+	if s.shared != nil {
+		all = append(all, s.shared.Run)
+	}
+	return all
 }
 
 // stop drains. When a part has failed there is no drain delay.
@@ -83,8 +82,8 @@ func (s *sidecar) addresses() []string {
 	return addresses
 }
 
-// hangup does what SIGHUP asks for: the secrets and the files of access are
-// loaded anew and the audit file is rotated.
+// hangup does what SIGHUP asks for: it reloads the secrets and the files of access, and rotates the
+// audit file.
 func (s *sidecar) hangup(ctx context.Context) {
 	s.files.Wake()
 	for _, store := range s.stores {

@@ -126,7 +126,7 @@ func TestKustomersClockIsAnother(t *testing.T) {
 
 // assertNoSecret demands a sidecar that lives, is not ready for the reason, and
 // refuses calls.
-func assertNoSecret(t *testing.T, p *process, client pb.ChatIdentityServiceClient, reason string) {
+func assertNoSecret(t *testing.T, p *running, client pb.ChatIdentityServiceClient, reason string) {
 	t.Helper()
 	if code, _ := p.get(t, "/livez"); code != 200 {
 		t.Errorf("live: %d", code)
@@ -141,7 +141,7 @@ func assertNoSecret(t *testing.T, p *process, client pb.ChatIdentityServiceClien
 }
 
 // refreshes returns how many refreshes ended so.
-func (p *process) refreshes(t *testing.T, kind kustomer.Kind) float64 {
+func (p *running) refreshes(t *testing.T, kind kustomer.Kind) float64 {
 	t.Helper()
 	return p.metric(t, fmt.Sprintf(`chatidentity_secret_refresh_total{organization="default",result="%s"}`, kind))
 }

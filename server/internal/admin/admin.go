@@ -9,34 +9,12 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-// Check is one thing that must be in order for a token to be issued.
-type Check struct {
-	Name string       // begins the check's line on /readyz
-	Err  func() error // nil when in order; it must not block
-}
-
-// Ready returns nil when every check is in order, or an error with one line a
-// failed check.
-func Ready(checks []Check) error {
-	var reasons []string
-	for _, check := range checks {
-		if err := check.Err(); err != nil {
-			reasons = append(reasons, check.Name+": "+strings.ReplaceAll(err.Error(), "\n", "; "))
-		}
-	}
-	if reasons == nil {
-		return nil
-	}
-	return fmt.Errorf("%s", strings.Join(reasons, "\n"))
-}
 
 // Handler serves, to GET and HEAD:
 //

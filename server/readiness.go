@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// requirement is one thing that a token cannot be issued without.
+type requirement struct {
+	name string       // begins its line on /readyz
+	err  func() error // nil when it is met; never blocks
+}
+
+// requirements are in the order of /readyz.
+func (s *sidecar) requirements() []requirement {
+	all := []requirement{{"stopping", s.notStopping}}
+	if len(s.stores) == 1 {
+		all = append(all, requirement{"secret of " + s.stores[0].Organization(), s.stores[0].Ready})
+	} else {
+		all = append(all, requirement{"secrets", s.anySecret})
+	}
+	if s.shared != nil {
+		all = append(all, requirement{"limiter", s.shared.Ready})
+	}
+	return append(all, requirement{"audit", s.audit.Available})
+}
+
+// ready returns nil when a token would be issued now, or an error with one line for each requirement
+// that is not met.
+func (s *sidecar) ready() error {
+	var reasons []string
+	for _, required := range s.required {
+		if err := required.err(); err != nil {
+			reasons = append(reasons, required.name+": "+strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	if reasons == nil {
+		return nil
+	}
+	return errors.New(strings.Join(reasons, "\n"))
+}
+
+// alive returns nil while the listeners accept calls.
+func (s *sidecar) alive() error {
+	if !s.live.Load() {
+		return errors.New("the listeners do not accept calls")
+	}
+	return nil
+}
+
+func (s *sidecar) notStopping() error {
+	if s.draining.Load() {
+		return errors.New("the sidecar is stopping")
+	}
+	return nil
+}
+
+// anySecret is met by one organization: one whose secret is missing must not stop the others.
+func (s *sidecar) anySecret() error {
+	var all []error
+	for _, store := range s.stores {
+		err := store.Ready()
+		if err == nil {
+			return nil
+		}
+		all = append(all, fmt.Errorf("%s: %w", store.Organization(), err))
+	}
+	return errors.Join(all...)
+}
