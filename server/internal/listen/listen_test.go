@@ -3,6 +3,7 @@ package listen_test
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -132,4 +133,9 @@ func TestStrangersGiveWay(t *testing.T) {
 			t.Errorf("connection %d: reported %+v, want kind %s", i, r, want)
 		}
 	}
+}
+
+func openSocketAt(t *testing.T, path string, mode fs.FileMode) (*listen.Listener, error) {
+	t.Helper()
+	return listen.Open(t.Context(), listen.Address{Network: "unix", Address: path, SocketMode: mode}, listen.Options{})
 }

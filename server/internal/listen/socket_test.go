@@ -1,3 +1,5 @@
+//go:build unix
+
 package listen_test
 
 import (
@@ -10,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 func TestSocketHasItsModeWhateverTheUmask(t *testing.T) { //nolint:paralleltest // the umask is the process's
@@ -137,9 +137,4 @@ func TestSocketPathThatIsTaken(t *testing.T) {
 			t.Errorf("the first one removed the second's socket: %v", err)
 		}
 	})
-}
-
-func openSocketAt(t *testing.T, path string, mode fs.FileMode) (*listen.Listener, error) {
-	t.Helper()
-	return listen.Open(t.Context(), listen.Address{Network: "unix", Address: path, SocketMode: mode}, listen.Options{})
 }

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -43,11 +44,16 @@ func TestEveryMethodHasItsEntry(t *testing.T) {
 // the global limit and that of its caller.
 func TestEveryRPCOfTheContractIsGuarded(t *testing.T) {
 	t.Parallel()
+	schema, err := os.ReadFile("../../../docs/audit-record.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	events := map[audit.Event]bool{}
 	for _, desc := range pb.ChatIdentityService_ServiceDesc.Methods {
 		m := methods["/"+pb.ChatIdentityService_ServiceDesc.ServiceName+"/"+desc.MethodName]
-		if m.event == "" || events[m.event] {
-			t.Errorf("%s: event %q", desc.MethodName, m.event)
+		if m.event == "" || events[m.event] || strings.Count(string(schema), fmt.Sprintf("%q", m.event)) < 2 {
+			t.Errorf("%s: event %q is empty, another RPC's, or not both an event and a summarized event of the schema",
+				desc.MethodName, m.event)
 		}
 		events[m.event] = true
 		if m.check == nil || m.success == nil {
