@@ -45,7 +45,7 @@ func (s *streams) received(f frame, now time.Duration) change {
 	case !isOpen:
 		return change{idle: 1}
 	case f.kind == frameResetStream:
-		return s.remove(f.stream, call, 1)
+		return s.remove(f.stream, call, resetCost(call, now))
 	case call.isWhole():
 		return change{idle: 1}
 	case f.kind == frameContinuation:
@@ -88,7 +88,7 @@ func (s *streams) remove(id uint32, call stream, idle int64) change {
 }
 
 // sent takes in a frame of the server.
-func (s *streams) sent(f frame) change {
+func (s *streams) sent(f frame, now func() time.Duration) change {
 	if !f.endsStream() && f.kind != frameResetStream {
 		return change{}
 	}
@@ -99,12 +99,26 @@ func (s *streams) sent(f frame) change {
 	case isOpen && f.endsStream():
 		return s.remove(f.stream, call, -answerCredit)
 	case isOpen:
-		return s.remove(f.stream, call, 1)
+		return s.remove(f.stream, call, resetCost(call, now()))
 	case f.kind == frameResetStream:
 		return change{idle: 1}
 	default:
 		return change{}
 	}
+}
+
+// A call that is reset has cost more than its frame. Honest clients reset calls when their deadline has
+// passed, at most as many at once as may be open; whoever resets a call that has just begun wastes it.
+const (
+	youngAge       = 50 * time.Millisecond
+	youngResetCost = 16
+)
+
+func resetCost(call stream, now time.Duration) int64 {
+	if now-call.begun < youngAge {
+		return youngResetCost
+	}
+	return 1
 }
 
 // answerCredit is how many idle frames each answered call excuses: acknowledgements, window updates.

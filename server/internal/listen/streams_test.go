@@ -22,31 +22,41 @@ func server(kind frameType, stream uint32, flags uint8) heard {
 func TestStreamsCountWhatIsOpen(t *testing.T) {
 	t.Parallel()
 	const end, head = flagEndStream, flagEndHeaders
+	// Calls begin at 0; what is not HEADERS comes after some time.
+	ageOf := func(f frame, after time.Duration) time.Duration {
+		if f.kind == frameHeaders {
+			return 0
+		}
+		return after
+	}
 	for name, test := range map[string]struct {
+		after  time.Duration
 		frames []heard
 		open   int64 // calls
 		bytes  int64
 		idle   int64
 	}{
-		"a call": {[]heard{
+		"a call": {youngAge, []heard{
 			client(frameHeaders, 1, 50, head), client(frameData, 1, 20, end), server(frameHeaders, 1, 0), server(frameData, 1, 0), server(frameHeaders, 1, end),
 		}, 0, 0, -answerCredit},
-		"without its end":         {[]heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 5, 0)}, 1, 55, 0},
-		"in many pieces":          {[]heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 5, 0), client(frameData, 1, 7, 0)}, 1, 62, 0},
-		"HEADERS alone":           {[]heard{client(frameHeaders, 1, 50, end|head)}, 1, 50, 0},
-		"reset by the client":     {[]heard{client(frameHeaders, 1, 50, head), client(frameResetStream, 1, 4, 0)}, 0, 0, 1},
-		"reset twice":             {[]heard{client(frameHeaders, 1, 50, head), client(frameResetStream, 1, 4, 0), client(frameResetStream, 1, 4, 0)}, 0, 0, 2},
-		"reset by the server":     {[]heard{client(frameHeaders, 1, 50, head), server(frameResetStream, 1, 0)}, 0, 0, 1},
-		"answered, then reset":    {[]heard{client(frameHeaders, 1, 50, end|head), server(frameHeaders, 1, end), client(frameResetStream, 1, 4, 0)}, 0, 0, 1 - answerCredit},
-		"refused early, then RST": {[]heard{client(frameHeaders, 1, 50, head), server(frameHeaders, 1, end), server(frameResetStream, 1, 0)}, 0, 0, 1 - answerCredit},
-		"DATA after the end":      {[]heard{client(frameHeaders, 1, 50, end|head), client(frameData, 1, 9, 0)}, 1, 50, 1},
-		"empty DATA":              {[]heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 0, 0)}, 1, 50, 1},
-		"a number used again":     {[]heard{client(frameHeaders, 3, 50, end|head), server(frameHeaders, 3, end), client(frameHeaders, 3, 50, head), client(frameHeaders, 1, 50, head)}, 0, 0, 2 - answerCredit},
-		"CONTINUATION":            {[]heard{client(frameHeaders, 1, 50, end), client(frameContinuation, 1, 9, 0), client(frameContinuation, 1, 9, head)}, 1, 68, 2},
-		"not of a call": {[]heard{
+		"without its end":             {youngAge, []heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 5, 0)}, 1, 55, 0},
+		"in many pieces":              {youngAge, []heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 5, 0), client(frameData, 1, 7, 0)}, 1, 62, 0},
+		"HEADERS alone":               {youngAge, []heard{client(frameHeaders, 1, 50, end|head)}, 1, 50, 0},
+		"reset by the client":         {youngAge, []heard{client(frameHeaders, 1, 50, head), client(frameResetStream, 1, 4, 0)}, 0, 0, 1},
+		"reset at once":               {0, []heard{client(frameHeaders, 1, 50, head), client(frameResetStream, 1, 4, 0)}, 0, 0, youngResetCost},
+		"reset at once by the server": {0, []heard{client(frameHeaders, 1, 50, head), server(frameResetStream, 1, 0)}, 0, 0, youngResetCost},
+		"reset twice":                 {youngAge, []heard{client(frameHeaders, 1, 50, head), client(frameResetStream, 1, 4, 0), client(frameResetStream, 1, 4, 0)}, 0, 0, 2},
+		"reset by the server":         {youngAge, []heard{client(frameHeaders, 1, 50, head), server(frameResetStream, 1, 0)}, 0, 0, 1},
+		"answered, then reset":        {youngAge, []heard{client(frameHeaders, 1, 50, end|head), server(frameHeaders, 1, end), client(frameResetStream, 1, 4, 0)}, 0, 0, 1 - answerCredit},
+		"refused early, then RST":     {youngAge, []heard{client(frameHeaders, 1, 50, head), server(frameHeaders, 1, end), server(frameResetStream, 1, 0)}, 0, 0, 1 - answerCredit},
+		"DATA after the end":          {youngAge, []heard{client(frameHeaders, 1, 50, end|head), client(frameData, 1, 9, 0)}, 1, 50, 1},
+		"empty DATA":                  {youngAge, []heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 0, 0)}, 1, 50, 1},
+		"a number used again":         {youngAge, []heard{client(frameHeaders, 3, 50, end|head), server(frameHeaders, 3, end), client(frameHeaders, 3, 50, head), client(frameHeaders, 1, 50, head)}, 0, 0, 2 - answerCredit},
+		"CONTINUATION":                {youngAge, []heard{client(frameHeaders, 1, 50, end), client(frameContinuation, 1, 9, 0), client(frameContinuation, 1, 9, head)}, 1, 68, 2},
+		"not of a call": {youngAge, []heard{
 			client(0x6, 0, 8, 0), client(0x4, 0, 6, 0), client(0x2, 1, 5, 0), client(0x8, 0, 4, 0), client(frameGoAway, 0, 8, 0), client(frameData, 7, 8, 0),
 		}, 0, 0, 6},
-		"what the server says of none": {[]heard{server(0x4, 0, 1), server(0x6, 0, 1), server(frameResetStream, 9, 0)}, 0, 0, 1},
+		"what the server says of none": {youngAge, []heard{server(0x4, 0, 1), server(0x6, 0, 1), server(frameResetStream, 9, 0)}, 0, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,9 +65,9 @@ func TestStreamsCountWhatIsOpen(t *testing.T) {
 			for _, h := range test.frames {
 				var c change
 				if h.byServer {
-					c = s.sent(h.frame)
+					c = s.sent(h.frame, func() time.Duration { return test.after })
 				} else {
-					c = s.received(h.frame, 0)
+					c = s.received(h.frame, ageOf(h.frame, test.after))
 				}
 				open, bytes, idle = open+c.opened, bytes+c.bytes, idle+c.idle
 			}
@@ -89,7 +99,7 @@ func TestARequestThatIsNotWholeIsLate(t *testing.T) {
 	if !s.isLate(2*time.Second + 1) {
 		t.Error("not late after its time")
 	}
-	s.sent(server(frameHeaders, 3, flagEndStream).frame)
+	s.sent(server(frameHeaders, 3, flagEndStream).frame, nil)
 	if s.isLate(time.Hour) {
 		t.Error("late after its answer")
 	}

@@ -82,8 +82,10 @@ func (t *traffic) Read(p []byte) (int, error) {
 	}
 }
 
+func (t *traffic) age() time.Duration { return time.Since(t.began) }
+
 func (t *traffic) receive(p []byte) {
-	now := time.Since(t.began)
+	now := t.age()
 	for len(p) > 0 {
 		f, rest, whole := t.in.next(p)
 		p = rest
@@ -101,7 +103,7 @@ func (t *traffic) Write(p []byte) (int, error) {
 		f, after, whole := t.out.next(rest)
 		rest = after
 		if whole {
-			t.apply(t.streams.sent(f))
+			t.apply(t.streams.sent(f, t.age))
 		}
 	}
 	return t.Conn.Write(p)
@@ -157,7 +159,7 @@ func (t *traffic) pay() (bool, error) {
 // endLateRequests cuts the connection off if a request has begun long ago and is not whole. Streams
 // of reflection stay open as long as their client likes.
 func (t *traffic) endLateRequests() {
-	if t.lasting.held.Load() == 0 && t.streams.isLate(time.Since(t.began)-requestTimeout) {
+	if t.lasting.held.Load() == 0 && t.streams.isLate(t.age()-requestTimeout) {
 		_ = t.cutOff(kindLateRequest)
 	}
 }
