@@ -1,9 +1,6 @@
 package ratelimit
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // Limit is one of the rate limits.
 type Limit uint8
@@ -13,10 +10,12 @@ const (
 	Global Limit = iota
 	Caller
 	Customer
+
+	limitCount
 )
 
 // limits is all that differs from one limit to the next.
-var limits = [...]struct {
+var limits = [limitCount]struct {
 	name        string
 	rate        string // the default
 	help        string // what the rate is for
@@ -24,7 +23,7 @@ var limits = [...]struct {
 	capacity    int    // how many budgets a Local remembers; 0: as many as NewLocal is given
 }{
 	Global: {
-		name: "global", rate: "off", help: "For all calls together.",
+		name: "global", rate: off, help: "For all calls together.",
 		description: "calls of all callers together", capacity: 1,
 	},
 	Caller: {
@@ -37,29 +36,22 @@ var limits = [...]struct {
 	},
 }
 
-const limitCount = len(limits)
-
 // Limits returns every limit, from the widest to the narrowest.
 func Limits() []Limit {
 	all := make([]Limit, 0, limitCount)
-	for l := range Limit(limitCount) {
+	for l := range limitCount {
 		all = append(all, l)
 	}
 	return all
 }
 
 // String returns the name that flags, clients, metrics and audit records use, such as "caller".
-func (l Limit) String() string {
-	if int(l) < limitCount {
-		return limits[l].name
-	}
-	return fmt.Sprintf("limit(%d)", uint8(l))
-}
+func (l Limit) String() string { return limits[l].name }
 
 // Default returns the rate that [ParseRate] reads where no other is given.
 func (l Limit) Default() string { return limits[l].rate }
 
-// Help tells an operator what the rate is for, such as "For each caller."
+// Help tells an operator what the rate is for, such as "For each caller.", in the help of its flag.
 func (l Limit) Help() string { return limits[l].help }
 
 // Description tells a client which calls the limit counts, such as "calls of this caller".

@@ -121,7 +121,7 @@ func (l *Local) decide(a *attempt, now time.Duration) Decision {
 	l.latest = max(l.latest, now)
 	behind := l.latest - now
 	decision := Decision{Allowed: true}
-	for limit := range Limit(limitCount) {
+	for limit := range limitCount {
 		b, table := &a[limit], &l.tables[limit]
 		if b.rate.IsOff() {
 			continue

@@ -38,7 +38,7 @@ func TestMetricsOfEvictions(t *testing.T) {
 	if !strings.Contains(text, `chatidentity_ratelimit_evictions_total{limit="customer"} 3`+"\n") {
 		t.Errorf("three evictions are missing:\n%s", text)
 	}
-	if series := strings.Count(text, "\n"); series != limitCount {
+	if series := strings.Count(text, "\n"); series != len(Limits()) {
 		t.Errorf("%d series, want one for each limit:\n%s", series, text)
 	}
 }

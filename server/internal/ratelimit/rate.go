@@ -16,6 +16,7 @@ const (
 	// holds exactly (a shared store may count in doubles).
 	maxRefill = 30 * 24 * time.Hour
 
+	off      = "off"
 	rateForm = "want N/s|m|h[:BURST] or off"
 )
 
@@ -32,7 +33,7 @@ type Rate struct {
 // 1,000,000; BURST defaults to N. An empty budget must earn its burst within 30 days. The time
 // between two calls is rounded up to a whole nanosecond, so the rate is never exceeded.
 func ParseRate(text string) (Rate, error) {
-	if text == "off" {
+	if text == off {
 		return Rate{}, nil
 	}
 	rate, err := parseRate(text)
@@ -95,7 +96,7 @@ func (r Rate) IsOff() bool { return r.interval == 0 }
 // String returns the form that [ParseRate] reads, with the burst spelled out.
 func (r Rate) String() string {
 	if r.IsOff() {
-		return "off"
+		return off
 	}
 	return fmt.Sprintf("%d/%c:%d", r.count, r.unit, r.burst)
 }

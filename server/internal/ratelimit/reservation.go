@@ -83,7 +83,7 @@ func (r *Reservation) count(n int32) {
 // Decision names the budget that made the store refuse the call. RetryAfter is 0 if none did.
 func (a *Answer) Decision(budgets *Budgets) Decision {
 	decision := Decision{Allowed: a.Allowed}
-	for limit := range Limit(limitCount) {
+	for limit := range limitCount {
 		b := &budgets[limit]
 		if a.Allowed || !b.IsShared() {
 			continue

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
 // An alert on a counter that first appears with its first count would miss that count.
@@ -17,7 +18,7 @@ func TestCountersStandAtZeroBeforeTheFirstCall(t *testing.T) {
 		"chatidentity_tokens_issued_total":    2,
 		"chatidentity_refusals_total":         len(pb.ErrorReason_name) - 1,
 		"chatidentity_verdicts_total":         len(pb.Verdict_name) - 1,
-		"chatidentity_limited_total":          3,
+		"chatidentity_limited_total":          len(ratelimit.Limits()),
 		"chatidentity_transport_errors_total": 20,
 	} {
 		if series := f.series(t, name); len(series) != want {
