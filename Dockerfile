@@ -1,7 +1,7 @@
 # The image of the sidecar: one static binary, CA certificates, nothing else.
 #
 #   docker build --build-arg VERSION=1.2.3 -t chatidentity .
-#   docker run --rm -p 127.0.0.1:50451:50451 --tmpfs /tmp chatidentity dev --listen 0.0.0.0:50451
+#   docker run --rm -p 127.0.0.1:9451:9451 --tmpfs /tmp chatidentity dev --listen 0.0.0.0:9451
 #
 # Other platforms are cross-compiled: --platform linux/arm64 needs no emulator.
 

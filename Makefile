@@ -100,4 +100,4 @@ fuzz: ## Search every parser for inputs that break it (FUZZTIME=1m each)
 
 .PHONY: grpcurl
 grpcurl: ## Call a running sidecar by reflection (needs `make dev` in another shell)
-	$(GRPCURL) -plaintext -d '{"customer":{"external_id":"user_id"}}' 127.0.0.1:50451 chatidentity.v1.ChatIdentityService/IssueToken
+	$(GRPCURL) -plaintext -d '{"customer":{"external_id":"user_id"}}' 127.0.0.1:9451 chatidentity.v1.ChatIdentityService/IssueToken

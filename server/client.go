@@ -66,7 +66,7 @@ func (f *clientFlags) call(ctx context.Context, do func(context.Context, grpc.Cl
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
 	if err := do(ctx, connection); err != nil {
-		return fmt.Errorf("%v: %w", f.Address, readable(err))
+		return fmt.Errorf("%v: %w%s", f.Address, readable(err), f.oldPortHint(ctx, err, oldDefaultListen))
 	}
 	return nil
 }

@@ -253,7 +253,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 			t.Errorf("%s --help: code %d\n%s", name, code, stdout)
 		}
 	}
-	if _, stdout, _ := command(t, nil, "", "issue", "--help"); !strings.Contains(strings.Join(strings.Fields(stdout), " "), "(default 127.0.0.1:50451, $CHATIDENTITY_ADDRESS)") {
+	if _, stdout, _ := command(t, nil, "", "issue", "--help"); !strings.Contains(strings.Join(strings.Fields(stdout), " "), "(default 127.0.0.1:9451, $CHATIDENTITY_ADDRESS)") {
 		t.Errorf("help tells neither the default nor the variable:\n%s", stdout)
 	}
 	for _, args := range [][]string{nil, {"help"}, {"--help"}} {

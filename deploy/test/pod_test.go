@@ -155,7 +155,7 @@ func (p *pod) awaitLive() {
 	p.t.Helper()
 	pid := strings.TrimSpace(podman(p.t, "inspect", "--format", "{{.State.Pid}}", p.name))
 	for deadline := time.Now().Add(patience); ; {
-		probe := exec.Command("nsenter", "--target", pid, "--net", "curl", "--silent", "--fail", "http://127.0.0.1:50452/livez")
+		probe := exec.Command("nsenter", "--target", pid, "--net", "curl", "--silent", "--fail", "http://127.0.0.1:9452/livez")
 		said, err := probe.CombinedOutput()
 		if err == nil {
 			return

@@ -164,7 +164,7 @@ func newPlace(t *testing.T) place {
 		"/etc/kustomer-api", directory, "/etc/kustomer", directory, "/etc/chatidentity-redis", directory, "/etc/chatidentity-audit", directory,
 		"/work", directory,
 		"/run/chatidentity", directory, "/var/log/chatidentity", directory,
-		"=:50452", "=127.0.0.1:0", "redis.example.com:6379", "127.0.0.1:1",
+		"=:9452", "=127.0.0.1:0", "redis.example.com:6379", "127.0.0.1:1",
 	)}
 }
 

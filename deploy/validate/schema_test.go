@@ -68,7 +68,7 @@ func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 	server := newSchema(t)
 	for name, test := range map[string]struct{ kind, old, with string }{
 		"a misspelt field":   {"Deployment", "livenessProbe:", "livenesProbe:"},
-		"a port of text":     {"Deployment", "containerPort: 50452", "containerPort: many"},
+		"a port of text":     {"Deployment", "containerPort: 9452", "containerPort: many"},
 		"a missing selector": {"NetworkPolicy", "podSelector:", "podSelectors:"},
 		"a monitor's field":  {"PodMonitor", "podMetricsEndpoints:", "endpoints:"},
 	} {

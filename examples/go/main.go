@@ -46,7 +46,7 @@ type app struct {
 func main() {
 	reconnect := backoff.DefaultConfig
 	reconnect.MaxDelay = 5 * time.Second // else up to two minutes pass after a restart of the sidecar
-	connection, err := grpc.NewClient(cmp.Or(os.Getenv("CHATIDENTITY_ADDRESS"), "127.0.0.1:50451"),
+	connection, err := grpc.NewClient(cmp.Or(os.Getenv("CHATIDENTITY_ADDRESS"), "127.0.0.1:9451"),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // it never leaves the machine
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: deadline}))

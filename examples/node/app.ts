@@ -30,7 +30,7 @@ const serviceConfig = {
 };
 
 const chat = new ChatIdentityServiceClient(
-  process.env.CHATIDENTITY_ADDRESS ?? '127.0.0.1:50451',
+  process.env.CHATIDENTITY_ADDRESS ?? '127.0.0.1:9451',
   ChannelCredentials.createInsecure(), // it never leaves the machine
   {
     'grpc.service_config': JSON.stringify(serviceConfig),

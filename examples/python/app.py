@@ -43,7 +43,7 @@ log = logging.getLogger("uvicorn.error")
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    address = os.environ.get("CHATIDENTITY_ADDRESS", "127.0.0.1:50451")
+    address = os.environ.get("CHATIDENTITY_ADDRESS", "127.0.0.1:9451")
     async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
         app.state.chat = ChatIdentityServiceStub(channel)
         yield

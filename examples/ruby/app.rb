@@ -25,7 +25,7 @@ class App < Sinatra::Base
     }]
   }.freeze
   CHAT = V1::ChatIdentityService::Stub.new(
-    ENV.fetch('CHATIDENTITY_ADDRESS', '127.0.0.1:50451'),
+    ENV.fetch('CHATIDENTITY_ADDRESS', '127.0.0.1:9451'),
     :this_channel_is_insecure, # it never leaves the machine
     channel_args: {
       'grpc.service_config' => SERVICE_CONFIG.to_json,

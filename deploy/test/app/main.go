@@ -33,7 +33,7 @@ type report struct {
 }
 
 func main() {
-	address := flag.String("address", "127.0.0.1:50451", "the sidecar's address")
+	address := flag.String("address", "127.0.0.1:9451", "the sidecar's address")
 	calls := flag.Int("calls", 0, "end after that many calls; 0: after SIGTERM")
 	drain := flag.Duration("drain", 0, "how long to go on after SIGTERM")
 	flag.Parse()

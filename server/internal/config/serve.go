@@ -39,8 +39,8 @@ type Serve struct {
 
 // Where serve listens unless told otherwise.
 const (
-	DefaultListen      = "127.0.0.1:50451"
-	DefaultAdminListen = "127.0.0.1:50452"
+	DefaultListen      = "127.0.0.1:9451"
+	DefaultAdminListen = "127.0.0.1:9452"
 )
 
 // Flags returns the flags of serve in the order of its help. They store what they are given in s.

@@ -42,7 +42,7 @@ impl FromRef<App> for Key {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let address = env::var("CHATIDENTITY_ADDRESS").unwrap_or_else(|_| "127.0.0.1:50451".into());
+    let address = env::var("CHATIDENTITY_ADDRESS").unwrap_or_else(|_| "127.0.0.1:9451".into());
     let target = if address.starts_with("unix:") { address } else { format!("http://{address}") };
     // Lazy: it connects at the first call, and again after the sidecar's restart.
     let channel = Endpoint::from_shared(target)?.connect_timeout(DEADLINE).connect_lazy();

@@ -45,7 +45,7 @@ public final class App {
       "retryPolicy", Map.of("maxAttempts", 3.0, "initialBackoff", "0.05s", "maxBackoff", "0.2s",
           "backoffMultiplier", 2.0, "retryableStatusCodes", List.of("UNAVAILABLE")))));
 
-  private final ManagedChannel channel = connect(System.getenv().getOrDefault("CHATIDENTITY_ADDRESS", "127.0.0.1:50451"));
+  private final ManagedChannel channel = connect(System.getenv().getOrDefault("CHATIDENTITY_ADDRESS", "127.0.0.1:9451"));
   private final ChatIdentityServiceBlockingStub chat = ChatIdentityServiceGrpc.newBlockingStub(channel);
 
   public static void main(String[] args) {
