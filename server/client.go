@@ -41,8 +41,8 @@ func (f *clientFlags) flags() config.Group {
 	}, f.clientTLSFlags.flags(), f.outputFlag.flags())}
 }
 
-// call runs do with a connection to the sidecar. Nothing listens is an answer
-// at once, not a wait for the timeout.
+// call runs do with a connection to the sidecar. When nothing listens there, it fails at once instead
+// of waiting for the timeout.
 func (f *clientFlags) call(ctx context.Context, do func(context.Context, grpc.ClientConnInterface) error) error {
 	if f.Timeout <= 0 {
 		return config.Usage("--timeout %v must be positive", f.Timeout)
@@ -71,7 +71,7 @@ func (f *clientFlags) call(ctx context.Context, do func(context.Context, grpc.Cl
 	return nil
 }
 
-// withToken adds the caller token to what is sent.
+// withToken adds the caller token to what the call sends.
 func (f *clientFlags) withToken(ctx context.Context) (context.Context, error) {
 	if f.CallerTokenFile == "" {
 		return ctx, nil
@@ -81,13 +81,13 @@ func (f *clientFlags) withToken(ctx context.Context) (context.Context, error) {
 		return ctx, config.Usage("--caller-token-file: %v", err)
 	}
 	if !caller.IsToken(token) {
-		return ctx, config.Usage("--caller-token-file %s: it must hold the token alone, as `chatidentity caller-token NAME` shows it; "+
-			"the line with its digest is for the sidecar", f.CallerTokenFile)
+		return ctx, config.Usage("--caller-token-file %s: it must hold the token alone, as "+
+			"`chatidentity caller-token NAME` shows it; the line with its digest is for the sidecar", f.CallerTokenFile)
 	}
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token.Reveal()), nil
 }
 
-// readable puts what a gRPC error says, details included, into one line.
+// readable turns a gRPC error, with its details, into one line.
 func readable(err error) error {
 	said, isStatus := status.FromError(err)
 	if !isStatus {
@@ -106,7 +106,7 @@ func readable(err error) error {
 	}
 	line := strings.Join(text, " ") + ": " + said.Message()
 	if said.Code() == codes.Unavailable && len(said.Details()) == 0 {
-		after = append(after, "is the sidecar running there, and is it one that wants --server-ca, --client-cert and --client-key?")
+		after = append(after, "is the sidecar running there? does it require --server-ca, --client-cert and --client-key?")
 	}
 	if after != nil {
 		line += " (" + strings.Join(after, ", ") + ")"
@@ -114,8 +114,7 @@ func readable(err error) error {
 	return errors.New(printable(line))
 }
 
-// printable keeps what somebody else has said from steering a terminal, and to
-// one line.
+// printable keeps text from elsewhere on one line, and from controlling the terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -125,16 +124,17 @@ func printable(text string) string {
 	}, text)
 }
 
-// outputAuto is words on a terminal, and machine output elsewhere.
+// outputAuto is text on a terminal and machine-readable output elsewhere.
 const outputAuto = "auto"
 
-// outputFlag chooses between words for people and JSON for programs.
+// outputFlag chooses between text for people and JSON for programs.
 type outputFlag struct {
 	Output string
 }
 
 func (f *outputFlag) flags() []config.Flag {
-	return []config.Flag{config.Value(&f.Output, config.OneOf(outputAuto, "text", "json"), "output", "FORMAT", outputAuto,
+	choice := config.OneOf(outputAuto, "text", "json")
+	return []config.Flag{config.Value(&f.Output, choice, "output", "FORMAT", outputAuto,
 		"text, json, or auto: text on a terminal and machine-readable output elsewhere.")}
 }
 

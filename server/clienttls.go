@@ -11,7 +11,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// clientTLSFlags are for a listener with TLS; loopback and unix sockets have none.
+// clientTLSFlags are for listeners with TLS. Loopback addresses and unix sockets do not use it.
 type clientTLSFlags struct {
 	ServerCA   string
 	ServerName string
@@ -29,14 +29,14 @@ func (f *clientTLSFlags) flags() []config.Flag {
 	}
 }
 
-// credentials returns what a connection is secured with: nothing, unless all of
-// TLS is given.
+// credentials returns what secures the connection: nothing, unless the TLS flags are given.
 func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error) {
 	switch {
 	case *f == clientTLSFlags{}:
 		return insecure.NewCredentials(), nil
 	case f.ServerCA == "" || f.ClientCert == "" || f.ClientKey == "":
-		return nil, config.Usage("--server-ca, --client-cert and --client-key are needed together: give all three, or none for a listener without TLS")
+		return nil, config.Usage("--server-ca, --client-cert and --client-key are needed together: " +
+			"give all three, or none for a listener without TLS")
 	}
 	authorities, err := watch.ReadFile(f.ServerCA)
 	if err != nil {
@@ -44,7 +44,7 @@ func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(authorities) {
-		return nil, config.Usage("--server-ca %s: it holds no certificate in PEM", f.ServerCA)
+		return nil, config.Usage("--server-ca %s: it contains no PEM certificate", f.ServerCA)
 	}
 	certificate, err := f.certificate()
 	if err != nil {

@@ -117,7 +117,7 @@ func TestUsageErrors(t *testing.T) {
 
 		{"serve --lisen 127.0.0.1:0", `unknown flag --lisen, did you mean "--listen"?`},
 		{"serve --secret-fil x", `unknown flag --secret-fil, did you mean "--secret-file"?`},
-		{"health --adress=x", `unknown flag --adress, did you mean "--address"?`},
+		{"health --addres=x", `unknown flag --addres, did you mean "--address"?`},
 		{"issue --Email x", `unknown flag --Email, did you mean "--email"?`},
 		{"serve --limit-c 1/s", `unknown flag --limit-c, did you mean one of "--limit-caller", "--limit-customer"?`},
 		{"serve --verbose", `unknown flag --verbose`},
@@ -148,10 +148,14 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --audit-sync maybe", `--audit-sync: "maybe" is not one of on, off`},
 		{"serve --audit-timeout 5", `--audit-timeout: "5" must be a duration with a unit, such as 500ms, 10s or 5m`},
 		{"serve --audit-timeout ''", `--audit-timeout: "" must be a duration with a unit, such as 500ms, 10s or 5m`},
-		{"serve --audit-max-size big",
-			`--audit-max-size: "big" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`},
-		{"serve --audit-min-free=-1",
-			`--audit-min-free: "-1" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`},
+		{
+			"serve --audit-max-size big",
+			`--audit-max-size: "big" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`,
+		},
+		{
+			"serve --audit-min-free=-1",
+			`--audit-min-free: "-1" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`,
+		},
 		{"serve --limit-customer ten", `--limit-customer: rate "ten": …`},
 		{"serve --limit-mode off", `--limit-mode: "off" is not one of enforce, shadow`},
 		{"serve --limit-redis-failure open", `--limit-redis-failure: "open" is neither local nor closed`},
@@ -162,15 +166,21 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --log-format xml", `--log-format: "xml" is not one of json, text`},
 		{"health --output xml", `--output: "xml" is not one of auto, text, json`},
 		{"audit find --output text x", `--output: "text" is not one of auto, table, json`},
-		{"audit find --since yesterday x",
-			`--since: "yesterday" must be a time such as 2026-11-23T00:00:00Z`},
+		{
+			"audit find --since yesterday x",
+			`--since: "yesterday" must be a time such as 2026-11-23T00:00:00Z`,
+		},
 		{"dev --exit=maybe", `--exit: "maybe" must be true or false`},
 
 		{"audit find --email '' commandline_test.go", `--email is empty: give the value to search for, or leave the flag out`},
-		{"audit find --token x commandline_test.go",
-			`--token takes - alone: write the token to standard input, where others do not see it`},
-		{"audit verify --allow-unverifiable=false commandline_test.go",
-			`audit verify needs --audit-key-file: without the key nothing can be verified`},
+		{
+			"audit find --token x commandline_test.go",
+			`--token takes - alone: write the token to standard input, where others do not see it`,
+		},
+		{
+			"audit verify --allow-unverifiable=false commandline_test.go",
+			`audit verify needs --audit-key-file: without the key nothing can be verified`,
+		},
 		{"serve\xff", `argument 1 is not valid UTF-8: give it in UTF-8`},
 		{"issue --external-id a\xff", `argument 3 is not valid UTF-8: give it in UTF-8`},
 	} {
@@ -202,16 +212,22 @@ func assertUsageError(t *testing.T, env, args []string, want string) {
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ variable, args, want string }{
-		{"LIMIT_CALLER=5", "serve",
-			`--limit-caller: rate "5": …`},
+		{
+			"LIMIT_CALLER=5", "serve",
+			`--limit-caller: rate "5": …`,
+		},
 		{"ALLOW_UID=1,x", "serve", `--allow-uid: "x" must be a user ID in digits, such as 1000 (from $CHATIDENTITY_ALLOW_UID)`},
 		{"LOG_FORMAT=", "serve", `--log-format: "" is not one of json, text (from $CHATIDENTITY_LOG_FORMAT)`},
 		{"AUDIT_FILE=", "serve", `--audit-file is empty: give a path, or - for standard output`},
 		{"OUTPUT=xml", "version", `--output: "xml" is not one of auto, text, json (from $CHATIDENTITY_OUTPUT)`},
-		{"EXIT=maybe", "dev",
-			`--exit: "maybe" must be true or false (from $CHATIDENTITY_EXIT)`},
-		{"EMAIL=", "audit find --caller x commandline_test.go",
-			`--email is empty: give the value to search for, or leave the flag out`},
+		{
+			"EXIT=maybe", "dev",
+			`--exit: "maybe" must be true or false (from $CHATIDENTITY_EXIT)`,
+		},
+		{
+			"EMAIL=", "audit find --caller x commandline_test.go",
+			`--email is empty: give the value to search for, or leave the flag out`,
+		},
 		{"ADDRESS=here", "health", `--address: "here" must be host:port or unix:/path (from $CHATIDENTITY_ADDRESS)`},
 	} {
 		t.Run(test.variable, func(t *testing.T) {
@@ -253,11 +269,17 @@ func TestRepeatableFlags(t *testing.T) {
 		"commas":     {nil, []string{"serve", "--listen", "127.0.0.1:1,127.0.0.1:1"}, twice},
 		"twice":      {nil, []string{"serve", "--listen", "127.0.0.1:1", "--listen=127.0.0.1:1"}, twice},
 		"a variable": {[]string{"CHATIDENTITY_LISTEN=127.0.0.1:1,127.0.0.1:1"}, []string{"serve"}, twice},
-		"instead of a variable": {[]string{"CHATIDENTITY_LISTEN=127.0.0.1:1"}, []string{"serve", "--listen", "192.0.2.1:1"},
+		"instead of a variable": {
+			[]string{"CHATIDENTITY_LISTEN=127.0.0.1:1"},
+			[]string{"serve", "--listen", "192.0.2.1:1"},
 			"--listen 192.0.2.1:1 is not a loopback address: it needs TLS with client certificates (--tls-cert, --tls-key, --tls-client-ca); " +
-				"or use 127.0.0.1:PORT, [::1]:PORT or unix:/path"},
-		"none of them": {nil, []string{"serve", "--allow-uid", "", "--listen", "unix:/tmp/x"},
-			"--listen unix:/tmp/x: nobody may call over a unix socket yet: give the app's user ID with --allow-uid"},
+				"or use 127.0.0.1:PORT, [::1]:PORT or unix:/path",
+		},
+		"none of them": {
+			nil,
+			[]string{"serve", "--allow-uid", "", "--listen", "unix:/tmp/x"},
+			"--listen unix:/tmp/x: nobody may call over a unix socket yet: give the app's user ID with --allow-uid",
+		},
 		"an empty head":      {nil, append(verify, "--head", ""), `--head: "" …`},
 		"heads with a comma": {nil, append(verify, "--head", "1:x,"), `--head: "1:x" …`},
 		"an empty from-head": {nil, append(verify, "--from-head="), `--from-head: "" …`},

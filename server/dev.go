@@ -4,19 +4,16 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
-	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/process"
@@ -48,39 +45,20 @@ chatidentity dev --exit --output json`,
 	}, c.flags()...)}}, c.Flags()...)...)
 }
 
-// devReport is what dev shows.
-type devReport struct {
-	Secret       string          `json:"secret"`
-	Address      string          `json:"address"`
-	AdminAddress string          `json:"admin_address"`
-	Token        string          `json:"token"`
-	Header       json.RawMessage `json:"header"`
-	Claims       json.RawMessage `json:"claims"`
-	Login        devLogin        `json:"login"`
-	AuditRecord  json.RawMessage `json:"audit_record"`
-	AuditFile    string          `json:"audit_file"`
-	AuditKeyFile string          `json:"audit_key_file"`
-}
-
-// devVendor is the stand-in, and what it was made with.
+// devVendor is the stand-in and the secrets it was made with.
 type devVendor struct {
 	*standin.Vendor
 	secret, apiKey string
 }
 
-// devLogin is whom the stand-in logged in.
-type devLogin struct {
-	By    string `json:"by"`
-	Value string `json:"value"`
-}
-
 const devTimeout = 10 * time.Second
 
-// run shows one token's way and then serves until a signal.
+// run shows how one token is issued, and then serves until a signal.
 func (c *devCommand) run(ctx context.Context, console *console) error {
-	config.TakeSecrets() // real ones have no business here
+	config.TakeSecrets() // dev must never see real ones
 	if c.SecretFile != "" || c.APIKeyFile != "" || c.APIURL != kustomer.DefaultBaseURL {
-		return config.Usage("--secret-file, --api-key-file and --api-url have no use in dev, which makes its own secret: leave them out, or use serve")
+		return config.Usage("--secret-file, --api-key-file and --api-url have no use in dev, which makes its own secret: " +
+			"leave them out, or use serve")
 	}
 	scratch, err := os.MkdirTemp("", "chatidentity-dev-*")
 	if err != nil {
@@ -117,8 +95,8 @@ func (c *devCommand) run(ctx context.Context, console *console) error {
 	return errors.Join(showErr, <-served)
 }
 
-// prepare fills in what dev chooses itself: addresses, callers, and an audit
-// file with a key, so that all of the audit can be tried.
+// prepare fills in what dev chooses itself: addresses, callers, and an audit file with a key, so that
+// every audit command can be tried.
 func (c *devCommand) prepare(scratch, baseURL string) error {
 	c.APIURL = baseURL
 	c.AllowRemote = true
@@ -138,8 +116,7 @@ func (c *devCommand) prepare(scratch, baseURL string) error {
 	return nil
 }
 
-// useFreePorts replaces the default addresses, so that a sidecar which runs there
-// is not in the way.
+// useFreePorts replaces the default addresses: a sidecar may be running there.
 func (c *devCommand) useFreePorts() {
 	free := config.Address{Network: "tcp", Address: "127.0.0.1:0"}
 	for i, address := range c.Listen {
@@ -152,8 +129,7 @@ func (c *devCommand) useFreePorts() {
 	}
 }
 
-// openLog keeps the log out of the way of what dev shows, unless a level is
-// asked for.
+// openLog keeps the log out of the way of what dev shows, unless --log-level asks for more.
 func (c *devCommand) openLog(console *console) *process.Log {
 	if c.LogLevel == slog.LevelInfo {
 		c.LogLevel, c.LogFormat = slog.LevelWarn, config.LogText
@@ -174,107 +150,6 @@ func (c *devCommand) show(ctx context.Context, console *console, sidecar *sideca
 		return err
 	}
 	return c.print(console, report, report.text(c.Exit))
-}
-
-// report issues a token to itself, over the same gRPC as any backend would, and
-// asks the stand-in to log it in.
-func (c *devCommand) report(ctx context.Context, sidecar *sidecar, vendor devVendor) (*devReport, error) {
-	address := c.Listen[0]
-	address.Address = sidecar.listeners[0].Addr().String()
-	issue := issueCommand{ExternalID: "user_id", Email: c.email(), clientFlags: clientFlags{Address: address, Timeout: devTimeout}}
-	issued, err := issue.issue(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("issue a token to myself: %w", err)
-	}
-	login, err := vendor.Login(issued.Token, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("the stand-in refuses the token: %w", err)
-	}
-	record, err := findRecord(sidecar.config.AuditFile, issued.AuditID)
-	if err != nil {
-		return nil, err
-	}
-	parts := strings.Split(issued.Token, ".")
-	return &devReport{
-		Secret:       vendor.secret,
-		Address:      address.String(),
-		AdminAddress: sidecar.admin.Addr().String(),
-		Token:        issued.Token,
-		Header:       decodePart(parts[0]),
-		Claims:       decodePart(parts[1]),
-		Login:        devLogin(login),
-		AuditRecord:  record,
-		AuditFile:    sidecar.config.AuditFile,
-		AuditKeyFile: sidecar.config.AuditKeyFile,
-	}, nil
-}
-
-// email is what the identifier policy may demand.
-func (c *devCommand) email() string {
-	if c.IdentifierPolicy == customer.OnlyEmail {
-		return "ada@example.com"
-	}
-	return ""
-}
-
-func (r *devReport) text(exiting bool) string {
-	var b strings.Builder
-	part := func(title string, lines ...string) {
-		_, _ = fmt.Fprintf(&b, "%s\n  %s\n\n", title, strings.Join(lines, "\n  "))
-	}
-	part("Signing secret, fetched from a stand-in Kustomer as from the real one. It is worthless:", r.Secret)
-	part(fmt.Sprintf("Token for %s, issued over gRPC on %s:", r.Login.Value, r.Address), r.Token)
-	part("Its header and claims:", string(r.Header), string(r.Claims))
-	part("The stand-in logs its customer in:", fmt.Sprintf("by %s %q", r.Login.By, r.Login.Value))
-	part("The audit record, written before the token left:", string(r.AuditRecord))
-	if exiting {
-		return strings.TrimSuffix(b.String(), "\n\n")
-	}
-	part("Call it from another shell:",
-		invocation()+" issue --address "+r.Address+" --external-id user_id",
-		"grpcurl -plaintext -d '{\"customer\":{\"external_id\":\"user_id\"}}' "+grpcurlTarget(r.Address)+
-			" chatidentity.v1.ChatIdentityService/IssueToken")
-	part("Look at it:", "curl http://"+r.AdminAddress+"/metrics", "tail -f "+r.AuditFile,
-		invocation()+" audit verify --audit-key-file "+r.AuditKeyFile+" "+r.AuditFile)
-	b.WriteString("Serving until Ctrl-C.")
-	return b.String()
-}
-
-// invocation is how this program was started, for commands to paste.
-func invocation() string {
-	if strings.Contains(os.Args[0], "go-build") { // where go run puts it
-		return "go run ./server"
-	}
-	return os.Args[0]
-}
-
-func grpcurlTarget(address string) string {
-	if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
-		return "-unix " + path
-	}
-	return address
-}
-
-// findRecord returns the line of the audit file that holds the ID.
-func findRecord(path, auditID string) (json.RawMessage, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's own choice
-	if err != nil {
-		return nil, fmt.Errorf("read the audit record: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, auditID) {
-			return json.RawMessage(strings.TrimSpace(line)), nil
-		}
-	}
-	return nil, fmt.Errorf("no audit record of %s in %s", auditID, path)
-}
-
-func decodePart(part string) json.RawMessage {
-	decoded, err := base64.RawURLEncoding.DecodeString(part)
-	if err != nil {
-		return json.RawMessage(`"` + part + `"`)
-	}
-	return decoded
 }
 
 // randomText returns 256 random bits in base64.

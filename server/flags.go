@@ -79,8 +79,8 @@ func variables(command *cobra.Command) map[string]bool {
 	return all
 }
 
-// checkValues refuses a flag in the place of another flag's value: it was forgotten, and pflag would
-// take, say, --email as the customer's ID.
+// checkValues refuses a flag in the place of another flag's value. The value was forgotten, and pflag
+// would take the next flag, say --email, as the customer's ID.
 func checkValues(root *cobra.Command, args []string) error {
 	command, args, err := root.Traverse(args)
 	if err != nil {
@@ -96,20 +96,22 @@ func checkValues(root *cobra.Command, args []string) error {
 			continue
 		}
 		if value := args[i+1]; strings.HasPrefix(value, "-") && value != "-" {
-			return config.Usage("--%s: %q looks like a flag: give a value, or write --%s=%s if that is the value", name, value, name, value)
+			return config.Usage("--%s: %q looks like a flag: give a value, or write --%s=%s if that is the value",
+				name, value, name, value)
 		}
 	}
 	return nil
 }
 
-// explain says in our words what pflag found wrong.
+// explain puts pflag's errors into our words. Other errors stay as they are.
 func explain(command *cobra.Command, err error) error {
 	if unknown, is := errors.AsType[*pflag.NotExistError](err); is {
-		if short := unknown.GetSpecifiedShortnames(); short != "" {
-			short, _, _ = strings.Cut(short, "=")
-			return config.Usage("unknown flag -%s%s", short, didYouMean("--", short, flagNames(command)))
+		name, dashes := unknown.GetSpecifiedName(), "--"
+		if short := unknown.GetSpecifiedShortnames(); short != "" { // -listen is -l -i -s ... to pflag
+			name, _, _ = strings.Cut(short, "=")
+			dashes = "-"
 		}
-		return config.Usage("unknown flag --%s%s", unknown.GetSpecifiedName(), didYouMean("--", unknown.GetSpecifiedName(), flagNames(command)))
+		return config.Usage("unknown flag %s%s%s", dashes, name, didYouMean("--", name, flagNames(command)))
 	}
 	if missing, is := errors.AsType[*pflag.ValueRequiredError](err); is {
 		flag := missing.GetFlag()
@@ -130,28 +132,28 @@ func flagNames(command *cobra.Command) []string {
 	return names
 }
 
-// didYouMean returns a hint at the names that are like what was typed; empty: none is.
+// didYouMean returns a hint at the names that resemble what was typed, or nothing.
 func didYouMean(prefix, typed string, names []string) string {
-	// cobra knows which names are alike, but tells it of commands only.
-	likeness := &cobra.Command{SuggestionsMinimumDistance: 2}
+	// cobra finds similar names only among commands.
+	dictionary := &cobra.Command{SuggestionsMinimumDistance: 2}
 	for _, name := range names {
-		likeness.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
+		dictionary.AddCommand(&cobra.Command{Use: name, Run: func(*cobra.Command, []string) {}})
 	}
-	alike := likeness.SuggestionsFor(typed)
-	for i := range alike {
-		alike[i] = strconv.Quote(prefix + alike[i])
+	similar := dictionary.SuggestionsFor(typed)
+	for i := range similar {
+		similar[i] = strconv.Quote(prefix + similar[i])
 	}
-	switch len(alike) {
+	switch len(similar) {
 	case 0:
 		return ""
 	case 1:
-		return ", did you mean " + alike[0] + "?"
+		return ", did you mean " + similar[0] + "?"
 	default:
-		return ", did you mean one of " + strings.Join(alike, ", ") + "?"
+		return ", did you mean one of " + strings.Join(similar, ", ") + "?"
 	}
 }
 
-// checkArguments makes each command refuse what its usage line does not name.
+// checkArguments makes each command refuse arguments that its usage line does not name.
 func checkArguments(command *cobra.Command) {
 	if !command.HasSubCommands() {
 		command.Args = matchUsage
@@ -177,7 +179,7 @@ func checkArguments(command *cobra.Command) {
 	}
 }
 
-// matchUsage holds the arguments against the usage line: one per word, at least one for WORD...
+// matchUsage compares the arguments with the usage line: one per word, at least one for WORD...
 func matchUsage(command *cobra.Command, args []string) error {
 	words := strings.Fields(command.Use)[1:]
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// helpWidth is how many columns help has.
+// helpWidth is the width of help in columns.
 const helpWidth = 80
 
 // printHelp prints what a command does, an example, and its flags by group. It refuses a command that
@@ -45,7 +45,7 @@ func printHelp(out io.Writer, command *cobra.Command) error {
 	return err
 }
 
-// commandList has a line for each command, including those of commands.
+// commandList returns a line for each command, with the subcommands in place of their parent.
 func commandList(command *cobra.Command) string {
 	var b strings.Builder
 	for _, child := range command.Commands() {

@@ -61,9 +61,13 @@ func (c *issueCommand) run(ctx context.Context, console *console) error {
 		_, err := fmt.Fprintln(console.out, answer.Token)
 		return err
 	}
-	return c.print(console, answer, fmt.Sprintf(
-		"Token       %s\nLog in by   %s\nIssued      %s\nGood until  %s\nAudit ID    %s",
-		printable(answer.Token), answer.LoginIdentifier, answer.IssueTime.Format(time.RFC3339), answer.ExpireTime.Format(time.RFC3339), printable(answer.AuditID)))
+	return c.print(console, answer, strings.Join([]string{
+		"Token       " + printable(answer.Token),
+		"Log in by   " + answer.LoginIdentifier,
+		"Issued      " + answer.IssueTime.Format(time.RFC3339),
+		"Good until  " + answer.ExpireTime.Format(time.RFC3339),
+		"Audit ID    " + printable(answer.AuditID),
+	}, "\n"))
 }
 
 func (c *issueCommand) issue(ctx context.Context) (issueAnswer, error) {

@@ -74,7 +74,7 @@ capitals, with underscores. A flag overrides its variable.`,
 	root.SetOut(console.out)
 	root.SetErr(console.err)
 	root.PersistentFlags().BoolP("help", "h", false, "Show this help.")
-	root.SetHelpFunc(func(*cobra.Command, []string) {}) // run prints it, and may refuse
+	root.SetHelpFunc(func(*cobra.Command, []string) {}) // run prints help, because printHelp can fail
 	root.AddCommand(
 		newServeCommand(console), newDevCommand(console),
 		newIssueCommand(console), newVerifyCommand(console), newHealthCommand(console),

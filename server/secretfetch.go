@@ -74,7 +74,7 @@ func (c *secretFetchCommand) run(ctx context.Context, console *console) error {
 		return err
 	}
 	if c.File == "" && console.terminal {
-		return config.Usage("secret fetch: a terminal is no place for a secret: give --file PATH, or send the output to a file or command")
+		return config.Usage("secret fetch does not print the secret to a terminal: give --file PATH, or redirect the output")
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -84,32 +84,34 @@ func (c *secretFetchCommand) run(ctx context.Context, console *console) error {
 	}
 	fetched, err := secret.New(settings.Secret)
 	if err != nil {
-		return fmt.Errorf("the signing secret that was fetched: %w", err)
+		return fmt.Errorf("the fetched signing secret: %w", err)
 	}
 	if err := c.write(console.out, fetched.Value); err != nil {
 		return err
 	}
 	for _, doubt := range secret.Doubts(fetched.Value) {
-		_, _ = fmt.Fprintf(console.err, "chatidentity: warning: the secret is doubtful: %s\n", doubt)
+		_, _ = fmt.Fprintf(console.err, "chatidentity: warning: the secret looks wrong: %s\n", doubt)
 	}
-	_, err = fmt.Fprintf(console.err, "fetched the signing secret with the secret_id %s\n", fetched.ID)
+	_, err = fmt.Fprintf(console.err, "fetched the signing secret; its secret_id is %s\n", fetched.ID)
 	return err
 }
 
 func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, error) {
 	switch {
 	case c.APIKeyFile == "" && secrets.APIKey.Value.IsEmpty():
-		return nil, config.Usage("secret fetch: with which API key? give --api-key-file, or set KUSTOMER_API_KEY")
+		return nil, config.Usage("secret fetch needs an API key: give --api-key-file, or set KUSTOMER_API_KEY")
 	case c.Organization == "" && kustomer.NeedsOrganization(c.APIURL):
 		return nil, config.Usage("--organization is required: it stands for {organization} in --api-url %s", c.APIURL)
 	case c.Manifest != "" && !kubernetesName.MatchString(c.Manifest):
-		return nil, config.Usage("--manifest %q is no name for a Kubernetes Secret: use lower-case letters, digits, - and .", c.Manifest)
+		return nil, config.Usage("--manifest %q cannot name a Kubernetes Secret: use lower-case letters, digits, - and .", c.Manifest)
 	case c.Namespace != "" && !kubernetesName.MatchString(c.Namespace):
-		return nil, config.Usage("--namespace %q is no name for a namespace: use lower-case letters, digits and -", c.Namespace)
+		return nil, config.Usage("--namespace %q cannot name a namespace: use lower-case letters, digits and -", c.Namespace)
 	case c.Timeout <= 0:
 		return nil, config.Usage("--timeout %v must be positive", c.Timeout)
 	}
-	source := config.SecretSource{Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile, Secrets: secrets}
+	source := config.SecretSource{
+		Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile, Secrets: secrets,
+	}
 	return source.Client(nil)
 }
 
@@ -137,8 +139,8 @@ func manifest(name, namespace string, value sensitive.String) string {
 	return text + "data:\n  secret: " + base64.StdEncoding.EncodeToString([]byte(value.Reveal())) + "\n"
 }
 
-// writeAtomically makes the file of mode 0600 beside its place and moves it
-// there: whoever reads the path finds the old secret or the new, never a part.
+// writeAtomically creates a file with mode 0600 in the same directory and renames it, so that readers
+// of the path find the old secret or the new one, never part of it.
 func writeAtomically(path, text string) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // of mode 0600
 	if err != nil {

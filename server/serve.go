@@ -48,16 +48,16 @@ func (c *serveCommand) run(ctx context.Context, console *console) error {
 	return sidecar.run(ctx)
 }
 
-// untilSignal returns a context that ends at SIGTERM or SIGINT; a second one
-// kills. Until then SIGHUP is handed to the sidecar.
+// untilSignal returns a context that ends at SIGTERM or SIGINT; a second signal kills the process. At
+// SIGHUP the sidecar reloads.
 func untilSignal(ctx context.Context, sidecar *sidecar) (context.Context, context.CancelFunc) {
-	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to die
+	signal.Ignore(syscall.SIGPIPE) // serve on when nobody reads the log any more
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
-		for range hangups { // to the end of the process: unheard, it would kill one that drains
+		for range hangups { // until the process ends: unhandled, SIGHUP would kill it while it drains
 			sidecar.hangup(ctx)
 		}
 	}()

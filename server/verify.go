@@ -45,11 +45,11 @@ type verifyAnswer struct {
 	ExpireTime      *time.Time `json:"expire_time,omitempty"`
 }
 
-// verdictAccepted is the one verdict that lets a customer in.
+// verdictAccepted is the only verdict with which the customer is logged in.
 const verdictAccepted = "accepted"
 
-// maxTokenInput is more than the sidecar takes, so that a token which is too
-// long is told so and not cut.
+// maxTokenInput is more than the sidecar accepts, so that it refuses a token that is too long instead
+// of judging its beginning.
 const maxTokenInput = 8192
 
 // run prints a verdict.
@@ -80,7 +80,8 @@ func (c *verifyCommand) run(ctx context.Context, console *console) error {
 func (c *verifyCommand) verify(ctx context.Context) (verifyAnswer, error) {
 	var answer verifyAnswer
 	err := c.call(ctx, func(ctx context.Context, connection grpc.ClientConnInterface) error {
-		reply, err := pb.NewChatIdentityServiceClient(connection).VerifyToken(ctx, &pb.VerifyTokenRequest{Token: c.Token, Organization: c.Organization})
+		request := &pb.VerifyTokenRequest{Token: c.Token, Organization: c.Organization}
+		reply, err := pb.NewChatIdentityServiceClient(connection).VerifyToken(ctx, request)
 		answer.Verdict = shortName("VERDICT_", reply.GetVerdict())
 		if reply.GetCustomer() != nil {
 			issued, expires := reply.GetIssueTime().AsTime(), reply.GetExpireTime().AsTime()

@@ -32,7 +32,8 @@ type versionAnswer struct {
 
 func printVersion(console *console, output outputFlag) error {
 	answer := versionAnswer{buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
-	return output.print(console, answer, fmt.Sprintf("chatidentity %s (%s %s/%s)", answer.Version, answer.Go, answer.OS, answer.Arch))
+	text := fmt.Sprintf("chatidentity %s (%s %s/%s)", answer.Version, answer.Go, answer.OS, answer.Arch)
+	return output.print(console, answer, text)
 }
 
 func buildVersion() string {

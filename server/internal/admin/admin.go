@@ -1,5 +1,4 @@
-// Package admin serves /livez, /readyz and /metrics over HTTP. Nothing secret
-// is there.
+// Package admin serves /livez, /readyz and /metrics over HTTP. They show nothing secret.
 package admin
 
 import (
@@ -19,13 +18,15 @@ import (
 // Handler serves, to GET and HEAD:
 //
 //	/livez    200 while live returns nil: the listeners accept calls
-//	/readyz   200 while ready returns nil: a token would be issued now; else 503 with one line a reason
-//	/metrics  what is registered, for Prometheus
+//	/readyz   200 while ready returns nil: a token would be issued now; else 503 and the error
+//	/metrics  the registered metrics, for Prometheus
 func Handler(live, ready func() error, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /livez", status(live))
 	mux.Handle("GET /readyz", status(ready))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
+	}))
 	return mux
 }
 
@@ -42,8 +43,7 @@ func status(check func() error) http.Handler {
 	})
 }
 
-// Serve answers on the listener until ctx ends. It returns an error only when
-// it fails before.
+// Serve answers on the listener until ctx ends. It returns an error only when it fails before that.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -61,8 +61,8 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	return nil
 }
 
-// NewRegistry returns a registry with the process's and the Go runtime's own
-// metrics, and the given collectors.
+// NewRegistry returns a registry with the metrics of the process and the Go runtime, and the given
+// collectors.
 func NewRegistry(own ...[]prometheus.Collector) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -11,7 +11,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// OpenLocal returns the limiter of this process alone.
+// OpenLocal returns a limiter for this process only.
 func OpenLocal() *ratelimit.Local {
 	return ratelimit.NewLocal(ratelimit.DefaultCapacity, ratelimit.Monotonic())
 }
@@ -19,9 +19,8 @@ func OpenLocal() *ratelimit.Local {
 // IsShared reports whether limits are shared with other replicas.
 func (r *Redis) IsShared() bool { return r.LimitRedis != "" }
 
-// Open returns the limiter that is shared, under the current one of the audit
-// keys. Validate has been called before. The follower keeps the password current; nil: it is read
-// once.
+// Open returns the shared limiter, which uses the current audit key. Call Validate first. The follower
+// keeps the password current; without one, the password is read once.
 func (r *Redis) Open(keys []*audit.Key, follower *watch.Follower, log *slog.Logger) (*redis.Limiter, error) {
 	options := redis.Options{
 		URL:       r.LimitRedis,

@@ -165,7 +165,8 @@ type TLS struct {
 
 func (t *TLS) flags() Group {
 	return Group{
-		"TLS with client certificates, for listeners outside loopback\n(all three or none; reloaded when they change)", []Flag{
+		"TLS with client certificates, for listeners outside loopback\n" +
+			"(all three or none; reloaded when they change)", []Flag{
 			String(&t.TLSCert, "tls-cert", "PATH", "", "Certificate chain, in PEM."),
 			String(&t.TLSKey, "tls-key", "PATH", "", "Its private key, in PEM."),
 			String(&t.TLSClientCA, "tls-client-ca", "PATH", "", "CAs that sign the callers' certificates, in PEM."),

@@ -11,8 +11,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 )
 
-// Validate checks what no single flag can tell, reads the policy file, and fills in the default
-// organization, whose secrets it keeps. The error is one line that names the flag and what to do.
+// Validate checks how the flags fit together, reads the policy file, and fills in the default
+// organization with its secrets. The error is one line that names the flag and says what to do.
 func (s *Serve) Validate(secrets Secrets) error {
 	s.Secrets = secrets
 	for _, check := range []func() error{
@@ -31,7 +31,7 @@ func (s *Serve) Validate(secrets Secrets) error {
 	return nil
 }
 
-// ErrUsage is wrapped by every error that a flag or variable is the cause of.
+// ErrUsage is wrapped by every error that a flag or variable causes.
 var ErrUsage = errors.New("bad usage or configuration")
 
 type usageError struct{ text string }
@@ -39,7 +39,7 @@ type usageError struct{ text string }
 func (e usageError) Error() string        { return e.text }
 func (e usageError) Is(target error) bool { return target == ErrUsage }
 
-// Usage returns an error that wraps ErrUsage and reads as the text alone.
+// Usage returns an error that wraps ErrUsage and consists of the text alone.
 func Usage(format string, args ...any) error {
 	return usageError{fmt.Sprintf(format, args...)}
 }
@@ -56,8 +56,8 @@ func (s *Serve) validateListeners() error {
 		case address.IsUnix() && len(s.AllowUID) == 0:
 			return Usage("--listen %v: nobody may call over a unix socket yet: give the app's user ID with --allow-uid", address)
 		case address.isOutside() && !s.HasTLS() && !s.AllowRemote:
-			return Usage("--listen %v is not a loopback address: it needs TLS with client certificates (--tls-cert, --tls-key, --tls-client-ca); "+
-				"or use 127.0.0.1:PORT, [::1]:PORT or unix:/path", address)
+			return Usage("--listen %v is not a loopback address: it needs TLS with client certificates "+
+				"(--tls-cert, --tls-key, --tls-client-ca); or use 127.0.0.1:PORT, [::1]:PORT or unix:/path", address)
 		}
 		seen[address] = true
 	}
@@ -65,7 +65,8 @@ func (s *Serve) validateListeners() error {
 		return Usage("--admin-listen %v must be host:port: Kubernetes probes it over HTTP", s.AdminListen)
 	}
 	if overflow := caller.OverflowUID(); slices.Contains(s.AllowUID, overflow) {
-		return Usage("--allow-uid %d is what the kernel calls every user that it cannot name here: run the app under a user ID of its own and give that", overflow)
+		return Usage("--allow-uid %d stands for every user that the kernel cannot map into this container: "+
+			"run the app under its own user ID and give that", overflow)
 	}
 	return nil
 }
@@ -78,7 +79,8 @@ func (s *Serve) validateTLS() error {
 		case file.path != "" && s.AllowRemote:
 			return Usage("%s has no use in dev, whose secret is worthless: leave it out, or use serve", file.flag)
 		case file.path != "" && !slices.ContainsFunc(s.Listen, Address.isOutside):
-			return Usage("%s has no use: every --listen is a loopback address or a unix socket, which speak plain text; leave it out", file.flag)
+			return Usage("%s has no use: every --listen is a loopback address or a unix socket, which do not use TLS; leave it out",
+				file.flag)
 		case file.path == "" && s.TLSCert+s.TLSKey+s.TLSClientCA != "":
 			return Usage("%s is missing: --tls-cert, --tls-key and --tls-client-ca belong together", file.flag)
 		}
@@ -118,7 +120,7 @@ func (s *Serve) validateRedis() error {
 		return nil
 	case s.AuditKeyFile == "":
 		return Usage("--limit-redis needs --audit-key-file, with the same current key in each replica: " +
-			"it keys the names under which budgets are stored, so that Redis holds no person")
+			"it keys the names under which budgets are stored, so that Redis holds no personal data")
 	case s.LimitRedisTimeout < time.Millisecond || s.LimitRedisTimeout > 10*time.Second:
 		return Usage("--limit-redis-timeout %v must be from 1ms to 10s", s.LimitRedisTimeout)
 	default:
@@ -128,7 +130,8 @@ func (s *Serve) validateRedis() error {
 
 func (d *Drain) validate() error {
 	if d.DrainDelay < 0 || d.DrainTimeout <= 0 {
-		return Usage("--drain-delay %v must not be negative, and --drain-timeout %v must be positive", d.DrainDelay, d.DrainTimeout)
+		return Usage("--drain-delay %v must not be negative, and --drain-timeout %v must be positive",
+			d.DrainDelay, d.DrainTimeout)
 	}
 	return nil
 }

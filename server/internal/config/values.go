@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// maxSocketPath leaves room, within the 107 bytes that a socket's address
-// holds, for the private directory that a socket is made in.
+// maxSocketPath leaves room, within the 107 bytes of a socket's address, for the private directory in
+// which the socket is created.
 const maxSocketPath = 90
 
 // The networks.
@@ -65,7 +65,7 @@ func (a Address) IsLoopback() bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// isOutside reports whether others than this machine may reach it.
+// isOutside reports whether other machines may reach it.
 func (a Address) isOutside() bool { return !a.IsUnix() && !a.IsLoopback() }
 
 // Bytes is a size in bytes.
