@@ -131,7 +131,7 @@ func inBubble(t *testing.T, o Options, test func(*testing.T, *Log)) {
 }
 
 // TestFailuresRefuseAndRecover breaks the file in each way, checks that calls are refused, repairs
-// it, and checks that the log recovers by itself with a whole chain in which no record stands twice.
+// it, and checks that the log recovers by itself, with a whole chain and no record twice.
 func TestFailuresRefuseAndRecover(t *testing.T) {
 	t.Parallel()
 	eio := errors.New("input/output error")

@@ -24,7 +24,7 @@ type Inspection struct {
 }
 
 // Inspect goes the way of Open and returns the error that Open would, but leaves nothing behind: no
-// record, no file and no lock. For a moment it holds the lock, and has a file beside the audit file.
+// record, no file and no lock. For a moment it holds the lock and has a file beside the audit file.
 func Inspect(o Options) (Inspection, error) {
 	o, err := o.withDefaults()
 	if err != nil || o.File == Standard {

@@ -77,7 +77,7 @@ func TestHeadsGoToTheProgramLog(t *testing.T) {
 	}
 }
 
-// TestHolderOfTheKeyIsCaughtByAHead: anyone who has the key can write another history that verifies,
+// TestHolderOfTheKeyIsCaughtByAHead: anyone with the key can write another history that verifies,
 // but not one that holds the head that left the pod.
 func TestHolderOfTheKeyIsCaughtByAHead(t *testing.T) {
 	t.Parallel()
