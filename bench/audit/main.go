@@ -23,7 +23,7 @@ import (
 const room = "./server/internal/audit/writer"
 
 func main() {
-	dir := flag.String("dir", "", "where the files are written; its disk is what is measured (default: the system's temporary directory)")
+	dir := flag.String("dir", "", "where to write, on the disk to measure (default: the system's temporary directory)")
 	rounds := flag.Int("rounds", 15, "interleaved rounds")
 	length := flag.Duration("length", 300*time.Millisecond, "of one measurement")
 	work := flag.Duration("work", 20*time.Microsecond, "CPU time of a call beside its record, as gRPC would take")
@@ -46,8 +46,8 @@ func measure(dir string, rounds int, length, work time.Duration) error {
 	}
 	all := values{}
 	for range rounds {
-		text, err := exec.Command(program, "-test.run=^$", "-test.bench=Throughput|Alone", "-test.benchtime="+length.String(),
-			"-work="+work.String(), "-dir="+dir).CombinedOutput()
+		text, err := exec.Command(program, "-test.run=^$", "-test.bench=Throughput|Alone",
+			"-test.benchtime="+length.String(), "-work="+work.String(), "-dir="+dir).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, text)
 		}
@@ -84,10 +84,12 @@ func (v values) print() {
 	for _, callers := range []string{"1", "8", "64", "512"} {
 		of := func(way, unit string) []float64 { return v["Throughput/"+callers+"/"+way+" "+unit] }
 		synced, unsynced, null := of("synced", "records/s"), of("unsynced", "records/s"), of("null", "records/s")
-		fmt.Printf("| %s | %.0f | %.0f | %.0f | %.2f | %.2f | %.3f |\n", callers, median(synced), median(unsynced), median(null),
+		fmt.Printf("| %s | %.0f | %.0f | %.0f | %.2f | %.2f | %.3f |\n",
+			callers, median(synced), median(unsynced), median(null),
 			median(ratios(synced, unsynced)), median(ratios(synced, null)), median(of("synced", "syncs/record")))
 	}
-	fmt.Printf("one caller alone waits %.0f µs for a record; 700 bytes written and synced without the log take %.0f µs (medians)\n",
+	fmt.Printf("one caller alone waits %.0f µs for a record; "+
+		"700 bytes written and synced without the log take %.0f µs (medians)\n",
 		median(v["Alone log-µs"]), median(v["Alone disk-µs"]))
 }
 

@@ -22,7 +22,7 @@ import (
 // bench/audit runs these benchmarks in rounds and prints their table.
 
 var (
-	benchDir  = flag.String("dir", "", "where the benchmarks write; its disk is what is measured (default: the system's temporary directory)")
+	benchDir  = flag.String("dir", "", "where to write, on the disk to measure (default: the system's temporary directory)")
 	benchWork = flag.Duration("work", 20*time.Microsecond, "CPU time of a call beside its record, as gRPC would take")
 )
 
