@@ -2,6 +2,7 @@ package listen
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -81,4 +82,10 @@ func (b *Bounds) join(caller string) (*allowance, func()) {
 			delete(b.callers, caller)
 		}
 	})
+}
+
+// debt is how long it takes until idle frames may pass again.
+func (a *allowance) debt() time.Duration {
+	missing := -a.frames.Tokens()
+	return time.Duration(missing / float64(a.frames.Limit()) * float64(time.Second))
 }

@@ -109,6 +109,7 @@ func (c *conn) follow(decrypted net.Conn, who caller.Identity) *traffic {
 	if !c.isStranger() {
 		of, leave = c.listener.options.Bounds.join(who.String())
 	}
+	c.pause(who, of)
 	t := newTraffic(decrypted, c.Conn, of, func(kind string) { c.listener.refuse(kind, c.identity.Peer) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,6 +119,18 @@ func (c *conn) follow(decrypted net.Conn, who caller.Identity) *traffic {
 	}
 	c.traffic.Store(t)
 	return t
+}
+
+// pause makes whoever spent more idle frames than it has wait before its next connection begins.
+// Everyone on loopback is one caller: there it would be the others who wait.
+func (c *conn) pause(who caller.Identity, of *allowance) {
+	if who.Kind == caller.Loopback {
+		return
+	}
+	if debt := of.debt(); debt > 0 {
+		c.listener.refuse(kindFrameBudget, c.identity.Peer)
+		time.Sleep(min(debt, maxFrameDebt)) // in the connection's own goroutine, which grpc bounds
+	}
 }
 
 // Close gives the place back.

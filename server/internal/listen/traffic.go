@@ -17,6 +17,8 @@ const (
 	maxFrameDebt = time.Second
 	// requestTimeout is how long a request may take to arrive whole.
 	requestTimeout = 5 * time.Second
+	// connectionCost is what a connection spends of its caller's idle frames.
+	connectionCost = 16
 	// maxCredit bounds the idle frames that answered calls excuse in advance.
 	maxCredit = 256
 	// farewellTimeout bounds the GOAWAY to a client that is cut off.
@@ -86,12 +88,18 @@ func (t *traffic) age() time.Duration { return time.Since(t.began) }
 
 func (t *traffic) receive(p []byte) {
 	now := t.age()
+	opened := int64(0)
 	for len(p) > 0 {
 		f, rest, whole := t.in.next(p)
 		p = rest
 		if whole {
-			t.apply(t.streams.received(f, now))
+			c := t.streams.received(f, now)
+			opened += max(c.opened, 0)
+			t.apply(c)
 		}
+	}
+	if opened > 0 && t.calls.isOver() { // they will be refused
+		t.debt.Add(refusalCost * opened)
 	}
 }
 
@@ -182,11 +190,15 @@ var errCutOff = errors.New("the connection was cut off")
 // calmDown is a GOAWAY for no stream with the error code ENHANCE_YOUR_CALM.
 var calmDown = []byte{0, 0, 8, byte(frameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb}
 
-// Close gives back what the connection holds.
+// Close gives back what the connection holds. Calls that were open have cost something, and so has
+// the connection: its caller pays for both, or it could go on with the next one.
 func (t *traffic) Close() error {
 	t.closing.Do(func() {
 		close(t.closed)
-		t.apply(t.streams.end())
+		left := t.streams.end()
+		t.apply(left)
+		cost := connectionCost - int(left.opened)*youngResetCost
+		t.allowance.frames.ReserveN(time.Now(), min(cost, t.allowance.frames.Burst()))
 	})
 	return t.Conn.Close()
 }

@@ -19,7 +19,8 @@ const (
 )
 
 // place decides whether a call gets a place among those that are open, before grpc reads its message.
-// It runs in the reader of the connection, under the transport's lock, and must not block.
+// A call that gets none has been charged to its connection already. place runs in the reader of the
+// connection, under the transport's lock, and must not block.
 func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, error) {
 	connection := listen.ConnectionOf(ctx)
 	if !connection.IsOver() {
@@ -29,8 +30,7 @@ func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, er
 		connection.CutOff() // and with it the call, which stops its timer
 		return ctx, nil
 	}
-	connection.SpendRefusal()
-	s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of the calls that may be open")
+	s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of open calls")
 	return nil, s.refusePlace(ctx, connection, info.FullMethodName)
 }
 
