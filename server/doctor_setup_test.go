@@ -2,13 +2,9 @@ package main
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
@@ -22,6 +18,9 @@ type patient struct {
 	mood      standin.Behaviour
 	env       []string
 	flags     map[string]string
+
+	wrap []string // a command that runs the program
+	user uint32   // who runs it; 0: the test's own user
 }
 
 const canaryPassword = "canary-password"
@@ -94,71 +93,33 @@ func (p *patient) withRecords(t *testing.T) string {
 	return string(text)
 }
 
-func (p *patient) args() []string {
-	args := []string{"doctor", "--output", "json"}
-	for _, flag := range slices.Sorted(maps.Keys(p.flags)) {
-		args = append(args, "--"+flag+"="+p.flags[flag])
-	}
-	return args
+// asAnotherUser runs as one who has not made the files.
+func (p *patient) asAnotherUser(t *testing.T) {
+	t.Helper()
+	needs(t, "root, to run as another user,", os.Getuid() == 0)
+	p.user = 23460
+	chmod(t, p.directory, 0o755)
+	p.secretFile(t, canarySecret)
 }
 
-// examine runs doctor and returns what is not in order, by check.
-func (p *patient) examine(t *testing.T) map[string]finding {
+// asMount makes the secret's file a mount, as with subPath. Such a file never changes.
+func (p *patient) asMount(t *testing.T) {
 	t.Helper()
-	vendor := standin.New(p.vendor)
-	vendor.SetBehaviour(p.mood)
-	url, stop, err := vendor.Start()
-	if err != nil {
+	needs(t, "root, to mount,", os.Getuid() == 0)
+	p.secretFile(t, canarySecret)
+	path := p.flags["secret-file"]
+	p.flags["secret-file"] = filepath.Base(path) // mounts have whole paths
+	p.wrap = []string{"unshare", "--mount", "sh", "-c", `mount --bind "$1" "$1" && shift && exec "$@"`, "sh", path}
+}
+
+// withRedis shares the limits through a Redis with a password.
+func (p *patient) withRedis(t *testing.T) {
+	t.Helper()
+	server := startRedis(t)
+	if err := server.ConfigSet(t.Context(), "requirepass", canaryPassword).Err(); err != nil {
 		t.Fatal(err)
 	}
-	defer stop()
-	if p.env != nil && p.flags["api-url"] == "" {
-		p.flags["api-url"] = url
-	}
-	code, stdout, stderr := command(t, p.env, "", p.args()...)
-	return diagnosis(t, code, stdout, stderr)
-}
-
-// diagnosis reads the answer, and checks what holds of every answer.
-func diagnosis(t *testing.T, code int, stdout, stderr string) map[string]finding {
-	t.Helper()
-	var report doctorReport
-	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
-		t.Fatalf("%v: code %d, %s%s", err, code, stdout, stderr)
-	}
-	if strings.Contains(stdout+stderr, "canary") || strings.Contains(stdout+stderr, canaryAuditKey) {
-		t.Errorf("a value is told: %s%s", stdout, stderr)
-	}
-	failed := slices.ContainsFunc(report.Checks, func(f finding) bool { return f.Status == resultFailed })
-	if report.OK == failed || (code == 1) != failed || code > 1 {
-		t.Errorf("exit code %d: %s", code, stdout)
-	}
-	found := map[string]finding{}
-	for _, f := range report.Checks {
-		if f.Status != resultOK {
-			found[f.Check] = f
-		}
-	}
-	return found
-}
-
-// want is what is not in order, by check; DIR is the patient's directory.
-type want map[string]struct {
-	status result
-	detail string
-}
-
-func (p *patient) assertFound(t *testing.T, want want) {
-	t.Helper()
-	found := p.examine(t)
-	for check, want := range want {
-		check, want.detail = strings.ReplaceAll(check, "DIR", p.directory), strings.ReplaceAll(want.detail, "DIR", p.directory)
-		if got := found[check]; got.Status != want.status || !strings.Contains(got.Detail, want.detail) {
-			t.Errorf("%s: %q %q, want %q %q", check, got.Status, got.Detail, want.status, want.detail)
-		}
-		delete(found, check)
-	}
-	if len(found) > 0 {
-		t.Errorf("found also %v", found)
-	}
+	p.flags["limit-redis"] = "unix://" + server.socket
+	p.flags["limit-redis-timeout"] = "5s"
+	p.flags["limit-redis-password-file"] = p.write(t, "password", canaryPassword+"\n")
 }

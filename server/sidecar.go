@@ -110,21 +110,17 @@ func (s *sidecar) openListeners(ctx context.Context) error {
 		options.TLS = s.tls.Load
 	}
 	for _, address := range s.config.Listen {
-		listener, err := listen.Open(ctx, whereToListen(s.config, address), options)
+		listener, err := listen.Open(ctx, s.config.ListenAddress(address), options)
 		if err != nil {
-			return config.Usage("--listen %v: %v", address, err)
+			return config.ListenError("--listen", address, err)
 		}
 		s.listeners = append(s.listeners, listener)
 	}
 	var err error
 	if s.admin, err = listen.OpenAdmin(ctx, s.config.AdminListen.Address); err != nil {
-		return config.Usage("--admin-listen %v: %v", s.config.AdminListen, err)
+		return config.ListenError("--admin-listen", s.config.AdminListen, err)
 	}
 	return nil
-}
-
-func whereToListen(c *config.Serve, address config.Address) listen.Address {
-	return listen.Address{Network: address.Network, Address: address.Address, SocketMode: c.SocketMode}
 }
 
 func (s *sidecar) readAuditOptions(context.Context) error {

@@ -187,7 +187,7 @@ func (s *SecretSource) Open(follower *watch.Follower, log *slog.Logger) (*secret
 		}
 	}
 	store, err := secret.Open(secret.Options{
-		Organization: s.Organization, Setting: s.setting("--secret-file"), Follower: follower, Logger: log,
+		Organization: s.Organization, Setting: s.Setting("--secret-file"), Follower: follower, Logger: log,
 	}, source)
 	if err != nil {
 		return nil, Usage("%s: %v", strings.Join(s.given(), ", "), err)
@@ -204,13 +204,13 @@ func (s *SecretSource) Client(follower *watch.Follower) (*kustomer.Client, error
 	}
 	key := func() (sensitive.String, error) { return s.Secrets.APIKey.Value, nil }
 	if s.APIKeyFile != "" {
-		key = followText(follower, "api_key", s.setting("--api-key-file"), s.APIKeyFile).Current
+		key = followText(follower, "api_key", s.Setting("--api-key-file"), s.APIKeyFile).Current
 	}
 	return kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
 }
 
-// setting says where the operator names a file: the flag, or the place in the policy file.
-func (s *SecretSource) setting(flag string) string { return cmp.Or(s.Place, flag) }
+// Setting says where the operator names a file: the flag, or the place in the policy file.
+func (s *SecretSource) Setting(flag string) string { return cmp.Or(s.Place, flag) }
 
 // followText returns the value of a file that holds one secret text.
 func followText(follower *watch.Follower, kind, setting, path string) *watch.Value[sensitive.String] {

@@ -8,9 +8,11 @@ import (
 )
 
 const (
-	// warnApart is the clock difference that causes a warning, and the jump of our own clock that
+	// WarnApart is the clock difference that causes a warning, and the jump of our own clock that
 	// counts as a step.
-	warnApart = 30 * time.Second
+	WarnApart = 30 * time.Second
+	// WarnClock is the warning.
+	WarnClock = "our clock differs from Kustomer's"
 	// answersToBelieve is how many fresh answers in a row must show clocks too far apart before
 	// tokens are refused: a single one may come from a broken proxy.
 	answersToBelieve = 3
@@ -31,7 +33,7 @@ func (w *clockWatch) stepped(now time.Time, elapsed time.Duration) bool {
 	first := w.wall.IsZero()
 	step := now.Sub(w.wall) - (elapsed - w.elapsed)
 	w.wall, w.elapsed = now, elapsed
-	return w.limit > 0 && !first && step.Abs() >= warnApart
+	return w.limit > 0 && !first && step.Abs() >= WarnApart
 }
 
 // doubtful reports whether another answer is needed soon, to decide whether the clock is right.
@@ -44,8 +46,8 @@ func (s *Store) observe(next *state, clock kustomer.Clock) {
 	}
 	next.clock = clock
 	apart := clock.Apart()
-	if apart >= warnApart && s.clockNotice.due("apart", s.options.Elapsed()) {
-		s.options.Logger.Warn("our clock differs from Kustomer's", "kustomer_minus_ours_seconds", clock.Offset().Seconds())
+	if apart >= WarnApart && s.clockNotice.due("apart", s.options.Elapsed()) {
+		s.options.Logger.Warn(WarnClock, "kustomer_minus_ours_seconds", clock.Offset().Seconds())
 	}
 	if apart <= s.clock.limit {
 		s.clock.beyond = 0

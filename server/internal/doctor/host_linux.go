@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clockSynchronized reports whether something, such as an NTP client, has told
-// the kernel that the clock is right.
+// clockSynchronized reports whether something, such as an NTP client, has told the kernel that the
+// clock is right.
 func clockSynchronized() (bool, error) {
 	var times unix.Timex // asks, changes nothing
 	state, err := unix.Adjtimex(&times)
@@ -34,5 +34,5 @@ func mountPoints() ([]string, error) {
 	return points, nil
 }
 
-// unescapeMount takes back what the kernel does to white space in a path.
+// unescapeMount reverses how the kernel writes white space in a path.
 var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
