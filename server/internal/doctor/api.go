@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -55,16 +56,13 @@ func (a *answers) isKeyAccepted() bool { return a.err == nil || a.userErr == nil
 
 // apiHost says where the API key is sent. Config refuses a host below kustomerapp.com that is not the
 // API's.
-func apiHost(o *organization) []Finding {
-	if !o.UsesAPI() {
-		return nil
-	}
+func apiHost(o *organization, _ answers) []Finding {
 	base, err := kustomer.ParseBaseURL(o.APIURL, o.SecretSource.Organization)
 	switch {
 	case err != nil:
 		return nil // opening the secret refuses it
 	case base.Scheme == "https" && !isKustomers(base):
-		return warningf("%s is not below kustomerapp.com, but an administrator's API key is sent there: check --api-url", base.Host)
+		return warningf("%s is not below kustomerapp.com, but gets an administrator's API key: check --api-url", base.Host)
 	default:
 		return okf("%s", base.Host)
 	}
@@ -75,11 +73,8 @@ func isKustomers(base *url.URL) bool {
 	return strings.HasSuffix(host, ".kustomerapp.com")
 }
 
-func api(o *organization) []Finding {
-	if !o.UsesAPI() {
-		return nil
-	}
-	switch a := o.ask(); {
+func api(_ *organization, a answers) []Finding {
+	switch {
 	case a.hasKind(kustomer.KindKey):
 		return nil
 	case a.err == nil, a.hasKind(kustomer.KindRefused):
@@ -91,11 +86,8 @@ func api(o *organization) []Finding {
 	}
 }
 
-func apiKey(o *organization) []Finding {
-	if !o.UsesAPI() {
-		return nil
-	}
-	switch a := o.ask(); {
+func apiKey(o *organization, a answers) []Finding {
+	switch {
 	case a.isKeyAccepted():
 		return okf("accepted")
 	case a.hasKind(kustomer.KindKey) && o.APIKeyFile != "":
@@ -109,11 +101,8 @@ func apiKey(o *organization) []Finding {
 
 // apiRoles compares the key's roles with those that Kustomer's page asks for. Only the secret itself
 // shows whether they are enough.
-func apiRoles(o *organization) []Finding {
-	if !o.UsesAPI() {
-		return nil
-	}
-	switch a := o.ask(); {
+func apiRoles(_ *organization, a answers) []Finding {
+	switch {
 	case !a.isKeyAccepted():
 		return nil
 	case !a.user.RolesKnown:
@@ -141,30 +130,27 @@ func apiSecret(a answers) []Finding {
 
 // kustomerClock compares our clock with Kustomer's. Of several answers the one that agrees best
 // counts: the others may come from a cache.
-func kustomerClock(o *organization) []Finding {
-	if !o.UsesAPI() {
-		return nil
-	}
-	a := o.ask()
+func kustomerClock(o *organization, a answers) []Finding {
 	if !a.isKeyAccepted() {
 		return nil
 	}
-	clocks := slices.DeleteFunc([]kustomer.Clock{a.user.Clock, a.settings.Clock}, func(c kustomer.Clock) bool { return !c.Known })
+	clocks := slices.DeleteFunc([]kustomer.Clock{a.user.Clock, a.settings.Clock},
+		func(c kustomer.Clock) bool { return !c.Known })
 	if len(clocks) == 0 {
-		return warningf("Kustomer's answers do not tell its time; keep this machine's clock synchronized, or Kustomer refuses the tokens")
+		return warningf("Kustomer's answers do not tell its time; keep the clock synchronized, or it refuses the tokens")
 	}
 	best := slices.MinFunc(clocks, func(a, b kustomer.Clock) int { return int(a.Apart() - b.Apart()) })
-	direction := "behind"
-	if best.Offset() < 0 {
-		direction = "ahead of"
-	}
 	apart := best.Apart()
+	difference := fmt.Sprintf("%s: it is %s behind Kustomer's", secret.WarnClock, apart.Round(time.Second))
+	if best.Offset() < 0 {
+		difference = strings.Replace(difference, "behind", "ahead of", 1)
+	}
 	switch {
 	case apart > o.MaxClockSkew:
-		return failedf("%s: it is %s %s Kustomer's; beyond --max-clock-skew %s no token is issued: set this machine's clock",
-			secret.WarnClock, apart.Round(time.Second), direction, o.MaxClockSkew)
+		return failedf("%s; beyond --max-clock-skew %s no token is issued: set this machine's clock",
+			difference, o.MaxClockSkew)
 	case apart >= secret.WarnApart:
-		return warningf("%s: it is %s %s Kustomer's: set this machine's clock", secret.WarnClock, apart.Round(time.Second), direction)
+		return warningf("%s: set this machine's clock", difference)
 	default:
 		return okf("it agrees with Kustomer's")
 	}

@@ -14,12 +14,12 @@ import (
 )
 
 func auditKeys(_ context.Context, s *setup) []Finding {
-	options, err := s.audit()
+	options, err := s.AuditOptions(nil)
 	switch {
 	case err != nil:
 		return refused(err)
 	case len(options.Keys) == 0:
-		return warningf("no --audit-key-file: nobody will be able to verify the records, or to find a person in them")
+		return warningf("no --audit-key-file: nobody will be able to verify the records or find a person in them")
 	default:
 		return okf("%d; the current one is %s", len(options.Keys), options.Keys[0].ID())
 	}
@@ -38,8 +38,8 @@ func auditFile(_ context.Context, s *setup) []Finding {
 		return warningf("%s: %s", in.Path, writer.WarnDevice)
 	case in.WriteErr != nil:
 		return failedf("no record can be written beside %s: %v: make room", in.Path, in.WriteErr)
-	case took > s.Config.AuditTimeout:
-		return failedf("writing a record took %s, longer than --audit-timeout %s: use a faster disk", took, s.Config.AuditTimeout)
+	case took > s.AuditTimeout:
+		return failedf("writing a record took %s, longer than --audit-timeout %s: use a faster disk", took, s.AuditTimeout)
 	default:
 		return okf("%s can be written; writing a record took %s", in.Path, took)
 	}
@@ -53,9 +53,9 @@ func auditDisk(_ context.Context, s *setup) []Finding {
 	switch {
 	case !isFile(in, err) || in.WriteErr != nil:
 		return nil
-	case in.Free < int64(s.Config.AuditMinFree):
+	case in.Free < int64(s.AuditMinFree):
 		return warningf("%s: %d MiB are free in %s, below --audit-min-free (%d MiB): make room",
-			writer.WarnLowSpace, in.Free>>20, filepath.Dir(in.Path), s.Config.AuditMinFree>>20)
+			writer.WarnLowSpace, in.Free>>20, filepath.Dir(in.Path), s.AuditMinFree>>20)
 	default:
 		return okf("%d MiB are free", in.Free>>20)
 	}
@@ -69,7 +69,7 @@ func auditChain(ctx context.Context, s *setup) []Finding {
 	}
 	var torn []Finding
 	if in.Torn > 0 {
-		torn = warningf("%s ends in the middle of a record, as after a crash: serve will cut that off, keep it, and go on", in.Path)
+		torn = warningf("%s ends in the middle of a record, as after a crash: serve will set that aside and go on", in.Path)
 	}
 	return append(torn, s.wholeRecords(ctx, &in)...)
 }
@@ -78,7 +78,7 @@ func (s *setup) wholeRecords(ctx context.Context, in *writer.Inspection) []Findi
 	if in.Size == 0 {
 		return okf("no record yet; the first will be number %d", in.Head.Seq+1)
 	}
-	options, _ := s.audit()
+	options, _ := s.AuditOptions(nil)
 	records := reader.Source{Name: in.Path, Open: func() (io.ReadCloser, error) {
 		file, err := os.Open(in.Path)
 		return struct {
@@ -98,7 +98,8 @@ func (s *setup) wholeRecords(ctx context.Context, in *writer.Inspection) []Findi
 	case len(options.Keys) == 0:
 		return okf("it goes on after record %d; without keys that is not verified", in.Head.Seq)
 	case report.Unverifiable > 0:
-		return warningf("%d records are under a key that is not in --audit-key-file: keep old keys there, below the current one", report.Unverifiable)
+		return warningf("%d records are under a key that is not in --audit-key-file: keep old keys there, "+
+			"below the current one", report.Unverifiable)
 	default:
 		return okf("whole; it goes on after record %d", in.Head.Seq)
 	}

@@ -13,19 +13,19 @@ import (
 const certificateWarning = 7 * 24 * time.Hour
 
 func callerTokens(_ context.Context, s *setup) []Finding {
-	opened, err := s.Config.OpenCallerTokens(nil)
+	opened, err := s.OpenCallerTokens(nil)
 	switch {
 	case err != nil:
 		return refused(err)
 	case opened == nil:
 		return nil
 	default:
-		return okf("read from %s; over loopback a call needs one", s.Config.CallerTokensFile)
+		return okf("read from %s; over loopback a call needs one", s.CallerTokensFile)
 	}
 }
 
 func certificate(_ context.Context, s *setup) []Finding {
-	opened, err := s.Config.OpenTLS(nil)
+	opened, err := s.OpenTLS(nil)
 	switch {
 	case err != nil:
 		return refused(err)
@@ -46,13 +46,14 @@ func certificate(_ context.Context, s *setup) []Finding {
 
 // policyFile warns of the first caller in the policy that no flag lets in.
 func policyFile(_ context.Context, s *setup) []Finding {
-	opened, err := s.policy()
+	file, err := s.OpenPolicy(nil, discard)
 	switch {
 	case err != nil:
 		return refused(err)
-	case opened == nil:
+	case file == nil:
 		return nil
 	}
+	opened := file.Load()
 	for _, name := range slices.Sorted(maps.Keys(opened.Callers)) {
 		if flag := s.missingFlag(name); flag != "" {
 			return warningf("it names the caller %s, which can never connect: give %s", name, flag)
@@ -66,15 +67,15 @@ func (s *setup) missingFlag(caller string) string {
 	kind, rest, _ := strings.Cut(caller, ":")
 	switch kind {
 	case "token":
-		if s.Config.CallerTokensFile == "" {
+		if s.CallerTokensFile == "" {
 			return "--caller-tokens-file"
 		}
 	case "certificate":
-		if !s.Config.HasTLS() {
+		if !s.HasTLS() {
 			return "--tls-cert, --tls-key and --tls-client-ca"
 		}
 	case "uid":
-		if user, err := strconv.ParseUint(rest, 10, 32); err == nil && !slices.Contains(s.Config.AllowUID, uint32(user)) {
+		if user, err := strconv.ParseUint(rest, 10, 32); err == nil && !slices.Contains(s.AllowUID, uint32(user)) {
 			return "--allow-uid " + rest
 		}
 	}
@@ -83,10 +84,11 @@ func (s *setup) missingFlag(caller string) string {
 
 // issuers loads the keys of each, as the first token of a user would.
 func issuers(ctx context.Context, s *setup) []Finding {
-	opened, err := s.policy()
-	if err != nil || opened == nil {
+	file, err := s.OpenPolicy(nil, discard)
+	if err != nil || file == nil {
 		return nil
 	}
+	opened := file.Load()
 	var findings []Finding
 	for _, name := range slices.Sorted(maps.Keys(opened.Issuers)) {
 		found := okf("its keys are loaded")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
@@ -23,9 +24,9 @@ func environment(_ context.Context, s *setup) []Finding {
 	var findings []Finding
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, config.VariablePrefix) && !s.Variables[name] && !isServiceLink(name) {
-			findings = append(findings, warningf(
-				"%s belongs to no flag and has no effect: correct its name (serve --help lists them) or remove it", name)...)
+		if strings.HasPrefix(name, config.VariablePrefix) && !s.variables[name] && !isServiceLink(name) {
+			findings = append(findings, warningf("%s belongs to no flag and has no effect: correct its name "+
+				"(serve --help lists them) or remove it", name)...)
 		}
 	}
 	return findings
@@ -46,30 +47,29 @@ const (
 // permissions warns of files with secrets that every user can read, and of files that decide who may
 // call which every user can change.
 func permissions(_ context.Context, s *setup) []Finding {
-	c := s.Config
-	secrets := []string{c.AuditKeyFile, c.LimitRedisPasswordFile, c.TLSKey}
+	findings := slices.Concat(
+		openToOthers(othersRead|othersWrite, s.AuditKeyFile, s.LimitRedisPasswordFile, s.TLSKey),
+		openToOthers(othersWrite, s.CallerTokensFile, s.PolicyFile, s.TLSCert, s.TLSClientCA),
+	)
 	for _, one := range s.organizations {
-		secrets = append(secrets, one.SecretFile, one.APIKeyFile)
-	}
-	var findings []Finding
-	for _, path := range secrets {
-		findings = append(findings, openToOthers(path, othersRead|othersWrite)...)
-	}
-	for _, path := range []string{c.CallerTokensFile, c.PolicyFile, c.TLSCert, c.TLSClientCA} {
-		findings = append(findings, openToOthers(path, othersWrite)...)
+		findings = append(findings, openToOthers(othersRead|othersWrite, one.SecretFile, one.APIKeyFile)...)
 	}
 	return findings
 }
 
-func openToOthers(path string, forbidden fs.FileMode) []Finding {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Mode()&forbidden == 0 {
-		return nil // whoever reads the file says what else is wrong with it
+func openToOthers(forbidden fs.FileMode, paths ...string) []Finding {
+	var findings []Finding
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() || info.Mode()&forbidden == 0 {
+			continue // whoever reads the file says what else is wrong with it
+		}
+		can := "read"
+		if info.Mode()&othersWrite != 0 {
+			can = "change"
+		}
+		findings = append(findings, of("of "+path, warningf("%#o: every user here can %s the file: give it the mode 0600, "+
+			"or 0640 and a group of its own (in Kubernetes: defaultMode 0440 and fsGroup)", info.Mode().Perm(), can))...)
 	}
-	can := "read"
-	if info.Mode()&othersWrite != 0 {
-		can = "change"
-	}
-	return of("of "+path, warningf("%#o: every user here can %s the file: give it the mode 0600, or 0640 and a group of its own "+
-		"(in Kubernetes: defaultMode 0440 and fsGroup)", info.Mode().Perm(), can))
+	return findings
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
@@ -11,12 +10,12 @@ import (
 
 // limits warns of those that bound nothing.
 func limits(_ context.Context, s *setup) []Finding {
-	rates := s.Config.LimitRates
+	rates := s.LimitRates
 	switch {
-	case s.Config.LimitMode == config.LimitShadow:
-		return warningf("shadow: they are recorded and refuse nothing: give --limit-mode enforce once the records look right")
+	case s.LimitMode == config.LimitShadow:
+		return warningf("shadow: they refuse nothing: give --limit-mode enforce once the records look right")
 	case rates[ratelimit.Customer].IsOff():
-		return warningf("nothing bounds the tokens for one customer: give --limit-customer, such as 10/m:10; a person needs few")
+		return warningf("nothing bounds the tokens for one customer: give --limit-customer, such as 10/m:10")
 	case rates[ratelimit.Caller].IsOff() && rates[ratelimit.Global].IsOff():
 		return warningf("nothing bounds a caller that asks for every customer: give --limit-caller, such as 200/s:400")
 	default:
@@ -29,11 +28,11 @@ const redisTimeout = 10 * time.Second
 
 // decision makes one in Redis, as serve would.
 func decision(ctx context.Context, s *setup) []Finding {
-	options, err := s.audit()
-	if err != nil || !s.Config.IsShared() {
+	options, err := s.AuditOptions(nil)
+	if err != nil || !s.IsShared() {
 		return nil
 	}
-	shared, err := s.Config.Redis.Open(options.Keys, nil, slog.New(slog.DiscardHandler))
+	shared, err := s.Redis.Open(options.Keys, nil, discard)
 	if err != nil {
 		return refused(err)
 	}
@@ -41,7 +40,7 @@ func decision(ctx context.Context, s *setup) []Finding {
 	defer cancel()
 	took, err := shared.Check(ctx)
 	if err != nil {
-		return failedf("no decision: %v: check --limit-redis, its user and password, the way there and --limit-redis-timeout", err)
+		return failedf("no decision: %v: check --limit-redis, its user and password, the way there and the timeout", err)
 	}
 	return okf("a decision took %s", took.Round(10*time.Microsecond))
 }

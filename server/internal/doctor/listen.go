@@ -10,32 +10,50 @@ import (
 	"strings"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 // sockets opens every address as serve would. Config refuses unsafe ones.
-func sockets(_ context.Context, s *setup) []Finding {
-	var findings []Finding
-	for i, address := range s.Config.Listen {
-		findings = append(findings, s.socket("--listen", address, s.sockets()[i])...)
-	}
-	return findings
+func sockets(ctx context.Context, s *setup) []Finding {
+	found := s.probe(ctx)
+	return slices.Concat(found[:len(s.Listen)]...)
 }
 
-func adminSocket(_ context.Context, s *setup) []Finding {
-	return s.socket("--admin-listen", s.Config.AdminListen, s.sockets()[len(s.Config.Listen)])
+func adminSocket(ctx context.Context, s *setup) []Finding {
+	found := s.probe(ctx)
+	return found[len(s.Listen)]
+}
+
+// probe returns what it found at each address of --listen and, last, at the admin address. They are
+// open together, because one may exclude another.
+func (s *setup) probe(ctx context.Context) [][]Finding {
+	all := append(slices.Clone(s.Listen), s.AdminListen)
+	places := make([]listen.Address, len(all))
+	for i, address := range all {
+		places[i] = s.ListenAddress(address)
+	}
+	found := make([][]Finding, len(all))
+	for i, err := range listen.Probe(ctx, places...) {
+		flag := "--listen"
+		if i == len(s.Listen) {
+			flag = "--admin-listen"
+		}
+		found[i] = of(all[i].String(), s.socket(flag, all[i], err))
+	}
+	return found
 }
 
 func (s *setup) socket(flag string, address config.Address, err error) []Finding {
-	found := okf("free; reachable from the network")
 	switch {
 	case err != nil:
-		found = refused(config.ListenError(flag, address, err))
+		return refused(config.ListenError(flag, address, err))
 	case address.IsUnix():
-		found = s.socketAccess(filepath.Dir(address.Address))
+		return s.socketAccess(filepath.Dir(address.Address))
 	case address.IsLoopback():
-		found = okf("free; reachable only from this pod or machine")
+		return okf("free; reachable only from this pod or machine")
+	default:
+		return okf("free; reachable from the network")
 	}
-	return of(address.String(), found)
 }
 
 // socketAccess says what may keep the listed users from connecting to a socket in the directory, or
@@ -49,16 +67,18 @@ func (s *setup) socketAccess(directory string) []Finding {
 	switch {
 	case mode&othersWrite != 0 && mode&fs.ModeSticky == 0:
 		return warningf("free, but every user may replace files in %s: take away others' right to write", directory)
-	case s.othersCall() && s.Config.SocketMode&0o022 == 0:
-		return warningf("free, but --socket-mode %#o keeps out every user except %d: let the group write, such as with 0660", s.Config.SocketMode, os.Getuid())
+	case s.othersCall() && s.SocketMode&0o022 == 0:
+		return warningf("free, but --socket-mode %#o keeps out every user except %d: let the group write, such as with 0660",
+			s.SocketMode, os.Getuid())
 	case s.othersCall() && mode&0o011 == 0:
-		return warningf("free, but users other than its owner cannot enter %s: share a group with the app and let it in, such as with mode 0750", directory)
+		return warningf("free, but users other than its owner cannot enter %s: share a group with the app and let it in, "+
+			"such as with mode 0750", directory)
 	default:
-		return okf("free; for the users of --allow-uid %s", strings.Trim(fmt.Sprint(s.Config.AllowUID), "[]"))
+		return okf("free; for the users of --allow-uid %s", strings.Trim(fmt.Sprint(s.AllowUID), "[]"))
 	}
 }
 
 // othersCall reports whether a user other than serve's own is to call.
 func (s *setup) othersCall() bool {
-	return slices.ContainsFunc(s.Config.AllowUID, func(user uint32) bool { return int64(user) != int64(os.Getuid()) })
+	return slices.ContainsFunc(s.AllowUID, func(user uint32) bool { return int64(user) != int64(os.Getuid()) })
 }

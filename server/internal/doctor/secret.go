@@ -8,21 +8,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
-// organization is one whose tokens serve would sign.
-type organization struct {
-	config.Organization
-
-	ask func() answers // asks Kustomer, once
-}
+// discard is the log of what a check opens: its errors are what counts.
+var discard = slog.New(slog.DiscardHandler)
 
 // signingSecret opens the secret as serve would. Only the API must be asked for it.
 func signingSecret(o *organization) []Finding {
-	store, err := o.Open(nil, slog.New(slog.DiscardHandler))
+	store, err := o.Open(nil, discard)
 	switch {
 	case err != nil:
 		return refused(err)
@@ -44,7 +39,8 @@ func signingSecret(o *organization) []Finding {
 // plausible looks at a secret that could be read.
 func plausible(found secret.Secret, from string) []Finding {
 	if doubts := secret.Doubts(found.Value); len(doubts) > 0 {
-		return warningf("read from %s, with the secret_id %s, but %s: compare it with Kustomer's", from, found.ID, strings.Join(doubts, "; "))
+		return warningf("read from %s, with the secret_id %s, but %s: compare it with Kustomer's",
+			from, found.ID, strings.Join(doubts, "; "))
 	}
 	return okf("read from %s, with the secret_id %s", from, found.ID)
 }
@@ -67,7 +63,7 @@ func secretUpdates(o *organization) []Finding {
 	case err != nil:
 		return warningf("cannot tell whether %s is itself a mount, which is never updated: %v", path, err)
 	case slices.Contains(mounts, resolved):
-		return warningf("%s is itself a mount (subPath, or a single file given to the container), which is never updated: mount its directory", path)
+		return warningf("%s is itself a mount (subPath, or a single file), which is never updated: mount its directory", path)
 	default:
 		return okf("%s is followed when it changes", path)
 	}
@@ -77,8 +73,9 @@ func secretUpdates(o *organization) []Finding {
 // else's conversations.
 func identifiers(o *organization) []Finding {
 	if o.Identifiers == customer.AsGiven {
-		return warningf("as-given: Kustomer uses the email of a token and ignores its external ID, so an address that is not verified " +
-			"shows its owner's conversations to somebody else: give --identifier-policy external-id, unless callers send only verified addresses")
+		return warningf("as-given: Kustomer uses the email of a token and ignores its external ID, so an address that is " +
+			"not verified shows its owner's conversations to somebody else: give --identifier-policy external-id, " +
+			"unless callers send only verified addresses")
 	}
 	return okf("%s", o.Identifiers)
 }
@@ -87,15 +84,15 @@ func identifiers(o *organization) []Finding {
 // tells Kustomer's time.
 func clock(ctx context.Context, s *setup) []Finding {
 	if slices.ContainsFunc(s.organizations, func(o *organization) bool { return o.UsesAPI() }) {
-		return each(kustomerClock)(ctx, s)
+		return answered(kustomerClock)(ctx, s)
 	}
 	synchronized, err := clockSynchronized()
 	switch {
 	case err != nil:
 		return warningf("cannot tell whether it is right, %v: keep it synchronized, or Kustomer refuses the tokens", err)
 	case !synchronized:
-		return warningf("the kernel reports it as unsynchronized, and this source of the secret does not tell Kustomer's time: " +
-			"make sure that something keeps it right, or Kustomer refuses the tokens")
+		return warningf("the kernel reports it as unsynchronized, and this source of the secret does not tell Kustomer's " +
+			"time: make sure that something keeps it right, or Kustomer refuses the tokens")
 	default:
 		return okf("the kernel reports it as synchronized")
 	}
