@@ -117,7 +117,7 @@ func TestUsageErrors(t *testing.T) {
 
 		{"serve --lisen 127.0.0.1:0", `unknown flag --lisen, did you mean "--listen"?`},
 		{"serve --secret-fil x", `unknown flag --secret-fil, did you mean "--secret-file"?`},
-		{"health --addres=x", `unknown flag --addres, did you mean "--address"?`},
+		{"health --addresss=x", `unknown flag --addresss, did you mean "--address"?`},
 		{"issue --Email x", `unknown flag --Email, did you mean "--email"?`},
 		{"serve --limit-c 1/s", `unknown flag --limit-c, did you mean one of "--limit-caller", "--limit-customer"?`},
 		{"serve --verbose", `unknown flag --verbose`},

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, console *console) int {
 			return report(console, config.Usage("argument %d is not valid UTF-8: give it in UTF-8", i+1))
 		}
 	}
-	root := newRoot(console)
+	root := newRoot(console) //nolint:contextcheck // ExecuteContextC hands the context to the command
 	root.SetArgs(args)
 	if err := checkValues(root, args); err != nil {
 		return report(console, err)

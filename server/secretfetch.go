@@ -103,7 +103,8 @@ func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, e
 	case c.Organization == "" && kustomer.NeedsOrganization(c.APIURL):
 		return nil, config.Usage("--organization is required: it stands for {organization} in --api-url %s", c.APIURL)
 	case c.Manifest != "" && !kubernetesName.MatchString(c.Manifest):
-		return nil, config.Usage("--manifest %q cannot name a Kubernetes Secret: use lower-case letters, digits, - and .", c.Manifest)
+		return nil, config.Usage("--manifest %q cannot name a Kubernetes Secret: use lower-case letters, digits, - and .",
+			c.Manifest)
 	case c.Namespace != "" && !kubernetesName.MatchString(c.Namespace):
 		return nil, config.Usage("--namespace %q cannot name a namespace: use lower-case letters, digits and -", c.Namespace)
 	case c.Timeout <= 0:

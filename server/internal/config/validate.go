@@ -79,7 +79,7 @@ func (s *Serve) validateTLS() error {
 		case file.path != "" && s.AllowRemote:
 			return Usage("%s has no use in dev, whose secret is worthless: leave it out, or use serve", file.flag)
 		case file.path != "" && !slices.ContainsFunc(s.Listen, Address.isOutside):
-			return Usage("%s has no use: every --listen is a loopback address or a unix socket, which do not use TLS; leave it out",
+			return Usage("%s has no use: every --listen is a loopback address or a unix socket, without TLS; leave it out",
 				file.flag)
 		case file.path == "" && s.TLSCert+s.TLSKey+s.TLSClientCA != "":
 			return Usage("%s is missing: --tls-cert, --tls-key and --tls-client-ca belong together", file.flag)
