@@ -158,6 +158,19 @@ func TestLocalNamesTheLongestWait(t *testing.T) {
 	}
 }
 
+func TestLocalPeekDecidesAsTakeAndSpendsNothing(t *testing.T) {
+	t.Parallel()
+	clock := manual{}
+	local := NewLocal(16, clock.clock)
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1/m:2"))
+	for n := range 3 {
+		first, second := local.Peek(&call), local.Peek(&call)
+		if taken := local.takeAt(0, &call); first != taken || second != taken {
+			t.Errorf("call %d: %+v, then %+v, then taken %+v", n, first, second, taken)
+		}
+	}
+}
+
 func TestLocalWithoutLimits(t *testing.T) {
 	t.Parallel()
 	local := newTestLocal(16)

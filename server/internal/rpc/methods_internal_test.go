@@ -97,6 +97,24 @@ func TestIssueTokenSpendsEveryLimit(t *testing.T) {
 	}
 }
 
+// Replicas share every budget but that of a caller whose name means somebody else in another pod.
+func TestWhichBudgetsReplicasShare(t *testing.T) {
+	t.Parallel()
+	for kind, isLocal := range map[caller.Kind]bool{caller.Loopback: true, caller.UID: true, caller.Token: false, caller.Certificate: false} {
+		budgets := New(Options{Ready: func() error { return nil }}).budgets(&call{
+			caller:       caller.Identity{Kind: kind, Name: "name"},
+			grant:        unrestricted,
+			organization: &Organization{Name: "acme"},
+			signed:       customer.Customer{ExternalID: "user_id"},
+		}, ratelimit.Limits())
+		for _, limit := range ratelimit.Limits() {
+			if want := isLocal && limit == ratelimit.Caller; budgets[limit].Local != want {
+				t.Errorf("%v of caller kind %v: local is %v", limit, kind, !want)
+			}
+		}
+	}
+}
+
 func TestAMethodWithoutEntryFailsClosed(t *testing.T) {
 	t.Parallel()
 	server := New(Options{Ready: func() error { return nil }})

@@ -49,7 +49,7 @@ func liar(t *testing.T, says string) (url string) {
 }
 
 // Whatever answers in place of Redis, decisions fall back and the log repeats nothing of the
-// answer. Without the bounds, each of the lengths would end the process.
+// answer. Without the bounds, some of the lengths make the process run out of memory.
 func TestAServerThatLies(t *testing.T) {
 	t.Parallel()
 	for name, says := range map[string]string{
