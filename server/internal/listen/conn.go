@@ -17,6 +17,7 @@ type conn struct {
 	identity caller.Identity // as far as the kernel tells it
 	traffic  atomic.Pointer[traffic]
 	expiry   *time.Timer // of a stranger
+	heard    atomic.Bool // it has sent something
 
 	mu     sync.Mutex
 	set    *places // nil: it has no place any more
@@ -37,6 +38,21 @@ func isBusy(member net.Conn) bool {
 	}
 	t := c.traffic.Load()
 	return t != nil && t.calls.held.Load() > 0
+}
+
+// isHeard reports whether a connection has sent anything.
+func isHeard(member net.Conn) bool {
+	c, ok := member.(*conn)
+	return ok && c.heard.Load()
+}
+
+// Read notes that something came.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	return n, err
 }
 
 // enter takes a place; without one the connection is closed. A user that is listed has proven who it

@@ -44,7 +44,7 @@ func (c *Connection) IsTrusted(now time.Time) bool {
 // IsOver reports whether the connection, or its caller, has more calls open or holds more than its
 // share of what all connections may.
 func (c *Connection) IsOver() bool {
-	return c.traffic != nil && (c.traffic.calls.isOver() || c.traffic.bytes.isOver())
+	return c.traffic != nil && (c.traffic.excess.Load() > 0 || c.traffic.bytes.isOver())
 }
 
 // refusalCost is what a refused call spends of the budget of idle frames: it is dearer than a frame, and

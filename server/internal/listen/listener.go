@@ -49,8 +49,8 @@ func newListener(inner net.Listener, options Options) *Listener {
 	l := &Listener{
 		Listener:  inner,
 		options:   options,
-		strangers: places{most: maxStrangers, mostEach: maxStrangers},
-		known:     places{most: maxConnections, mostEach: maxConnectionsEach, spared: isBusy},
+		strangers: places{most: maxStrangers, mostEach: maxStrangers, spared: isHeard},
+		known:     places{most: maxConnections, mostEach: maxConnectionsEach, spared: isBusy, strict: true},
 		closed:    make(chan struct{}),
 	}
 	if address, isTCP := inner.Addr().(*net.TCPAddr); isTCP {

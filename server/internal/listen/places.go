@@ -12,7 +12,8 @@ import (
 type places struct {
 	most     int
 	mostEach int
-	spared   func(net.Conn) bool // a connection that never gives way; nil: all may
+	spared   func(net.Conn) bool // connections that give way after all others; nil: none
+	strict   bool                // the spared never give way
 
 	mu     sync.Mutex
 	total  int
@@ -62,7 +63,10 @@ func (p *places) oldest(group string) net.Conn {
 			return member
 		}
 	}
-	return nil
+	if p.strict {
+		return nil
+	}
+	return p.groups[group][0]
 }
 
 // leave gives a place back. It does nothing for a connection that has none.

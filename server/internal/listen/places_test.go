@@ -35,7 +35,7 @@ func TestTheOldestOfTheLargestGroupGivesWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			spared := strings.Fields(test.spared)
-			p := &places{most: test.most, mostEach: test.mostEach, spared: func(conn net.Conn) bool {
+			p := &places{most: test.most, mostEach: test.mostEach, strict: true, spared: func(conn net.Conn) bool {
 				return slices.Contains(spared, conn.(guest).name)
 			}}
 			var gone []string
@@ -52,6 +52,17 @@ func TestTheOldestOfTheLargestGroupGivesWay(t *testing.T) {
 				t.Errorf("%q gave way, want %q", got, test.gone)
 			}
 		})
+	}
+}
+
+func TestTheSparedGiveWayWhenThereIsNobodyElse(t *testing.T) {
+	t.Parallel()
+	p := &places{most: 2, mostEach: 2, spared: func(conn net.Conn) bool { return conn.(guest).name != "a2" }}
+	for _, step := range []struct{ comes, goes string }{{"a1", ""}, {"a2", ""}, {"a3", "a2"}, {"a4", "a1"}} {
+		victim, _ := p.enter("a", guest{name: step.comes})
+		if gone, _ := victim.(guest); gone.name != step.goes {
+			t.Errorf("%s comes, %q goes, want %q", step.comes, gone.name, step.goes)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type stream struct {
 	bytes int64 // of its request so far, headers included
 	// What has come to its end; both: the request is whole.
 	headers, data bool
+	excess        bool // beyond the connection's share: it will be refused
 }
 
 func (c stream) isWhole() bool { return c.headers && c.data }
@@ -29,6 +30,7 @@ func (c stream) isWhole() bool { return c.headers && c.data }
 // change is what a frame did.
 type change struct {
 	opened int64 // calls: 1, 0 or -1
+	excess int64 // calls beyond the share: 0 or -1
 	bytes  int64 // held
 	whole  bool  // a request has come to its end
 	idle   int64 // frames that moved no call forward; below 0: credit
@@ -84,7 +86,28 @@ func (s *streams) remove(id uint32, call stream, idle int64) change {
 	if !call.isWhole() {
 		s.partial--
 	}
-	return change{opened: -1, bytes: -call.bytes, idle: idle}
+	c := change{bytes: -call.bytes, idle: idle}
+	c.close(call)
+	return c
+}
+
+// close counts a call that is over.
+func (c *change) close(call stream) {
+	if call.excess {
+		c.excess--
+	} else {
+		c.opened--
+	}
+}
+
+// exceed marks a call that was opened beyond the share.
+func (s *streams) exceed(id uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if call, isOpen := s.open[id]; isOpen {
+		call.excess = true
+		s.open[id] = call
+	}
 }
 
 // sent takes in a frame of the server.
@@ -145,7 +168,7 @@ func (s *streams) end() change {
 	defer s.mu.Unlock()
 	var c change
 	for _, call := range s.open {
-		c.opened--
+		c.close(call)
 		c.bytes -= call.bytes
 	}
 	s.open, s.partial, s.ended = nil, 0, true

@@ -36,6 +36,7 @@ type traffic struct {
 
 	allowance *allowance
 	calls     portion
+	excess    atomic.Int64 // calls that are open beyond the share: they are being refused
 	bytes     portion
 	own       *rate.Limiter // idle frames that are this connection's whatever its caller's others do
 	debt      atomic.Int64  // idle frames not yet paid for
@@ -88,19 +89,27 @@ func (t *traffic) age() time.Duration { return time.Since(t.began) }
 
 func (t *traffic) receive(p []byte) {
 	now := t.age()
-	opened := int64(0)
 	for len(p) > 0 {
 		f, rest, whole := t.in.next(p)
 		p = rest
-		if whole {
-			c := t.streams.received(f, now)
-			opened += max(c.opened, 0)
-			t.apply(c)
+		if !whole {
+			continue
+		}
+		c := t.streams.received(f, now)
+		t.apply(c)
+		if c.opened > 0 && t.calls.isOver() {
+			t.exceed(f.stream)
 		}
 	}
-	if opened > 0 && t.calls.isOver() { // they will be refused
-		t.debt.Add(refusalCost * opened)
-	}
+}
+
+// exceed takes a call out of the share again, so that what will be refused takes no place from others,
+// and charges it.
+func (t *traffic) exceed(id uint32) {
+	t.streams.exceed(id)
+	t.calls.take(-1)
+	t.excess.Add(1)
+	t.debt.Add(refusalCost)
 }
 
 // Write passes on what the server sends.
@@ -120,6 +129,9 @@ func (t *traffic) Write(p []byte) (int, error) {
 func (t *traffic) apply(c change) {
 	if c.opened != 0 {
 		t.calls.take(c.opened)
+	}
+	if c.excess != 0 {
+		t.excess.Add(c.excess)
 	}
 	if c.bytes != 0 {
 		t.bytes.take(c.bytes)
@@ -197,7 +209,7 @@ func (t *traffic) Close() error {
 		close(t.closed)
 		left := t.streams.end()
 		t.apply(left)
-		cost := connectionCost - int(left.opened)*youngResetCost
+		cost := connectionCost - int(left.opened+left.excess)*youngResetCost
 		t.allowance.frames.ReserveN(time.Now(), min(cost, t.allowance.frames.Burst()))
 	})
 	return t.Conn.Close()

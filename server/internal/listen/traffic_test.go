@@ -190,3 +190,37 @@ func TestRequestsThatHoldTooMuchAreCutOff(t *testing.T) {
 		t.Errorf("%d bytes and %d calls are held after the end", held, calls)
 	}
 }
+
+// Calls beyond the share are refused, so they must not take the places of other callers meanwhile.
+func TestCallsBeyondTheShareTakeNoPlace(t *testing.T) {
+	t.Parallel()
+	bounds := NewBounds()
+	flooder, _ := bounds.join("flooder")
+	w := newWire(t, flooder)
+	w.send(t, func(f *http2.Framer) {
+		for id := uint32(1); id < 2*2*maxCalls; id += 2 {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true})
+		}
+	})
+	_ = w.drain()
+	if held := flooder.calls.held.Load(); held != 0 {
+		t.Errorf("%d calls are held after the end", held)
+	}
+	w = newWire(t, flooder)
+	w.server.in = frameReader{} // behind the preface
+	for id := uint32(1); id < 2*2*maxCalls; id += 2 {
+		w.server.receive([]byte{0, 0, 0, byte(frameHeaders), flagEndHeaders, byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
+	}
+	if used := bounds.calls.used.Load(); used > maxCalls/2 {
+		t.Errorf("%d of %d places are used by one caller", used, maxCalls)
+	}
+	if w.server.excess.Load() == 0 {
+		t.Error("no call is beyond the share")
+	}
+	other, _ := bounds.join("other")
+	newcomer := newPortion(&other.calls)
+	newcomer.take(1)
+	if newcomer.isOver() {
+		t.Error("no place is left for another caller")
+	}
+}
