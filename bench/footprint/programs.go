@@ -54,7 +54,8 @@ func imageSize(binary string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := archive.WriteHeader(&tar.Header{Name: filepath.Base(path), Mode: 0o755, Size: int64(len(content))}); err != nil {
+		header := &tar.Header{Name: filepath.Base(path), Mode: 0o755, Size: int64(len(content))}
+		if err := archive.WriteHeader(header); err != nil {
 			return 0, err
 		}
 		if _, err := archive.Write(content); err != nil {

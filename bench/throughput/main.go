@@ -44,7 +44,8 @@ var modes = []string{synced, unsynced, nowhere}
 func main() {
 	rounds := flag.Int("rounds", 9, "interleaved rounds")
 	length := flag.Duration("length", 500*time.Millisecond, "of one measurement")
-	directory := flag.String("dir", "", "where the audit files are written; its disk is what is measured (default: the system's temporary directory)")
+	directory := flag.String("dir", "",
+		"where the audit files are written; its disk is what is measured (default: the system's temporary directory)")
 	flag.Parse()
 	if err := measure(*directory, *rounds, *length); err != nil {
 		fmt.Fprintln(os.Stderr, "throughput:", err)
@@ -59,7 +60,8 @@ func measure(directory string, rounds int, length time.Duration) error {
 	}
 	defer os.RemoveAll(work) //nolint:errcheck // temporary files
 	program := filepath.Join(work, "chatidentity")
-	if text, err := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", program, "./server").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", program, "./server")
+	if text, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, text)
 	}
 	sidecars := map[string]*sidecar{}
@@ -131,7 +133,8 @@ type sidecar struct {
 
 func start(program, work, mode string) (*sidecar, error) {
 	args := []string{
-		"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--limit-caller", "off", "--limit-customer", "off",
+		"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--limit-caller", "off", "--limit-customer", "off",
 		"--audit-file", "-", "--audit-max-size", "4000MiB",
 	}
 	if mode != nowhere {

@@ -17,7 +17,7 @@ func (s *Server) endAtStop(
 ) error {
 	release := listen.ConnectionOf(stream.Context()).HoldStream()
 	if release == nil {
-		s.refusedCall(stream.Context(), kindStreams, "the caller, or this connection, has its share of the streams that may be open")
+		s.refusedCall(stream.Context(), kindStreams, "the caller, or this connection, has its share of open streams")
 		return status.Error(codes.ResourceExhausted, "too many health and reflection streams are open")
 	}
 	defer release()

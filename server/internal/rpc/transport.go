@@ -45,7 +45,8 @@ func newTransportErrors(options Options) *transportErrors {
 		now:    options.Now,
 		logged: map[string]time.Time{},
 	}
-	for _, kind := range append(listen.Kinds(), kindCallsInFlight, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod) {
+	own := []string{kindCallsInFlight, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod}
+	for _, kind := range append(listen.Kinds(), own...) {
 		e.counter.WithLabelValues(kind)
 	}
 	return e
