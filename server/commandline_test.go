@@ -292,7 +292,7 @@ func TestRepeatableFlags(t *testing.T) {
 }
 
 // No arguments, help, --help and -h are one, and --version is the command.
-func TestHabits(t *testing.T) {
+func TestNormalizedArguments(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ args, want string }{
 		{"", "Usage: chatidentity COMMAND"},
