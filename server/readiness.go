@@ -14,7 +14,7 @@ type requirement struct {
 
 // requirements are in the order of /readyz.
 func (s *sidecar) requirements() []requirement {
-	all := []requirement{{"stopping", s.notStopping}}
+	all := []requirement{{"stopping", s.notStopping}, {"listen", s.listening}}
 	if len(s.stores) == 1 {
 		all = append(all, requirement{"secret of " + s.stores[0].Organization(), s.stores[0].Ready})
 	} else {
@@ -46,7 +46,16 @@ func (s *sidecar) alive() error {
 	if !s.live.Load() {
 		return errors.New("the listeners do not accept calls")
 	}
-	return nil
+	return s.listening()
+}
+
+// listening is met while callers can connect to every listener.
+func (s *sidecar) listening() error {
+	var all []error
+	for _, listener := range s.listeners {
+		all = append(all, listener.Live())
+	}
+	return errors.Join(all...)
 }
 
 func (s *sidecar) notStopping() error {

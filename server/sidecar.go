@@ -102,6 +102,7 @@ func (s *sidecar) openListeners(ctx context.Context) error {
 	options := listen.Options{
 		Refused: func(r listen.Refusal) { s.server.Refused(r) },
 		Bounds:  listen.NewBounds(),
+		Logger:  s.log.Logger,
 		IsStranger: func(who caller.Identity) bool {
 			return who.Kind == caller.UID && !admission.May(who, caller.CheckHealth)
 		},
@@ -117,7 +118,7 @@ func (s *sidecar) openListeners(ctx context.Context) error {
 		s.listeners = append(s.listeners, listener)
 	}
 	var err error
-	if s.admin, err = listen.OpenAdmin(ctx, s.config.AdminListen.Address); err != nil {
+	if s.admin, err = listen.OpenAdmin(ctx, s.config.AdminListen.Address, options); err != nil {
 		return config.ListenError("--admin-listen", s.config.AdminListen, err)
 	}
 	return nil

@@ -15,7 +15,8 @@ func TestTheAdminListenerTakesEveryNewcomer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := newAdminListener(inner, 2)
+	refused := make(chan Refusal, 8)
+	listener := newAdminListener(inner, 2, func(r Refusal) { refused <- r })
 	defer listener.Close()
 	var slow []net.Conn
 	for range 10 {
@@ -34,6 +35,9 @@ func TestTheAdminListenerTakesEveryNewcomer(t *testing.T) {
 	for i, conn := range slow[:8] {
 		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("connection %d: %v, want it closed", i, err)
+		}
+		if r := <-refused; r.Kind != "admin_connection_limit" || r.Peer != conn.LocalAddr().String() {
+			t.Errorf("connection %d: reported %+v", i, r)
 		}
 	}
 	if open := listener.places.count(); open != 2 {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 )
@@ -27,39 +29,59 @@ type Options struct {
 	TLS     func() *caller.TLS // what is current, for addresses outside loopback. Nil: plain text
 	Refused func(Refusal)      // hears of each connection that is closed or slowed down. Nil: nobody does
 	Bounds  *Bounds            // what all listeners of a process share. Nil: bounds of its own
+	Logger  *slog.Logger       // of a start that waits and a socket that is lost. Nil: nobody reads it
 	// IsStranger reports whether whoever is at the other end may do nothing here. Nil: nobody is.
 	IsStranger func(caller.Identity) bool
 }
 
-// Open opens a listener for grpc. A socket has its mode whatever the umask; see openSocket. The
-// error says what to do and does not repeat the address.
+func (o Options) withDefaults() Options {
+	if o.Refused == nil {
+		o.Refused = func(Refusal) {}
+	}
+	if o.Bounds == nil {
+		o.Bounds = NewBounds()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.IsStranger == nil {
+		o.IsStranger = func(caller.Identity) bool { return false }
+	}
+	return o
+}
+
+// Open opens a listener for grpc. It waits some seconds for an address that is in use. A socket has
+// its mode whatever the umask; see openSocket. The error says what to do and does not repeat the
+// address.
 func Open(ctx context.Context, address Address, options Options) (*Listener, error) {
-	inner, err := address.open(ctx, os.Rename)
+	options = options.withDefaults()
+	inner, err := address.await(ctx, options.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return newListener(inner, options), nil
+	return newListener(&inlet{address: address, log: options.Logger, current: inner}, options), nil
 }
 
-// OpenAdmin opens a listener for HTTP at host:port, whose connections are bounded. The errors are
-// those of Open.
-func OpenAdmin(ctx context.Context, address string) (net.Listener, error) {
-	inner, err := Address{Network: "tcp", Address: address}.open(ctx, os.Rename)
+// OpenAdmin opens a listener for HTTP at host:port, whose connections are bounded. It waits, and its
+// errors are, as with Open.
+func OpenAdmin(ctx context.Context, address string, options Options) (net.Listener, error) {
+	options = options.withDefaults()
+	inner, err := Address{Network: "tcp", Address: address}.await(ctx, options.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return newAdminListener(inner, maxAdminConnections), nil
+	return newAdminListener(inner, maxAdminConnections, options.Refused), nil
 }
 
-// Probe returns, for each address, nil or the error that Open would return. It holds all of them
-// open together, as serve does, so it finds addresses that exclude each other. It leaves nothing
-// behind and never takes a socket's path.
+// Probe returns, for each address, nil or the error that Open would return, without waiting. It holds
+// all of them open together, as serve does, so it finds addresses that exclude each other. It leaves
+// nothing behind and never takes a socket's path.
 func Probe(ctx context.Context, addresses ...Address) []error {
 	errs := make([]error, len(addresses))
 	var opened []net.Listener
 	for i, address := range addresses {
-		listener, err := address.open(ctx, leaveInPlace)
-		if errs[i] = err; err == nil {
+		listener, err := address.open(ctx, probeSocket)
+		if errs[i] = address.explainUse(ctx, err); err == nil {
 			opened = append(opened, listener)
 		}
 	}
@@ -69,10 +91,46 @@ func Probe(ctx context.Context, addresses ...Address) []error {
 	return errs
 }
 
-// open opens the address; move puts a finished socket in its place.
-func (a Address) open(ctx context.Context, move func(from, to string) error) (net.Listener, error) {
+// How long a start waits for an address that is in use: by a sidecar that is about to end, or by an
+// outgoing connection that happens to have the port.
+const (
+	useTimeout  = 5 * time.Second
+	useInterval = 100 * time.Millisecond
+)
+
+// await opens the address, once it is not in use any more.
+func (a Address) await(ctx context.Context, log *slog.Logger) (net.Listener, error) {
+	waiting, stop := context.WithTimeout(ctx, useTimeout)
+	defer stop()
+	listener, err := a.open(ctx, openSocket)
+	if isInUse(err) {
+		log.Warn("address is in use: waiting for it", "address", a.Address, "timeout", useTimeout.String())
+	}
+	for isInUse(err) && pause(waiting, useInterval) {
+		listener, err = a.open(ctx, openSocket)
+	}
+	return listener, a.explainUse(ctx, err)
+}
+
+// pause reports whether the time passed before the context ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+type socketOpener func(ctx context.Context, path string, mode fs.FileMode) (*socket, error)
+
+func (a Address) open(ctx context.Context, openSocket socketOpener) (net.Listener, error) {
 	if a.Network == "unix" {
-		return openSocket(ctx, a.Address, a.SocketMode, move)
+		socket, err := openSocket(ctx, a.Address, a.SocketMode)
+		if err != nil {
+			return nil, err
+		}
+		return socket, nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, a.Network, a.Address)
 	switch {
@@ -87,4 +145,22 @@ func (a Address) open(ctx context.Context, move func(from, to string) error) (ne
 	}
 }
 
-var errInUse = errors.New("in use (by a running sidecar?): stop what listens there, or choose another address")
+var (
+	errInUse   = errors.New("in use by another process, which does not answer there: stop it, or choose another address")
+	errAnswers = errors.New("in use: something answers there (a running sidecar?): stop it, or choose another address")
+)
+
+func isInUse(err error) bool { return errors.Is(err, errInUse) || errors.Is(err, errAnswers) }
+
+// explainUse finds out more about an address that is in use.
+func (a Address) explainUse(ctx context.Context, err error) error {
+	if !errors.Is(err, errInUse) {
+		return err
+	}
+	conn, dialErr := (&net.Dialer{Timeout: answerTimeout}).DialContext(ctx, a.Network, a.Address)
+	if dialErr != nil {
+		return errInUse
+	}
+	_ = conn.Close()
+	return errAnswers
+}

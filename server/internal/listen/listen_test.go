@@ -4,12 +4,15 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
@@ -36,9 +39,9 @@ func TestAnAddressThatCannotBeOpened(t *testing.T) {
 	for name, test := range map[string]struct {
 		network, address, want string
 	}{
-		"a port in use":               {"tcp", taken.Addr().String(), "in use (by a running sidecar?): stop"},
+		"a port in use":               {"tcp", taken.Addr().String(), "in use: something answers there"},
 		"an address elsewhere":        {"tcp", "192.0.2.1:1", "not an address of this machine"},
-		"a socket in use":             {"unix", socket, "in use (by a running sidecar?): stop"},
+		"a socket in use":             {"unix", socket, "in use: something answers there"},
 		"a file":                      {"unix", file, "not a socket: remove it"},
 		"no directory":                {"unix", "/no/such/s", "/no/such does not exist: create it"},
 		"a file for a directory":      {"unix", filepath.Join(file, "s"), "not a directory"},
@@ -47,13 +50,76 @@ func TestAnAddressThatCannotBeOpened(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			address := listen.Address{Network: test.network, Address: test.address, SocketMode: 0o600}
-			_, opening := listen.Open(t.Context(), address, listen.Options{})
+			opening := openInVain(t, address)
 			for what, err := range map[string]error{"Open": opening, "Probe": listen.Probe(t.Context(), address)[0]} {
 				if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), ".ci-") {
 					t.Errorf("%s: error %v, want one with %q that does not name the private directory", what, err, test.want)
 				}
 			}
 		})
+	}
+}
+
+// openInVain returns the error of Open, which waits by a clock that the test does not wait for.
+func openInVain(t *testing.T, address listen.Address) error {
+	t.Helper()
+	var err error
+	synctest.Test(t, func(t *testing.T) {
+		var opened *listen.Listener
+		if opened, err = listen.Open(t.Context(), address, listen.Options{}); err == nil {
+			opened.Close()
+		}
+	})
+	return err
+}
+
+// An outgoing connection, or a sidecar that is about to end, may have the address for a moment.
+func TestOpenWaitsForAnAddressInUse(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	for name, address := range map[string]listen.Address{
+		"tcp": {Network: "tcp", Address: "127.0.0.1:0"}, "unix": {Network: "unix", Address: directory + "/s", SocketMode: 0o600},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log strings.Builder
+				taken, err := net.Listen(address.Network, address.Address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				address.Address = taken.Addr().String()
+				time.AfterFunc(3*time.Second, func() { taken.Close() })
+				opened, err := listen.Open(t.Context(), address, listen.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				if err != nil {
+					t.Fatal(err)
+				}
+				opened.Close()
+				if strings.Count(log.String(), "address is in use: waiting for it") != 1 {
+					t.Errorf("log %q, want one line that it waits", log.String())
+				}
+			})
+		})
+	}
+}
+
+// The error tells an address where something answers from one that is taken by a process which does
+// not listen there.
+func TestAnAddressThatNobodyListensOn(t *testing.T) {
+	t.Parallel()
+	far, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	outgoing, err := net.Dial("tcp", far.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer outgoing.Close()
+	address := listen.Address{Network: "tcp", Address: outgoing.LocalAddr().String()}
+	if err := openInVain(t, address); err == nil || !strings.Contains(err.Error(), "in use by another process, which does not answer") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"context"
 	"net"
 	"sync"
 	"time"
@@ -25,8 +26,10 @@ const (
 // is has a place that strangers cannot take; among strangers, and among the idle connections of a
 // caller that has too many, the oldest gives way to a newcomer. Its connections need Credentials.
 type Listener struct {
-	net.Listener
+	*inlet
+
 	options   Options
+	accepting *spared
 	secured   bool // its connections speak TLS
 	strangers places
 	known     places
@@ -34,26 +37,18 @@ type Listener struct {
 	closed    chan struct{}
 }
 
-// newListener wraps a listener. On loopback and on a unix socket nothing leaves the machine: they
-// speak plain text.
-func newListener(inner net.Listener, options Options) *Listener {
-	if options.Refused == nil {
-		options.Refused = func(Refusal) {}
-	}
-	if options.Bounds == nil {
-		options.Bounds = NewBounds()
-	}
-	if options.IsStranger == nil {
-		options.IsStranger = func(caller.Identity) bool { return false }
-	}
+// newListener wraps an inlet. On loopback and on a unix socket nothing leaves the machine: they speak
+// plain text.
+func newListener(from *inlet, options Options) *Listener {
 	l := &Listener{
-		Listener:  inner,
+		inlet:     from,
 		options:   options,
+		accepting: newSpared(from, options.Refused),
 		strangers: places{most: maxStrangers, mostEach: maxStrangers, spared: isHeard},
 		known:     places{most: maxConnections, mostEach: maxConnectionsEach, spared: isBusy, strict: true},
 		closed:    make(chan struct{}),
 	}
-	if address, isTCP := inner.Addr().(*net.TCPAddr); isTCP {
+	if address, isTCP := from.Addr().(*net.TCPAddr); isTCP {
 		l.secured = options.TLS != nil && !address.IP.IsLoopback()
 		if !l.secured { // one caller has all of it
 			l.known.mostEach = maxConnections
@@ -66,7 +61,7 @@ func newListener(inner net.Listener, options Options) *Listener {
 // Accept returns the next connection that is admitted.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
-		accepted, err := l.Listener.Accept()
+		accepted, err := l.accepting.Accept()
 		if err != nil {
 			return nil, err
 		}
@@ -82,13 +77,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
+// Live returns nil while callers can connect: nobody has removed or replaced the socket.
+func (l *Listener) Live() error { return l.lost() }
+
 // Close ends the listener; its connections stay.
 func (l *Listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
-	return l.Listener.Close()
+	return l.accepting.Close()
 }
 
-// tend ends requests that do not arrive, until the listener closes.
+// tend ends requests that do not arrive, and makes a lost socket anew, until the listener closes.
 func (l *Listener) tend() {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
@@ -98,6 +96,7 @@ func (l *Listener) tend() {
 			return
 		case <-tick.C:
 		}
+		l.mend(context.Background())
 		for _, set := range []*places{&l.strangers, &l.known} {
 			for _, member := range set.all() {
 				if traffic := member.(*conn).traffic.Load(); traffic != nil { //nolint:forcetypeassert // enter puts in no other

@@ -11,6 +11,8 @@ import (
 const (
 	kindCaller      = "caller_unknown"
 	kindPlaces      = "connection_limit"
+	kindAdminPlaces = "admin_connection_limit"
+	kindDescriptors = "file_descriptors"
 	kindUnlisted    = "unlisted_uid"
 	kindHandshake   = "tls"
 	kindExpired     = "certificate_expired"
@@ -29,6 +31,8 @@ const (
 var reasons = map[string]error{
 	kindCaller:      errors.New("who is at the other end cannot be told"),
 	kindPlaces:      errors.New("too many connections are open: the oldest gave way"),
+	kindAdminPlaces: errors.New("too many connections to the admin listener are open: the oldest gave way"),
+	kindDescriptors: errors.New("the process has no file descriptor left: the connection was closed"),
 	kindUnlisted:    errors.New("the user ID is not allowed: its calls are refused, and it shares few places with others"),
 	kindExpired:     errors.New("the client certificate has expired or is not valid yet"),
 	kindUntrusted:   errors.New("no CA that is trusted here signed the client certificate"),

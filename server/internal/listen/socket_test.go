@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 func TestSocketHasItsModeWhateverTheUmask(t *testing.T) { //nolint:paralleltest // the umask is the process's
@@ -72,7 +74,8 @@ func TestSocketPathThatIsTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer first.Close()
-		if _, err := openSocketAt(t, path, 0o600); err == nil || !strings.Contains(err.Error(), "in use") {
+		err = openInVain(t, listen.Address{Network: "unix", Address: path, SocketMode: 0o600})
+		if err == nil || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("error %v, want one that says that it is in use", err)
 		}
 		if _, err := os.Lstat(path); err != nil {
