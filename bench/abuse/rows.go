@@ -53,6 +53,7 @@ const (
 var (
 	frames  = []string{"frame_budget", "frame_flood"}
 	places  = []string{"connection_limit"}
+	admins  = []string{"admin_connection_limit"}
 	inCalls = []string{"calls_in_flight", "held_calls", "held_bytes", "late_request"}
 	greets  = []string{"connection_limit", "unproven", "tls"}
 	streams = []string{"stream_limit"}
@@ -108,7 +109,7 @@ var single = []row{
 	{attack: "handshake", door: bed.MTLS, who: bed.Stranger, connections: 16, kinds: greets, short: true},
 
 	// Strangers at the admin listener, some at the prober's own address.
-	{attack: "slow-http", door: bed.Admin, who: bed.Stranger, connections: 256, addresses: 8, kinds: places, probe: probeAdmin, short: true},
+	{attack: "slow-http", door: bed.Admin, who: bed.Stranger, connections: 256, addresses: 8, kinds: admins, probe: probeAdmin, short: true},
 
 	// Other callers that are listed.
 	{attack: "unfinished-message", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls, short: true},

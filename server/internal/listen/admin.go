@@ -2,21 +2,34 @@ package listen
 
 import (
 	"net"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // maxAdminConnections bounds the admin listener, which may be open to the pod network.
 const maxAdminConnections = 64
 
 // adminListener bounds its connections: the oldest of the host that has the most gives way to a
-// newcomer, so that a probe is answered whoever else connects.
+// newcomer, first one whose request has not come whole. So a probe is answered whoever else connects,
+// even from its own address.
 type adminListener struct {
 	*spared
 
 	places places
+	pace   *rate.Limiter
+	peeked [4 << 10]byte // what isAsking looks at, one connection at a time
 }
 
+// adminPace is how many connections a second may give way. Whoever lets more of them do so makes the
+// listener wait, not the calls.
+const adminPace = 1000
+
 func newAdminListener(inner net.Listener, most int, refused func(Refusal)) *adminListener {
-	return &adminListener{newSpared(inner, refused), places{most: most, mostEach: most}}
+	l := &adminListener{spared: newSpared(inner, refused), pace: rate.NewLimiter(adminPace, most)}
+	l.places = places{most: most, mostEach: most, spared: l.isAsking}
+	return l
 }
 
 func (l *adminListener) Accept() (net.Conn, error) {
@@ -24,10 +37,11 @@ func (l *adminListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &adminConn{accepted, &l.places, hostOf(accepted.RemoteAddr())}
+	c := &adminConn{Conn: accepted, places: &l.places, host: hostOf(accepted.RemoteAddr())}
 	if victim, _ := l.places.enter(c.host, c); victim != nil {
 		l.refused(Refusal{kindAdminPlaces, victim.RemoteAddr().String(), reasons[kindAdminPlaces]})
 		_ = victim.Close()
+		time.Sleep(l.pace.Reserve().Delay())
 	}
 	return c, nil
 }
@@ -38,6 +52,45 @@ type adminConn struct {
 
 	places *places
 	host   string
+	head   atomic.Uint32 // how much of headEnd the server has read
+}
+
+// headEnd ends the head of a request, which has no body here.
+const headEnd = "\r\n\r\n"
+
+// Read notes whether a request has come whole.
+func (c *adminConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.head.Store(findHeadEnd(c.head.Load(), p[:n]))
+	return n, err
+}
+
+// isAsking reports whether a whole request has come over a connection, even if the server has not
+// had the time to read it.
+func (l *adminListener) isAsking(member net.Conn) bool {
+	c, ok := member.(*adminConn)
+	if !ok {
+		return false
+	}
+	read := c.head.Load()
+	return read == uint32(len(headEnd)) || findHeadEnd(read, peek(c.Conn, l.peeked[:])) == uint32(len(headEnd))
+}
+
+// findHeadEnd returns how much of headEnd has come, after so much of it and then p.
+func findHeadEnd(found uint32, p []byte) uint32 {
+	for _, b := range p {
+		switch {
+		case found == uint32(len(headEnd)):
+			return found
+		case b == headEnd[found]:
+			found++
+		case b == headEnd[0]:
+			found = 1
+		default:
+			found = 0
+		}
+	}
+	return found
 }
 
 func (c *adminConn) Close() error {

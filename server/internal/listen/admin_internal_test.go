@@ -44,3 +44,47 @@ func TestTheAdminListenerTakesEveryNewcomer(t *testing.T) {
 		t.Errorf("%d connections are open, want 2", open)
 	}
 }
+
+// A whole request does not give way to newcomers that are slow to ask, read or not.
+func TestAWholeRequestDoesNotGiveWay(t *testing.T) {
+	t.Parallel()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := newAdminListener(inner, 4, func(Refusal) {})
+	defer listener.Close()
+	connect := func(text string) (dialed, accepted net.Conn) {
+		dialed, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { dialed.Close() })
+		if _, err := io.WriteString(dialed, text); err != nil {
+			t.Fatal(err)
+		}
+		if accepted, err = listener.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { accepted.Close() })
+		return dialed, accepted
+	}
+	const head = "GET /livez HTTP/1.1\r\nHost: x\r\n"
+	_, waiting := connect(head + "\r\n")
+	halfRead, reading := connect(head)
+	if _, err := io.ReadFull(reading, make([]byte, len(head))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(halfRead, "\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		connect(head)
+	}
+	for what, asking := range map[string]net.Conn{head + "\r\n": waiting, "\r\n": reading} {
+		rest := make([]byte, len(what))
+		if _, err := io.ReadFull(asking, rest); err != nil || string(rest) != what {
+			t.Errorf("read %q, error %v; want %q", rest, err, what)
+		}
+	}
+}
