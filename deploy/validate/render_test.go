@@ -18,7 +18,7 @@ import (
 
 const manifests = "../kubernetes"
 
-// overlays are those that the issue asks for, one for the audit volume and one for
+// overlays are all that there are, one for the audit volume and one for
 // monitoring, each with the kinds that it renders to. One more in the directory
 // fails the test until it stands here. Only monitored may hold a kind that a
 // cluster has from an operator, or a policy for the app's own traffic.
