@@ -35,10 +35,11 @@ func (s *sidecar) run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-failed.Done(): // a part failed: stop the others
 	}
-	stopErr := s.stop(failed)
-	s.live.Store(false)
-	stopBackground()
-	err := errors.Join(parts.Wait(), stopErr, s.closeAudit(context.WithoutCancel(ctx)))
+	s.startDrain(failed)
+	err := s.stop(failed, func() {
+		stopBackground()
+		_ = parts.Wait() // its error is the cause of failed
+	})
 	s.log.Info("stopped", "clean", err == nil)
 	return err
 }
@@ -52,15 +53,45 @@ func (s *sidecar) background() []func(context.Context) {
 	return all
 }
 
-// stop drains. When a part has failed there is no drain delay.
-func (s *sidecar) stop(failed context.Context) error {
+// startDrain is not ready and goes on answering for the drain delay, unless a part has failed.
+func (s *sidecar) startDrain(failed context.Context) {
 	s.draining.Store(true)
 	s.log.Info("stopping", "drain_delay", s.config.DrainDelay.String(), "drain_timeout", s.config.DrainTimeout.String())
 	select {
 	case <-time.After(s.config.DrainDelay):
 	case <-failed.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), s.config.DrainTimeout)
+}
+
+// What a stop may take after the drain timeout: calls that are broken off have a part of it (see
+// rpc.Server.Stop), the other parts of the process another, and the audit the rest.
+const (
+	partsTimeout = 100 * time.Millisecond
+	closeTimeout = 450 * time.Millisecond
+)
+
+// stop ends everything within the drain timeout and a little more, whoever keeps calling: calls first,
+// then the other parts, then the audit.
+func (s *sidecar) stop(failed context.Context, endParts func()) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), s.config.DrainTimeout+closeTimeout)
+	defer cancel()
+	stopErr := s.stopServer(ctx)
+	err := errors.Join(context.Cause(failed), stopErr)
+	s.live.Store(false)
+	ended := make(chan struct{})
+	go func() {
+		endParts()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(partsTimeout): // calls that were broken off still run
+	}
+	return errors.Join(err, s.closeAudit(ctx))
+}
+
+func (s *sidecar) stopServer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.DrainTimeout)
 	defer cancel()
 	if err := s.server.Stop(ctx); err != nil {
 		return fmt.Errorf("--drain-timeout %v: %w", s.config.DrainTimeout, err)

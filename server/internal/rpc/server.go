@@ -105,8 +105,12 @@ func (s *Server) Serve(listeners ...*listen.Listener) error {
 	return serving.Wait()
 }
 
+// breakOffTimeout is how long calls that are broken off may take to notice. Those that take longer
+// find the audit closed, and their clients gone.
+const breakOffTimeout = 200 * time.Millisecond
+
 // Stop accepts no more calls and lets those that are running finish. If ctx ends first, it breaks
-// them off and returns an error.
+// them off and returns an error, at most 200 ms later.
 func (s *Server) Stop(ctx context.Context) error {
 	s.stop()
 	finished := make(chan struct{})
@@ -118,8 +122,11 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-finished:
 		return nil
 	case <-ctx.Done():
-		s.grpc.Stop()
-		<-finished
+		go s.grpc.Stop()
+		select {
+		case <-finished:
+		case <-time.After(breakOffTimeout):
+		}
 		return fmt.Errorf("calls were still running: %w", context.Cause(ctx))
 	}
 }

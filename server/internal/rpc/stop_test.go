@@ -79,8 +79,8 @@ func TestStopBreaksOffWhatDoesNotEnd(t *testing.T) {
 	if err := <-answered; err == nil {
 		t.Error("the call was answered without its record")
 	}
-	log.release <- nil
-	if err := <-stopped; err == nil {
+	if err := <-stopped; err == nil { // though the call has not noticed yet
 		t.Error("a stop that broke off a call says that it was clean")
 	}
+	log.release <- nil
 }
