@@ -69,6 +69,7 @@ func (b *Bounds) newAllowance(frames int) *allowance {
 func (b *Bounds) join(caller string) (*allowance, func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.forget()
 	a := b.callers[caller]
 	if a == nil {
 		a = b.newAllowance(callerFrames)
@@ -78,13 +79,31 @@ func (b *Bounds) join(caller string) (*allowance, func()) {
 	return a, sync.OnceFunc(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if a.connections--; a.connections == 0 {
-			delete(b.callers, caller)
-		}
+		a.connections--
 	})
 }
 
-// debt is how long it takes until idle frames may pass again.
+// forget drops the allowances of callers that have no connection and a whole budget. A caller that has
+// spent of its budget finds the rest when it comes back.
+func (b *Bounds) forget() {
+	for caller, a := range b.callers {
+		if a.connections == 0 && a.frames.Tokens() >= float64(a.frames.Burst()) {
+			delete(b.callers, caller)
+		}
+	}
+}
+
+// spend takes idle frames and returns how long it takes until they are paid for. Whoever owes more than
+// maxFrameDebt goes no deeper into debt, so that an attack is forgotten seconds after its end.
+func (a *allowance) spend(frames int) time.Duration {
+	owed := a.debt()
+	for most := a.frames.Burst(); frames > 0 && owed <= maxFrameDebt; frames -= most {
+		owed = a.frames.ReserveN(time.Now(), min(frames, most)).Delay()
+	}
+	return owed
+}
+
+// debt is how long it takes until idle frames may pass again, below 0 if they may now.
 func (a *allowance) debt() time.Duration {
 	missing := -a.frames.Tokens()
 	return time.Duration(missing / float64(a.frames.Limit()) * float64(time.Second))

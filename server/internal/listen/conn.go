@@ -24,10 +24,11 @@ type conn struct {
 	group  string
 	closed bool
 	leave  func() // gives up its part of the caller's allowance
+	gone   chan struct{}
 }
 
 func newConn(accepted net.Conn, l *Listener, identity caller.Identity) *conn {
-	return &conn{Conn: accepted, listener: l, identity: identity}
+	return &conn{Conn: accepted, listener: l, identity: identity, gone: make(chan struct{})}
 }
 
 // isBusy reports whether calls are open on a connection.
@@ -129,6 +130,7 @@ func (c *conn) follow(decrypted net.Conn, who caller.Identity) *traffic {
 	t := newTraffic(decrypted, c.Conn, of, func(kind string) { c.listener.refuse(kind, c.identity.Peer) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	t.gone = c.gone
 	c.leave = leave
 	if c.closed {
 		leave()
@@ -145,7 +147,7 @@ func (c *conn) pause(who caller.Identity, of *allowance) {
 	}
 	if debt := of.debt(); debt > 0 {
 		c.listener.refuse(kindFrameBudget, c.identity.Peer)
-		time.Sleep(min(debt, maxFrameDebt)) // in the connection's own goroutine, which grpc bounds
+		sleep(min(debt, maxFrameDebt), c.gone) // in the connection's own goroutine
 	}
 }
 
@@ -154,6 +156,7 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	if !c.closed {
 		c.closed = true
+		close(c.gone)
 		if c.expiry != nil {
 			c.expiry.Stop()
 		}

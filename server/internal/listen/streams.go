@@ -100,14 +100,16 @@ func (c *change) close(call stream) {
 	}
 }
 
-// exceed marks a call that was opened beyond the share.
-func (s *streams) exceed(id uint32) {
+// exceed marks a call that was opened beyond the share, and reports whether it is still open.
+func (s *streams) exceed(id uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if call, isOpen := s.open[id]; isOpen {
+	call, isOpen := s.open[id]
+	if isOpen {
 		call.excess = true
 		s.open[id] = call
 	}
+	return isOpen
 }
 
 // sent takes in a frame of the server.

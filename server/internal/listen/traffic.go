@@ -51,7 +51,7 @@ type traffic struct {
 	out     frameReader
 
 	closing sync.Once
-	closed  chan struct{}
+	gone    <-chan struct{} // closed once the socket is; nil: never
 }
 
 func newTraffic(conn, socket net.Conn, of *allowance, report func(kind string)) *traffic {
@@ -60,7 +60,7 @@ func newTraffic(conn, socket net.Conn, of *allowance, report func(kind string)) 
 		calls: portion{share: &of.calls}, bytes: portion{share: &of.bytes},
 		lasting: portion{share: &of.streams},
 		own:     rate.NewLimiter(connectionFloor, connectionFloor), began: time.Now(),
-		in: frameReader{skip: prefaceSize}, closed: make(chan struct{}),
+		in: frameReader{skip: prefaceSize},
 	}
 }
 
@@ -106,7 +106,9 @@ func (t *traffic) receive(p []byte) {
 // exceed takes a call out of the share again, so that what will be refused takes no place from others,
 // and charges it.
 func (t *traffic) exceed(id uint32) {
-	t.streams.exceed(id)
+	if !t.streams.exceed(id) {
+		return // the connection was closed meanwhile
+	}
 	t.calls.take(-1)
 	t.excess.Add(1)
 	t.debt.Add(refusalCost)
@@ -155,24 +157,29 @@ func (t *traffic) pay() (bool, error) {
 	if t.own.AllowN(time.Now(), frames) {
 		return false, nil
 	}
-	var wait time.Duration
-	for most := t.allowance.frames.Burst(); frames > 0; frames -= most {
-		wait = max(wait, t.allowance.frames.ReserveN(time.Now(), min(frames, most)).Delay())
-	}
-	if wait == 0 {
+	wait := t.allowance.spend(frames)
+	switch {
+	case wait <= 0:
 		return false, nil
-	}
-	if wait > maxFrameDebt {
+	case wait > maxFrameDebt:
 		return true, t.cutOff(kindFrameFlood)
 	}
 	t.report(kindFrameBudget)
+	if !sleep(wait, t.gone) {
+		return true, net.ErrClosed
+	}
+	return true, nil
+}
+
+// sleep waits, and reports whether the connection is still there then.
+func sleep(wait time.Duration, gone <-chan struct{}) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true, nil
-	case <-t.closed:
-		return true, net.ErrClosed
+		return true
+	case <-gone:
+		return false
 	}
 }
 
@@ -206,11 +213,12 @@ var calmDown = []byte{0, 0, 8, byte(frameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 // the connection: its caller pays for both, or it could go on with the next one.
 func (t *traffic) Close() error {
 	t.closing.Do(func() {
-		close(t.closed)
 		left := t.streams.end()
 		t.apply(left)
-		cost := connectionCost - int(left.opened+left.excess)*youngResetCost
-		t.allowance.frames.ReserveN(time.Now(), min(cost, t.allowance.frames.Burst()))
+		t.allowance.spend(connectionCost - int(left.opened+left.excess)*youngResetCost)
 	})
+	if t.Conn != t.socket { // TLS waits 5 s to say farewell to a client that does not read
+		defer time.AfterFunc(farewellTimeout, func() { _ = t.socket.Close() }).Stop()
+	}
 	return t.Conn.Close()
 }
