@@ -86,7 +86,24 @@ func (l *Listener) Close() error {
 	return l.accepting.Close()
 }
 
-// tend ends requests that do not arrive, and makes a lost socket anew, until the listener closes.
+// CloseConnections closes all connections at once, in the middle of a handshake or call too.
+func (l *Listener) CloseConnections() {
+	for _, c := range l.connections() {
+		_ = c.Close()
+	}
+}
+
+func (l *Listener) connections() []*conn {
+	var all []*conn
+	for _, set := range []*places{&l.strangers, &l.known} {
+		for _, member := range set.all() {
+			all = append(all, member.(*conn)) //nolint:forcetypeassert // enter puts in no other
+		}
+	}
+	return all
+}
+
+// tend ends calls that take too long, and makes a lost socket anew, until the listener closes.
 func (l *Listener) tend() {
 	tick := time.NewTicker(tendEvery)
 	defer tick.Stop()
@@ -97,11 +114,9 @@ func (l *Listener) tend() {
 		case <-tick.C:
 		}
 		l.mend(context.Background())
-		for _, set := range []*places{&l.strangers, &l.known} {
-			for _, member := range set.all() {
-				if traffic := member.(*conn).traffic.Load(); traffic != nil { //nolint:forcetypeassert // enter puts in no other
-					traffic.endLateRequests()
-				}
+		for _, c := range l.connections() {
+			if traffic := c.traffic.Load(); traffic != nil {
+				traffic.endLateCalls()
 			}
 		}
 	}

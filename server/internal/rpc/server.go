@@ -39,6 +39,8 @@ type Server struct {
 
 	stopping context.Context //nolint:containedctx // the server's own life, which streams follow
 	stop     context.CancelFunc
+	breaking context.Context //nolint:containedctx // ends when calls are broken off
+	breakOff context.CancelFunc
 }
 
 // New returns a server that does not listen yet.
@@ -55,6 +57,7 @@ func New(options Options) *Server {
 	}
 	s.metrics.startAtZero(options.Organizations)
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.breaking, s.breakOff = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(append(s.bounds(),
 		grpc.Creds(listen.Credentials()),
 		grpc.InTapHandle(s.place),
@@ -94,6 +97,7 @@ func (s *Server) Serve(listeners ...*listen.Listener) error {
 	var serving errgroup.Group
 	for _, listener := range listeners {
 		serving.Go(func() error {
+			defer context.AfterFunc(s.breaking, listener.CloseConnections)()
 			err := s.grpc.Serve(listener)
 			if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 				s.grpc.Stop()
@@ -122,6 +126,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-finished:
 		return nil
 	case <-ctx.Done():
+		s.breakOff() // grpc would wait for handshakes, and for each client that does not read
 		go s.grpc.Stop()
 		select {
 		case <-finished:

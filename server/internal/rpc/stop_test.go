@@ -2,11 +2,14 @@ package rpc_test
 
 import (
 	"context"
+	"net"
 	"strings"
 	"testing"
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 )
 
 // Clients that keep health or reflection streams open do not delay a stop, and running calls are
@@ -83,4 +86,24 @@ func TestStopBreaksOffWhatDoesNotEnd(t *testing.T) {
 		t.Error("a stop that broke off a call says that it was clean")
 	}
 	log.release <- nil
+}
+
+// A stop does not wait for a handshake that would take its 2 seconds.
+func TestStopBreaksOffHandshakes(t *testing.T) {
+	t.Parallel()
+	l := serveEverywhere(t, func(o *setup) { o.TLS = serverTLS(t, callertest.NewCA(t)) })
+	for _, address := range []string{l.outside, l.loopback} {
+		silent, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+	}
+	eventually(t, "silent connections", func() bool { return l.metric(t, "chatidentity_connections", "") == 2 })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = l.server.Stop(ctx)
+	if late := l.metric(t, "chatidentity_transport_errors_total", "unproven"); late != 0 {
+		t.Errorf("%v connections had their whole time to prove who they are", late)
+	}
 }
