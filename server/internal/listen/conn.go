@@ -115,6 +115,9 @@ func (c *conn) expire() {
 	c.mu.Unlock()
 	if unproven {
 		c.listener.refuse(kindUnproven, c.identity.Peer)
+		if t := c.traffic.Load(); t != nil { // a client that connects early and calls later
+			t.sendAway(noError)
+		}
 		_ = c.Close()
 	}
 }

@@ -66,6 +66,17 @@ func (transportCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials
 	return connection.traffic, connection, nil
 }
 
+// maxCertificates bounds the certificates that a client sends, in bytes: its connection keeps them.
+const maxCertificates = 32 << 10
+
+func sizeOf(certificates []*x509.Certificate) int {
+	size := 0
+	for _, certificate := range certificates {
+		size += len(certificate.Raw)
+	}
+	return size
+}
+
 func (c *conn) handshake() (net.Conn, *Connection, error) {
 	trusted := c.listener.options.TLS()
 	secured, info, err := credentials.NewTLS(trusted.Config()).ServerHandshake(c)
@@ -77,6 +88,9 @@ func (c *conn) handshake() (net.Conn, *Connection, error) {
 		return nil, nil, errors.New("the handshake verified no client certificate")
 	}
 	sent := tlsInfo.State.PeerCertificates
+	if size := sizeOf(sent); size > maxCertificates {
+		return nil, nil, fmt.Errorf("the client sent %d bytes of certificates, more than %d", size, maxCertificates)
+	}
 	identity, err := caller.FromCertificate(sent[0], c.identity.Peer)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errName, err)

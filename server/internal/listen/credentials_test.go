@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 	"github.com/chatidentity/chatidentity/server/internal/listen"
@@ -87,6 +89,7 @@ func TestAConnectionKnowsItsCaller(t *testing.T) {
 		"a server's certificate":   {"0.0.0.0", secured, show(ca.Server(t)), "", "certificate_usage"},
 		"no name":                  {"0.0.0.0", secured, show(issue(func(*x509.Certificate) {})), "", "certificate_name"},
 		"a web address":            {"0.0.0.0", secured, show(ca.Client(t, "https://example.org/checkout")), "", "certificate_name"},
+		"too many certificates":    {"0.0.0.0", secured, show(withChain(checkout, 64<<10)), "", "tls"},
 		"plain text":               {"0.0.0.0", secured, plain, "", "tls"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +112,15 @@ func TestAConnectionKnowsItsCaller(t *testing.T) {
 	}
 }
 
+// withChain returns the pair with its certificate again and again, until it is of the given size.
+func withChain(pair callertest.Pair, size int) callertest.Pair {
+	one := pair.Certificate
+	for len(pair.Certificate) < size*4/3 { // PEM
+		pair.Certificate = append(pair.Certificate[:len(pair.Certificate):len(pair.Certificate)], one...)
+	}
+	return pair
+}
+
 func TestAConnectionFromElsewhereIsOfNobody(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
@@ -120,5 +132,31 @@ func TestAConnectionFromElsewhereIsOfNobody(t *testing.T) {
 	nobody := listen.ConnectionOf(t.Context())
 	if (caller.Admission{}).May(nobody.Caller, caller.CheckHealth) {
 		t.Errorf("nobody is let in: %+v", nobody)
+	}
+}
+
+// A client that connects early and calls later is sent away, so that no call of its own is lost.
+func TestAnIdleClientIsSentAway(t *testing.T) {
+	t.Parallel()
+	listener, err := listen.Open(t.Context(), listen.Address{Network: "tcp", Address: "127.0.0.1:0"}, listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := listen.Credentials().ServerHandshake(accepted); err != nil {
+		t.Fatal(err)
+	}
+	frame, err := http2.NewFramer(nil, client).ReadFrame()
+	if goAway, ok := frame.(*http2.GoAwayFrame); !ok || goAway.ErrCode != http2.ErrCodeNo || goAway.LastStreamID != 0 {
+		t.Errorf("the client is told %v, %v", frame, err)
 	}
 }

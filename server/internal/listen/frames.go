@@ -16,6 +16,12 @@ const (
 	frameContinuation frameType = 0x9
 )
 
+// Error codes of a GOAWAY.
+const (
+	noError         = 0x0
+	enhanceYourCalm = 0xb
+)
+
 const (
 	flagEndStream  = 0x1 // of DATA and HEADERS
 	flagEndHeaders = 0x4 // of HEADERS and CONTINUATION

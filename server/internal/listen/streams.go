@@ -9,11 +9,10 @@ import (
 // the client, over when either side resets it or the server ends it. They are what the transport
 // holds; a count kept by handlers would miss calls that end before a handler runs.
 type streams struct {
-	mu      sync.Mutex
-	open    map[uint32]stream
-	newest  uint32
-	partial int  // requests that are not whole
-	ended   bool // the connection is closed
+	mu     sync.Mutex
+	open   map[uint32]stream
+	newest uint32
+	ended  bool // the connection is closed
 }
 
 // stream is a call that is open.
@@ -64,7 +63,6 @@ func (s *streams) begin(f frame, now time.Duration) change {
 	if s.open == nil {
 		s.open = make(map[uint32]stream)
 	}
-	s.partial++
 	return s.grow(f, stream{begun: now}, change{opened: 1})
 }
 
@@ -74,18 +72,13 @@ func (s *streams) grow(f frame, call stream, c change) change {
 	call.bytes += c.bytes
 	call.headers = call.headers || f.endsHeaders()
 	call.data = call.data || f.endsStream()
-	if c.whole = call.isWhole(); c.whole {
-		s.partial--
-	}
+	c.whole = call.isWhole()
 	s.open[f.stream] = call
 	return c
 }
 
 func (s *streams) remove(id uint32, call stream, idle int64) change {
 	delete(s.open, id)
-	if !call.isWhole() {
-		s.partial--
-	}
 	c := change{bytes: -call.bytes, idle: idle}
 	c.close(call)
 	return c
@@ -149,19 +142,21 @@ func resetCost(call stream, now time.Duration) int64 {
 // answerCredit is how many idle frames each answered call excuses: acknowledgements, window updates.
 const answerCredit = 4
 
-// isLate reports whether a request that is not whole began before the given time.
-func (s *streams) isLate(before time.Duration) bool {
+// late counts the calls that have been open for too long.
+func (s *streams) late(now time.Duration) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.partial == 0 {
-		return false
-	}
+	var late int64
 	for _, call := range s.open {
-		if !call.isWhole() && call.begun < before {
-			return true
+		most := requestTimeout
+		if call.isWhole() {
+			most = callTimeout
+		}
+		if now-call.begun > most {
+			late++
 		}
 	}
-	return false
+	return late
 }
 
 // end forgets all calls and returns what that gives back.
@@ -173,6 +168,6 @@ func (s *streams) end() change {
 		c.close(call)
 		c.bytes -= call.bytes
 	}
-	s.open, s.partial, s.ended = nil, 0, true
+	s.open, s.ended = nil, true
 	return c
 }

@@ -85,22 +85,31 @@ func TestStreamsCountWhatIsOpen(t *testing.T) {
 	}
 }
 
-func TestARequestThatIsNotWholeIsLate(t *testing.T) {
+func TestCallsThatAreOpenForTooLongAreLate(t *testing.T) {
 	t.Parallel()
+	const whole = flagEndStream | flagEndHeaders
 	var s streams
-	s.received(client(frameHeaders, 1, 50, flagEndStream|flagEndHeaders).frame, 1*time.Second)
-	if s.isLate(time.Hour) {
-		t.Error("a whole request is late")
-	}
+	s.received(client(frameHeaders, 1, 50, whole).frame, 1*time.Second)         // its answer is not read
 	s.received(client(frameHeaders, 3, 50, flagEndStream).frame, 2*time.Second) // its headers go on
-	if s.isLate(2 * time.Second) {
-		t.Error("late before its time")
+	s.received(client(frameHeaders, 5, 50, flagEndHeaders).frame, 3*time.Second)
+	for _, test := range []struct {
+		now  time.Duration
+		late int64
+	}{
+		{2*time.Second + requestTimeout, 0},
+		{2*time.Second + requestTimeout + 1, 1},
+		{3*time.Second + requestTimeout + 1, 2},
+		{1*time.Second + callTimeout, 2},
+		{1*time.Second + callTimeout + 1, 3},
+	} {
+		if late := s.late(test.now); late != test.late {
+			t.Errorf("after %v %d calls are late, want %d", test.now, late, test.late)
+		}
 	}
-	if !s.isLate(2*time.Second + 1) {
-		t.Error("not late after its time")
+	for id := uint32(1); id <= 5; id += 2 {
+		s.sent(server(frameHeaders, id, flagEndStream).frame, nil)
 	}
-	s.sent(server(frameHeaders, 3, flagEndStream).frame, nil)
-	if s.isLate(time.Hour) {
-		t.Error("late after its answer")
+	if late := s.late(time.Hour); late != 0 {
+		t.Errorf("%d calls are late after their answers", late)
 	}
 }

@@ -17,6 +17,9 @@ const (
 	maxFrameDebt = time.Second
 	// requestTimeout is how long a request may take to arrive whole.
 	requestTimeout = 5 * time.Second
+	// callTimeout is how long a call may be open in all. None takes that long here: its answer waits
+	// for a client that does not read.
+	callTimeout = time.Minute
 	// connectionCost is what a connection spends of its caller's idle frames.
 	connectionCost = 16
 	// maxCredit bounds the idle frames that answered calls excuse in advance.
@@ -183,31 +186,34 @@ func sleep(wait time.Duration, gone <-chan struct{}) bool {
 	}
 }
 
-// endLateRequests cuts the connection off if a request has begun long ago and is not whole. Streams
-// of reflection stay open as long as their client likes.
-func (t *traffic) endLateRequests() {
-	if t.lasting.held.Load() == 0 && t.streams.isLate(t.age()-requestTimeout) {
-		_ = t.cutOff(kindLateRequest)
+// endLateCalls cuts the connection off if calls have been open for too long, other than the streams
+// that may be.
+func (t *traffic) endLateCalls() {
+	if t.streams.late(t.age()) > t.lasting.held.Load() {
+		go t.cutOff(kindLateRequest) //nolint:errcheck // nobody waits for a client that does not read
 	}
 }
 
 // cutOff closes the connection, with a GOAWAY if what was sent so far ends with a frame.
 func (t *traffic) cutOff(kind string) error {
 	t.report(kind)
-	if t.writing.TryLock() {
-		if t.out.atBoundary() {
-			_ = t.SetWriteDeadline(time.Now().Add(farewellTimeout))
-			_, _ = t.Conn.Write(calmDown)
-		}
-		t.writing.Unlock()
-	}
+	t.sendAway(enhanceYourCalm)
 	return errors.Join(errCutOff, t.Close())
 }
 
-var errCutOff = errors.New("the connection was cut off")
+// sendAway sends a GOAWAY that says that no call was served, if what was sent so far ends with a frame.
+func (t *traffic) sendAway(code byte) {
+	if !t.writing.TryLock() {
+		return
+	}
+	defer t.writing.Unlock()
+	if t.out.atBoundary() {
+		_ = t.SetWriteDeadline(time.Now().Add(farewellTimeout))
+		_, _ = t.Conn.Write([]byte{0, 0, 8, byte(frameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code})
+	}
+}
 
-// calmDown is a GOAWAY for no stream with the error code ENHANCE_YOUR_CALM.
-var calmDown = []byte{0, 0, 8, byte(frameGoAway), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb}
+var errCutOff = errors.New("the connection was cut off")
 
 // Close gives back what the connection holds. Calls that were open have cost something, and so has
 // the connection: its caller pays for both, or it could go on with the next one.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -222,5 +223,30 @@ func TestCallsBeyondTheShareTakeNoPlace(t *testing.T) {
 	newcomer.take(1)
 	if newcomer.isOver() {
 		t.Error("no place is left for another caller")
+	}
+}
+
+// A stream of reflection is open as long as its client likes, and excuses no other call.
+func TestOneLongStreamExcusesNoOtherCall(t *testing.T) {
+	t.Parallel()
+	of, _ := NewBounds().join("somebody")
+	w := newWire(t, of)
+	w.server.in = frameReader{} // behind the preface
+	w.server.began = time.Now().Add(-time.Hour)
+	for id := uint32(1); id <= 3; id += 2 {
+		w.server.streams.received(client(frameHeaders, id, 50, flagEndHeaders).frame, 0)
+		w.server.lasting.take(1)
+	}
+	w.server.endLateCalls()
+	if kinds := w.reported(); kinds != nil {
+		t.Fatalf("two long streams: reported %v", kinds)
+	}
+	w.server.lasting.take(-1)
+	w.server.endLateCalls()
+	if _, err := io.ReadAll(w.client); err != nil {
+		t.Fatal(err)
+	}
+	if kinds := w.reported(); !slices.Equal(kinds, []string{kindLateRequest}) {
+		t.Errorf("one long stream and another call: reported %v", kinds)
 	}
 }
