@@ -51,9 +51,9 @@ func (s *sidecar) alive() error {
 
 // listening is met while callers can connect to every listener.
 func (s *sidecar) listening() error {
-	var all []error
-	for _, listener := range s.listeners {
-		all = append(all, listener.Live())
+	all := make([]error, len(s.listeners))
+	for i, listener := range s.listeners {
+		all[i] = listener.Live()
 	}
 	return errors.Join(all...)
 }

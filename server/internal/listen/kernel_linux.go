@@ -41,5 +41,5 @@ func control(socket net.Conn, do func(fd int)) error {
 	if err != nil {
 		return err
 	}
-	return raw.Control(func(fd uintptr) { do(int(fd)) }) //nolint:gosec // descriptors are small
+	return raw.Control(func(fd uintptr) { do(int(fd)) })
 }

@@ -59,7 +59,8 @@ func Open(ctx context.Context, address Address, options Options) (*Listener, err
 	if err != nil {
 		return nil, err
 	}
-	return newListener(&inlet{address: address, log: options.Logger, current: inner}, options), nil
+	from := &inlet{address: address, log: options.Logger, current: inner}
+	return newListener(from, options), nil //nolint:contextcheck // it outlives the start
 }
 
 // OpenAdmin opens a listener for HTTP at host:port, whose connections are bounded. It waits, and its
