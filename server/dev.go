@@ -53,12 +53,23 @@ type devVendor struct {
 
 const devTimeout = 10 * time.Second
 
+// refuseSecrets refuses flags that name a source of the signing secret.
+func (c *devCommand) refuseSecrets() error {
+	given := c.Given()
+	if c.APIURL != kustomer.DefaultBaseURL {
+		given = append(given, "--api-url")
+	}
+	if len(given) == 0 {
+		return nil
+	}
+	return config.Usage("%s has no use in dev, which makes its own secret: leave it out, or use serve", given[0])
+}
+
 // run shows how one token is issued, and then serves until a signal.
 func (c *devCommand) run(ctx context.Context, console *console) error {
 	config.TakeSecrets() // dev must never see real ones
-	if c.SecretFile != "" || c.APIKeyFile != "" || c.APIURL != kustomer.DefaultBaseURL {
-		return config.Usage("--secret-file, --api-key-file and --api-url have no use in dev, which makes its own secret: " +
-			"leave them out, or use serve")
+	if err := c.refuseSecrets(); err != nil {
+		return err
 	}
 	scratch, err := os.MkdirTemp("", "chatidentity-dev-*")
 	if err != nil {

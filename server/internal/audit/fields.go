@@ -2,6 +2,8 @@ package audit
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -108,7 +110,7 @@ var fields = withKeys([]Field{
 	{
 		Name: "event", Bound: maxName, Always: true, Column: Column{2, 13},
 		text:   func(r *Record) string { return string(r.Event) },
-		Schema: `"enum": ["token.issue", "token.verify", "calls.refused", "chain.start"]`,
+		Schema: oneOf(append(slices.Clone(callEvents), EventRefused, EventStart)),
 	},
 	{
 		Name: "outcome", Bound: maxName, Always: true, Column: Column{3, 18}, text: (*Record).outcome,
@@ -170,7 +172,7 @@ var fields = withKeys([]Field{
 	},
 	{
 		Name: "summarized_event", Bound: maxName, text: func(r *Record) string { return string(r.Summarized) },
-		Schema: `"enum": ["token.issue", "token.verify"]`,
+		Schema: oneOf(callEvents),
 		Doc:    "Of calls.refused: the event of the calls it counts.",
 	},
 	{
@@ -193,6 +195,15 @@ var fields = withKeys([]Field{
 	},
 	{Name: "mac", Always: true, Schema: isSHA256},
 })
+
+// oneOf returns the JSON Schema of a field that holds one of the events.
+func oneOf(events []Event) string {
+	quoted := make([]string, len(events))
+	for i, event := range events {
+		quoted[i] = strconv.Quote(string(event))
+	}
+	return `"enum": [` + strings.Join(quoted, ", ") + `]`
+}
 
 // withKeys fills in what is written before each value.
 func withKeys(fields []Field) []Field {

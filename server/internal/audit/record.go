@@ -21,6 +21,9 @@ const (
 	EventStart   Event = "chain.start"   // a process begins to write
 )
 
+// callEvents lists the events of calls, one for each RPC.
+var callEvents = []Event{EventIssue, EventVerify}
+
 // OutcomeOK is the outcome of a call that was answered; the others are gRPC codes in capitals.
 const OutcomeOK = "OK"
 

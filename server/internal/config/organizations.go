@@ -44,7 +44,7 @@ func (s *Serve) validateOrganizations() error {
 	if err := s.readPolicy(); err != nil {
 		return err
 	}
-	hasSource := len(s.given()) > 0
+	hasSource := len(s.Given()) > 0
 	if hasSource || s.policy == nil || len(s.policy.Organizations) == 0 {
 		if err := s.SecretSource.validate(); err != nil {
 			return err
@@ -69,7 +69,7 @@ func (s *Serve) readPolicy() error {
 		return Usage("--policy-file: %v", err)
 	}
 	elsewhere := func(organization string) bool {
-		return len(s.given()) > 0 && organization == cmp.Or(s.Organization, defaultOrganization)
+		return len(s.Given()) > 0 && organization == cmp.Or(s.Organization, defaultOrganization)
 	}
 	if s.policy, err = policy.Parse(text, elsewhere); err != nil {
 		return Usage("--policy-file %s: %v", s.PolicyFile, err)

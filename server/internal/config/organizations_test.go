@@ -87,7 +87,7 @@ func TestAnOrganizationOfThePolicyHasTheSourceOfItsEntry(t *testing.T) {
 		var flags Serve
 		fill(t, &flags.SecretSource)
 		organization := flags.organization("acme", test.entry)
-		if got := organization.given(); !slices.Equal(got, []string{test.given}) || organization.UsesAPI() != (test.kind == "api") {
+		if got := organization.Given(); !slices.Equal(got, []string{test.given}) || organization.UsesAPI() != (test.kind == "api") {
 			t.Errorf("%+v: its sources are %q", test.entry, got)
 		}
 		if got := kindOf(t, &organization.SecretSource); got != test.kind {
@@ -119,7 +119,7 @@ func TestFlagsAndVariablesGiveEachKindOfSecret(t *testing.T) {
 		{SecretSource{APIKeyFile: "/etc/key"}, "--api-key-file", "api"},
 	} {
 		test.source.Organization, test.source.APIURL = "acme", "https://{organization}.api.kustomerapp.com"
-		if got := test.source.given(); !slices.Equal(got, []string{test.given}) {
+		if got := test.source.Given(); !slices.Equal(got, []string{test.given}) {
 			t.Errorf("%s: its sources are %q", test.given, got)
 		}
 		if got := kindOf(t, &test.source); got != test.kind {

@@ -101,8 +101,8 @@ func DevSecrets(apiKey sensitive.String) Secrets {
 // UsesAPI reports whether the secret comes from Kustomer's API.
 func (s *SecretSource) UsesAPI() bool { return s.APIKeyFile != "" || s.Secrets.APIKey.isSet() }
 
-// given returns the names of the flags and variables that name a source, in order.
-func (s *SecretSource) given() []string {
+// Given returns the names of the flags and variables that name a source, in order.
+func (s *SecretSource) Given() []string {
 	var names []string
 	for name, given := range map[string]bool{
 		"--secret-file":          s.SecretFile != "",
@@ -133,7 +133,7 @@ func (s *SecretSource) validate() error {
 }
 
 func (s *SecretSource) validateChoice() error {
-	given := s.given()
+	given := s.Given()
 	switch {
 	case len(given) == 0:
 		return Usage("no source of the signing secret: give --secret-file (recommended), KUSTOMER_SECRET_KEY, " +
@@ -190,7 +190,7 @@ func (s *SecretSource) Open(follower *watch.Follower, log *slog.Logger) (*secret
 		Organization: s.Organization, Setting: s.Setting("--secret-file"), Follower: follower, Logger: log,
 	}, source)
 	if err != nil {
-		return nil, Usage("%s: %v", strings.Join(s.given(), ", "), err)
+		return nil, Usage("%s: %v", strings.Join(s.Given(), ", "), err)
 	}
 	return store, nil
 }

@@ -29,10 +29,10 @@ func signingSecret(o *organization) []Finding {
 	case err != nil:
 		return failedf("%s: %v: put the secret there as `chatidentity secret fetch` writes it, readable by user %d",
 			o.Setting("--secret-file"), err, os.Getuid())
-	case o.SecretFile == "":
-		return plausible(current, "the environment, so that a change needs a restart")
+	case !store.IsReadAgain():
+		return plausible(current, store.Source()+", so that a change needs a restart")
 	default:
-		return plausible(current, o.SecretFile)
+		return plausible(current, store.Source())
 	}
 }
 

@@ -1,6 +1,9 @@
 package policy_test
 
 import (
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +58,12 @@ func TestParse(t *testing.T) {
 	parsed := parse(t, goodPolicy)
 	if len(parsed.Organizations) != 3 || *parsed.Organizations["acme-eu"].Identifiers != customer.OnlyExternalID {
 		t.Errorf("organizations %+v", parsed.Organizations)
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[policy.Organization]()) {
+		isSaid := func(o policy.Organization) bool { return !reflect.ValueOf(o).FieldByIndex(field.Index).IsZero() }
+		if !slices.ContainsFunc(slices.Collect(maps.Values(parsed.Organizations)), isSaid) {
+			t.Errorf("no organization of goodPolicy gives %s: add one that does, with the key that Parse reads", field.Name)
+		}
 	}
 	checkout, _ := parsed.Grant("token:checkout")
 	if checkout.Limit.String() != "5/s:10" || checkout.Proof != parsed.Issuers["login"] || *checkout.Identifiers != customer.Exclusive {

@@ -41,7 +41,7 @@ func TestEveryMethodHasItsEntry(t *testing.T) {
 }
 
 // Every RPC of the contract is audited under its own event, requires permission to call, and spends
-// the global limit and that of its caller.
+// the global limit and that of its caller. A reply waits for its record unless it carries no token.
 func TestEveryRPCOfTheContractIsGuarded(t *testing.T) {
 	t.Parallel()
 	schema, err := os.ReadFile("../../../docs/audit-record.schema.json")
@@ -58,6 +58,11 @@ func TestEveryRPCOfTheContractIsGuarded(t *testing.T) {
 		events[m.event] = true
 		if m.check == nil || m.success == nil {
 			t.Errorf("%s: without a check, or without what its success counts as", desc.MethodName)
+		}
+		answered := audit.Record{Event: m.event, Outcome: audit.OutcomeOK}
+		if answered.CarriesToken() == m.leavesUnrecorded {
+			t.Errorf("%s: audit.Record.CarriesToken and leavesUnrecorded disagree on whether its reply must wait for its record",
+				desc.MethodName)
 		}
 		if m.action != caller.Call {
 			t.Errorf("%s: action %d", desc.MethodName, m.action)

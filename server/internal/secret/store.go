@@ -64,7 +64,7 @@ func (o *Options) setDefaults() {
 type Store struct {
 	options  Options
 	kind     string        // of the source
-	source   string        // for the log
+	source   string        // for people
 	hasAge   bool          // the source is read again
 	maxStale time.Duration // 0: a secret is never too old
 	refresh  *refresh      // nil: nobody has to ask
@@ -143,6 +143,12 @@ func (s *Store) Loaded() <-chan struct{} { return s.loaded }
 
 // Organization returns the name of the organization.
 func (s *Store) Organization() string { return s.options.Organization }
+
+// Source describes for people where the secret comes from, such as the path of its file.
+func (s *Store) Source() string { return s.source }
+
+// IsReadAgain reports whether the store notices when the source's secret changes.
+func (s *Store) IsReadAgain() bool { return s.hasAge }
 
 // Kind returns the kind of the store's source, one of Kinds.
 func (s *Store) Kind() string { return s.kind }
