@@ -65,7 +65,8 @@ func main() {
 
 func (a *app) page(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = fmt.Fprintf(w, `<p>User: %s</p><form method=post action=/login><input name=user_id><button>Log in</button></form>`,
+	_, _ = fmt.Fprintf(w, `<p>User: %s</p>`+
+		`<form method=post action=/login><input name=user_id><button>Log in</button></form>`,
 		html.EscapeString(a.user(r)))
 }
 
@@ -73,7 +74,9 @@ func (a *app) page(w http.ResponseWriter, r *http.Request) {
 func (a *app) logIn(w http.ResponseWriter, r *http.Request) {
 	session := rand.Text()
 	a.sessions.Store(session, r.FormValue("user_id"))
-	http.SetCookie(w, &http.Cookie{Name: "session", Value: session, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{
+		Name: "session", Value: session, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -96,7 +99,9 @@ func (a *app) chatToken(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
-	issued, err := a.chat.IssueToken(ctx, &chatidentity.IssueTokenRequest{Customer: &chatidentity.Customer{ExternalId: user}})
+	issued, err := a.chat.IssueToken(ctx, &chatidentity.IssueTokenRequest{
+		Customer: &chatidentity.Customer{ExternalId: user},
+	})
 	if err != nil {
 		refuse(w, status.Convert(err))
 		return

@@ -52,8 +52,9 @@ func describe(program string) (*cdx.BOM, error) {
 	digest := sha256.Sum256(content)
 	subject := cdx.Component{
 		BOMRef: "program", Type: cdx.ComponentTypeApplication, Name: filepath.Base(program),
-		PackageURL: "pkg:golang/" + info.Main.Path + "#" + strings.TrimPrefix(strings.TrimPrefix(info.Path, info.Main.Path), "/"),
-		Hashes:     &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(digest[:])}},
+		PackageURL: "pkg:golang/" + info.Main.Path + "#" +
+			strings.TrimPrefix(strings.TrimPrefix(info.Path, info.Main.Path), "/"),
+		Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(digest[:])}},
 	}
 	components := []cdx.Component{goLibrary(info.GoVersion)}
 	for _, module := range info.Deps {

@@ -73,5 +73,5 @@ func forget(path string) {
 		return
 	}
 	defer file.Close()                                                                 //nolint:errcheck // only read
-	_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, file.Fd(), 0, 0, dontNeed, 0, 0) //nolint:dogsled // at worst it stays
+	_, _, _ = syscall.Syscall6(syscall.SYS_FADVISE64, file.Fd(), 0, 0, dontNeed, 0, 0) //nolint:dogsled // may stay
 }

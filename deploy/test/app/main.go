@@ -75,7 +75,8 @@ func run(address string, calls int, drain time.Duration) error {
 func (r *report) call(client pb.ChatIdentityServiceClient, n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	reply, err := client.IssueToken(ctx, &pb.IssueTokenRequest{Customer: &pb.Customer{ExternalId: fmt.Sprintf("user_%d", n)}})
+	customer := &pb.Customer{ExternalId: fmt.Sprintf("user_%d", n)}
+	reply, err := client.IssueToken(ctx, &pb.IssueTokenRequest{Customer: customer})
 	if err != nil {
 		r.Failures = append(r.Failures, describe(err))
 		return
