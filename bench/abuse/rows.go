@@ -114,6 +114,7 @@ var single = []row{
 	// Other callers that are listed.
 	{attack: "unfinished-message", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls, short: true},
 	{attack: "one-byte-short", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls},
+	{attack: "many-fields", door: bed.Unix, who: bed.Other, connections: 16, kinds: []string{"header_fields"}, short: true},
 	{attack: "rapid-reset", door: bed.Unix, who: bed.Other, connections: 16, kinds: frames},
 	{attack: "rapid-reset-complete", door: bed.Unix, who: bed.Other, connections: 16, kinds: frames},
 	{attack: "honest", door: bed.Unix, who: bed.Other, connections: 8, kinds: dear, short: true},

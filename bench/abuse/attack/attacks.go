@@ -17,9 +17,10 @@ type attack struct {
 // attacks are all there are, by name.
 var attacks = map[string]attack{
 	// Held: see held.go.
-	"unfinished-message": speaking(hold(0, 5)),
-	"large-metadata":     speaking(hold(14<<10, 5)),
-	"one-byte-short":     speaking(hold(0, 5+messageSize-1)),
+	"unfinished-message": speaking(hold(5)),
+	"large-metadata":     speaking(hold(5, largeMetadata)),
+	"many-fields":        speaking(hold(5, manyFields...)),
+	"one-byte-short":     speaking(hold(5 + messageSize - 1)),
 	"unended-headers":    speaking(unendedHeaders),
 	"window-zero":        speaking(unread, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}),
 	"never-reads":        {run: neverReads},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
@@ -20,15 +21,17 @@ func prefixed(announced, n int) []byte {
 	return body
 }
 
-// hold opens as many calls as the server allows, each with so much metadata and
-// the beginning of a message whose end never comes.
-func hold(metadata, bytes int) func(context.Context, *client) error {
+// largeMetadata is one value of nearly all that headers may be.
+var largeMetadata = hpack.HeaderField{Name: "x-held", Value: strings.Repeat("x", 14<<10)}
+
+// manyFields are one byte each on the wire, 35 as HPACK counts them, and more in the server.
+var manyFields = slices.Repeat([]hpack.HeaderField{{Name: "age"}}, 440)
+
+// hold opens as many calls as the server allows, each with metadata and the
+// beginning of a message whose end never comes.
+func hold(bytes int, metadata ...hpack.HeaderField) func(context.Context, *client) error {
 	return func(ctx context.Context, c *client) error {
-		var more []hpack.HeaderField
-		if metadata > 0 {
-			more = append(more, hpack.HeaderField{Name: "x-held", Value: strings.Repeat("x", metadata)})
-		}
-		block, body := c.header(issueToken, more...), prefixed(messageSize, bytes)
+		block, body := c.header(issueToken, metadata...), prefixed(messageSize, bytes)
 		for {
 			if err := c.awaitPlace(ctx); err != nil {
 				return err
@@ -46,7 +49,7 @@ func hold(metadata, bytes int) func(context.Context, *client) error {
 
 // unendedHeaders sends 14 KB of a header block and never its end.
 func unendedHeaders(ctx context.Context, c *client) error {
-	block := c.header(issueToken, hpack.HeaderField{Name: "x-held", Value: strings.Repeat("x", 14<<10)})
+	block := c.header(issueToken, largeMetadata)
 	if _, err := c.begin(block[:len(block)-1], unended); err != nil {
 		return err
 	}

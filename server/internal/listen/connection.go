@@ -51,11 +51,11 @@ func (c *Connection) IsOver() bool {
 // its answer is no credit.
 const refusalCost = answerCredit + 8
 
-// SpendRefusal counts a call that was refused through its caller's fault: a flood of them is slowed down
-// as one of idle frames is.
-func (c *Connection) SpendRefusal() {
+// SpendRefusals counts calls that were refused through their caller's fault, or one call that cost as
+// much as n: a flood of them is slowed down as one of idle frames is.
+func (c *Connection) SpendRefusals(n int) {
 	if c.traffic != nil {
-		c.traffic.debt.Add(refusalCost)
+		c.traffic.debt.Add(int64(n) * refusalCost)
 	}
 }
 

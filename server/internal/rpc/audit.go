@@ -41,7 +41,7 @@ func (s *Server) audit(
 		return reply, nil
 	}
 	if c.refusal.isCallersFault() {
-		listen.ConnectionOf(ctx).SpendRefusal()
+		listen.ConnectionOf(ctx).SpendRefusals(1)
 	}
 	s.logCause(ctx, c)
 	return nil, c.refusal.audited(c.auditID)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
 	"github.com/chatidentity/chatidentity/server/internal/listen"
@@ -16,6 +19,9 @@ const (
 	farDeadline = 10 * time.Second
 	// placeRetry is when a caller may find a place again. Calls end within milliseconds.
 	placeRetry = 100 * time.Millisecond
+	// maxHeaderFields bounds the header fields of a call. HPACK sends one in a byte; here each takes a
+	// hundred, which the bound on bytes does not see.
+	maxHeaderFields = 100
 )
 
 // place decides whether a call gets a place among those that are open, before grpc reads its message.
@@ -23,15 +29,29 @@ const (
 // connection, under the transport's lock, and must not block.
 func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, error) {
 	connection := listen.ConnectionOf(ctx)
-	if !connection.IsOver() {
+	isOver, fields := connection.IsOver(), countFields(info.Header)
+	if !isOver && fields <= maxHeaderFields {
 		return ctx, nil
 	}
 	if deadline, has := ctx.Deadline(); has && time.Until(deadline) > farDeadline {
 		connection.CutOff() // and with it the call, which stops its timer
 		return ctx, nil
 	}
-	s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of open calls")
-	return nil, s.refusePlace(ctx, connection, info.FullMethodName)
+	if isOver {
+		s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of open calls")
+		return nil, s.refusePlace(ctx, connection, info.FullMethodName)
+	}
+	s.refusedCall(ctx, kindHeaderFields, "a call has too many header fields")
+	connection.SpendRefusals(fields / maxHeaderFields)
+	return nil, status.Errorf(codes.ResourceExhausted, "the call has more than %d header fields", maxHeaderFields)
+}
+
+func countFields(header metadata.MD) int {
+	fields := 0
+	for _, values := range header {
+		fields += len(values)
+	}
+	return fields
 }
 
 // refusePlace records a call that gets no place. The audit counts such records together and does not

@@ -20,6 +20,7 @@ import (
 // Kinds of transport errors beside those of listen.
 const (
 	kindCallsInFlight = "calls_in_flight"
+	kindHeaderFields  = "header_fields"
 	kindStreams       = "stream_limit"
 	kindDecode        = "decode"
 	kindMessageSize   = "message_size"
@@ -45,7 +46,7 @@ func newTransportErrors(options Options) *transportErrors {
 		now:    options.Now,
 		logged: map[string]time.Time{},
 	}
-	own := []string{kindCallsInFlight, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod}
+	own := []string{kindCallsInFlight, kindHeaderFields, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod}
 	for _, kind := range append(listen.Kinds(), own...) {
 		e.counter.WithLabelValues(kind)
 	}

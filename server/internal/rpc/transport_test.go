@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -42,6 +43,27 @@ func TestTransportErrorsAreCounted(t *testing.T) {
 	}
 	if f.metric(t, "grpc_server_started_total", "NoSuchMethod") != 0 {
 		t.Error("a method that somebody made up became a label")
+	}
+}
+
+// HPACK sends a header field in one byte, so many of them would be held for little.
+func TestCallsWithManyHeaderFields(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	for _, test := range []struct {
+		fields int
+		code   codes.Code
+	}{{80, codes.OK}, {120, codes.ResourceExhausted}} {
+		ctx := t.Context()
+		for range test.fields {
+			ctx = metadata.AppendToOutgoingContext(ctx, "age", "")
+		}
+		if _, err := f.IssueToken(ctx, issueFor("user_id", "")); status.Code(err) != test.code {
+			t.Errorf("%d fields: %v, want %v", test.fields, err, test.code)
+		}
+	}
+	if n := f.metric(t, "chatidentity_transport_errors_total", "header_fields"); n != 1 {
+		t.Errorf("%v are counted, want 1", n)
 	}
 }
 
