@@ -31,7 +31,7 @@ const (
 // Bounds is what calls may hold and how many idle frames may pass, over all connections of the
 // process.
 type Bounds struct {
-	calls, bytes, streams Pool
+	calls, bytes, streams pool
 	strangers             *allowance
 
 	mu      sync.Mutex
@@ -44,9 +44,9 @@ func NewBounds() *Bounds {
 	b.calls.size, b.bytes.size, b.streams.size = maxCalls, maxHeldBytes, maxLongStreams
 	b.strangers = b.newAllowance(strangerFrames)
 	// A pool of their own: what strangers hold is never taken from a caller.
-	b.strangers.calls.pool = &Pool{size: maxStrangerCalls}
-	b.strangers.bytes.pool = &Pool{size: maxHeldBytes / 16}
-	b.strangers.streams.pool = &Pool{}
+	b.strangers.calls.pool = &pool{size: maxStrangerCalls}
+	b.strangers.bytes.pool = &pool{size: maxHeldBytes / 16}
+	b.strangers.streams.pool = &pool{}
 	return b
 }
 

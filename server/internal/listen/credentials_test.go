@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func TestAConnectionKnowsItsCaller(t *testing.T) {
 func withChain(pair callertest.Pair, size int) callertest.Pair {
 	one := pair.Certificate
 	for len(pair.Certificate) < size*4/3 { // PEM
-		pair.Certificate = append(pair.Certificate[:len(pair.Certificate):len(pair.Certificate)], one...)
+		pair.Certificate = append(slices.Clip(pair.Certificate), one...)
 	}
 	return pair
 }

@@ -44,7 +44,7 @@ var reasons = map[string]error{
 	kindFrameFlood:  errors.New("many more frames than its budget that move no call forward: the connection was closed"),
 	kindHeldBytes:   errors.New("requests that are not answered hold too many bytes: the connection was closed"),
 	kindHeldCalls:   errors.New("more calls than its share, with deadlines far away: the connection was closed"),
-	kindLateRequest: errors.New("a request did not arrive whole in time, or its answer was not read: the connection was closed"),
+	kindLateRequest: errors.New("a request did not arrive whole, or its answer was not read: the connection was closed"),
 }
 
 // Kinds returns every kind of Refusal.

@@ -2,15 +2,16 @@ package listen
 
 import "sync/atomic"
 
-// Pool is a number of places that connections share so that nobody can take them all. There are no
+// pool is a number of places that connections share so that nobody can take them all. There are no
 // fixed parts: a caller may go on taking while what it has is less than what is free, and one of its
 // connections while what it has is less than connectionGreed times what is left for that caller
 // ("dynamic thresholds", Choudhury and Hahne, 1998). So a caller alone gets half, two get a third
-// each, and a newcomer always finds a place, whatever the others hold.
+// each, and a newcomer finds a place until some ten callers, or four connections of its own caller,
+// hold all they may.
 //
 // Places are counted as they are taken, over the bound too. To refuse what is over is up to the
 // one who asks.
-type Pool struct {
+type pool struct {
 	size int64
 	used atomic.Int64
 }
@@ -20,7 +21,7 @@ const connectionGreed = 8
 
 // share is what a caller has of a pool.
 type share struct {
-	pool *Pool
+	pool *pool
 	held atomic.Int64
 }
 

@@ -29,20 +29,20 @@ func TestSharesLeavePlacesForNewcomers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pool := &Pool{size: size}
-			var all []*portion
+			all := pool{size: size}
+			var portions []*portion
 			shares := make([]*share, test.callers)
 			for i := range shares {
-				shares[i] = &share{pool: pool}
+				shares[i] = &share{pool: &all}
 				for range test.connections {
-					all = append(all, newPortion(shares[i]))
+					portions = append(portions, newPortion(shares[i]))
 				}
 			}
-			fill(all...)
-			if used := pool.used.Load(); used > size-1 {
+			fill(portions...)
+			if used := all.used.Load(); used > size-1 {
 				t.Errorf("%d of %d places are taken", used, size)
 			}
-			for who, of := range map[string]*share{"a newcomer": {pool: pool}, "another connection of the same caller": shares[0]} {
+			for who, of := range map[string]*share{"a newcomer": {pool: &all}, "another connection of the same caller": shares[0]} {
 				newcomer := newPortion(of)
 				newcomer.take(1)
 				if newcomer.isOver() {
@@ -56,7 +56,7 @@ func TestSharesLeavePlacesForNewcomers(t *testing.T) {
 
 func TestOneConnectionMayHaveAThousandCalls(t *testing.T) {
 	t.Parallel()
-	alone := newPortion(&share{pool: &Pool{size: 2304}})
+	alone := newPortion(&share{pool: &pool{size: 2304}})
 	fill(alone)
 	if got := alone.held.Load(); got != 1024 {
 		t.Errorf("a connection that is alone gets %d places, want 1024", got)

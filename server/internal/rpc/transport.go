@@ -46,7 +46,9 @@ func newTransportErrors(options Options) *transportErrors {
 		now:    options.Now,
 		logged: map[string]time.Time{},
 	}
-	own := []string{kindCallsInFlight, kindHeaderFields, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod}
+	own := []string{
+		kindCallsInFlight, kindHeaderFields, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod,
+	}
 	for _, kind := range append(listen.Kinds(), own...) {
 		e.counter.WithLabelValues(kind)
 	}
