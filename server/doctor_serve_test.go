@@ -32,6 +32,7 @@ const (
 // toleratedByServe lists every set-up with a failed check in which serve starts all the same.
 var toleratedByServe = map[string]toleration{
 	"nobody at the API's address":       {recovers, false},
+	"a host that is not Kustomer's":     {recovers, false},
 	"the web application's page":        {recovers, false},
 	"Kustomer limits":                   {recovers, false},
 	"a wrong API key":                   {comesLater, false},

@@ -12,10 +12,13 @@ import (
 // secretSetUps are about secrets, variables and addresses.
 var secretSetUps = map[string]setUp{
 	"nobody at the API's address": {func(_ *testing.T, p *patient) { p.flags["api-url"] = "http://127.0.0.1:1" }, want{"API": {doctor.Failed, "connection refused"}}},
-	"the web application's page":  {func(_ *testing.T, p *patient) { p.mood = standin.HTML }, want{"API": {doctor.Failed, "web page"}}},
-	"Kustomer limits":             {func(_ *testing.T, p *patient) { p.mood = standin.RateLimited }, want{"API": {doctor.Failed, "budget"}}},
-	"a wrong API key":             {func(_ *testing.T, p *patient) { p.vendor.APIKey = "another" }, want{"API key": {doctor.Failed, "401"}}},
-	"an API key cut in two":       {func(_ *testing.T, p *patient) { p.env = []string{"KUSTOMER_API_KEY=canary key"} }, want{"API key": {doctor.Failed, "white space"}}},
+	"a host that is not Kustomer's": {func(_ *testing.T, p *patient) { p.flags["api-url"] = "https://127.0.0.1:1" }, want{
+		"API host": {doctor.Warning, "not below kustomerapp.com"}, "API": {doctor.Failed, "connection refused"},
+	}},
+	"the web application's page": {func(_ *testing.T, p *patient) { p.mood = standin.HTML }, want{"API": {doctor.Failed, "web page"}}},
+	"Kustomer limits":            {func(_ *testing.T, p *patient) { p.mood = standin.RateLimited }, want{"API": {doctor.Failed, "budget"}}},
+	"a wrong API key":            {func(_ *testing.T, p *patient) { p.vendor.APIKey = "another" }, want{"API key": {doctor.Failed, "401"}}},
+	"an API key cut in two":      {func(_ *testing.T, p *patient) { p.env = []string{"KUSTOMER_API_KEY=canary key"} }, want{"API key": {doctor.Failed, "white space"}}},
 	"no API key file": {func(_ *testing.T, p *patient) {
 		p.env = []string{}
 		p.flags["api-key-file"] = "/no/such"

@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/doctor"
 )
 
 func TestDoctorFindsNothingInAHealthySetUp(t *testing.T) {
@@ -57,6 +60,7 @@ func TestDoctorNamesTheFaultAsServeDoes(t *testing.T) {
 			t.Errorf("no set-up is called %s", name)
 		}
 	}
+	assertEveryCheckFinds(t, setUps)
 	t.Logf("%d set-ups; serve starts in spite of %d", len(setUps), len(toleratedByServe))
 	for name, one := range setUps {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +69,30 @@ func TestDoctorNamesTheFaultAsServeDoes(t *testing.T) {
 			one.breaks(t, p)
 			p.assertFound(t, p.examine(t, name), one.want)
 		})
+	}
+}
+
+// assertEveryCheckFinds reports a check that no set-up shows at work. Only that of the process has
+// none: a test cannot take from the program what hardens it.
+func assertEveryCheckFinds(t *testing.T, setUps map[string]setUp) {
+	t.Helper()
+	finds := map[string]bool{}
+	for _, one := range setUps {
+		for found := range one.want {
+			// A finding's name is its check's, perhaps with a subject.
+			name := ""
+			for _, check := range doctor.Names() {
+				if strings.HasPrefix(found+" ", check+" ") && len(check) > len(name) {
+					name = check
+				}
+			}
+			finds[name] = true
+		}
+	}
+	for _, check := range doctor.Names() {
+		if !finds[check] && check != "process" {
+			t.Errorf("no set-up has a fault that the check %q finds", check)
+		}
 	}
 }
 

@@ -41,6 +41,15 @@ var checks = []check{
 	{"limits", limits},
 }
 
+// Names returns the names of all checks.
+func Names() []string {
+	names := make([]string, len(checks))
+	for i, check := range checks {
+		names[i] = check.name
+	}
+	return names
+}
+
 // check looks at one thing. It finds nothing if the configuration does not have that thing, or if
 // another check reports why there is nothing to look at.
 type check struct {
