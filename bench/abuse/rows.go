@@ -54,7 +54,7 @@ var (
 	frames  = []string{"frame_budget", "frame_flood"}
 	places  = []string{"connection_limit"}
 	admins  = []string{"admin_connection_limit"}
-	inCalls = []string{"calls_in_flight", "held_calls", "held_bytes", "late_request"}
+	inCalls = []string{"calls_in_flight", "held_calls", "held_bytes", "late_request", "frame_flood"}
 	greets  = []string{"connection_limit", "unproven", "tls"}
 	streams = []string{"stream_limit"}
 	dear    = []string{"calls_in_flight", "frame_budget"}

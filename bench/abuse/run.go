@@ -44,7 +44,7 @@ type result struct {
 
 // runAttacks returns how many rows failed.
 func runAttacks(ctx context.Context, b *bed.Bed, o options) (int, error) {
-	failed, ran := 0, 0
+	failed, ran, bounds := 0, 0, ""
 	for _, r := range rows {
 		if o.short && !r.short || !o.only.MatchString(r.name()) {
 			continue
@@ -53,22 +53,39 @@ func runAttacks(ctx context.Context, b *bed.Bed, o options) (int, error) {
 			fmt.Printf("Not run, for it needs root: %s\n", r.name())
 			continue
 		}
-		measured, bounds, err := measure(ctx, b, r, phasesOf(r, o.short))
+		if ran == 0 {
+			fmt.Printf("%s\n", tableHead)
+		}
+		ran++
+		holds, in, err := runRow(ctx, b, r, o)
 		if err != nil {
 			return failed, fmt.Errorf("%s: %w", r.name(), err)
 		}
-		if ran == 0 {
-			fmt.Printf("Each sidecar runs in %s.\n\n%s\n", bounds, tableHead)
-		}
-		ran++
-		faults := verdict(r, measured, o.short)
-		if len(faults) > 0 {
+		if !holds {
 			failed++
 		}
-		fmt.Println(line(r, measured, faults))
+		bounds = in
 	}
-	fmt.Printf("\n%d of %d rows failed.\n", failed, ran)
+	fmt.Printf("\n%d of %d rows failed. Each sidecar ran in %s.\n", failed, ran, bounds)
 	return failed, nil
+}
+
+// shortTries is how often the short form runs a row that failed: it runs on machines that others load.
+const shortTries = 2
+
+// runRow prints what came of a row, and returns whether it holds and what the sidecar was bound to.
+func runRow(ctx context.Context, b *bed.Bed, r row, o options) (bool, string, error) {
+	for try := 1; ; try++ {
+		measured, bounds, err := measure(ctx, b, r, phasesOf(r, o.short))
+		if err != nil {
+			return false, "", err
+		}
+		faults := verdict(r, measured, o.short)
+		fmt.Println(line(r, measured, faults))
+		if len(faults) == 0 || !o.short || try == shortTries {
+			return len(faults) == 0, bounds, nil
+		}
+	}
 }
 
 // measure runs one row.
