@@ -83,17 +83,38 @@ func emailProblem(email string) string {
 	if p := problem(email, MaxEmailBytes); p != "" {
 		return p
 	}
+	if strings.ContainsFunc(email, isInvisible) {
+		return "must not contain invisible characters, bidirectional controls or spaces"
+	}
 	// The parser also accepts display names, comments and quoted parts. Only for one bare address
 	// does it return the same text.
-	address, err := mail.ParseAddress(email)
-	if err != nil || address.Address != email {
+	standard := withStandardDots(email)
+	address, err := mail.ParseAddress(standard)
+	if err != nil || address.Address != standard {
 		return "must be one bare address such as ada@example.com, with no display name, comment or angle brackets"
 	}
 	return ""
 }
 
-// isSpace includes the byte order mark, which JavaScript trims as white space.
-func isSpace(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
+// withStandardDots returns the address with single dots inside its local part. Japanese carriers gave
+// out addresses such as a..b@ and a.@, which the standard does not allow and people still have.
+func withStandardDots(email string) string {
+	at := strings.LastIndexByte(email, '@')
+	if at < 0 || strings.HasPrefix(email, ".") {
+		return email
+	}
+	parts := strings.FieldsFunc(email[:at], func(r rune) bool { return r == '.' })
+	return strings.Join(parts, ".") + email[at:]
+}
+
+// isInvisible reports whether a reader may not see the character, or may see others in another order
+// because of it: with it, an identifier looks like somebody else's.
+func isInvisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r != ' ' && unicode.Is(unicode.Zs, r)
+}
+
+// isEdge reports whether a value must not begin or end with the character.
+func isEdge(r rune) bool { return unicode.IsSpace(r) || isInvisible(r) }
 
 func problem(value string, maxBytes int) string {
 	switch {
@@ -103,8 +124,9 @@ func problem(value string, maxBytes int) string {
 		return "must be valid UTF-8"
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return "must not contain control characters"
-	case strings.TrimFunc(value, isSpace) != value:
-		return "must not begin or end with white space; it is not trimmed, because a different string is a different person"
+	case strings.TrimFunc(value, isEdge) != value:
+		return "must not begin or end with white space or an invisible character; " +
+			"it is not trimmed, because a different string is a different person"
 	default:
 		return ""
 	}

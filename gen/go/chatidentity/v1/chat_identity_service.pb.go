@@ -271,16 +271,18 @@ func (ErrorReason) EnumDescriptor() ([]byte, []int) {
 // Customer is the person whom a token identifies, by one identifier or both.
 // At least one must be given.
 //
-// Values are signed exactly as given. A value with leading or trailing white
-// space or with control characters is refused, never repaired: another string
-// is another person.
+// Values are signed exactly as given. A value that holds control characters, or
+// that begins or ends with white space or an invisible character, is refused and
+// never repaired: another string is another person.
 type Customer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The ID of the customer in the app's own database, Kustomer's `externalId`.
 	// Up to 512 bytes of UTF-8. Kustomer finds or creates its customer with it.
 	ExternalId string `protobuf:"bytes,1,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
 	// The customer's email address: one bare address such as `ada@example.com`,
-	// up to 254 bytes, with no display name and no angle brackets.
+	// up to 254 bytes, with no display name and no angle brackets. Dots may follow
+	// one another or stand before the `@`, as in addresses of Japanese carriers.
+	// Spaces, invisible characters and bidirectional controls are refused.
 	//
 	// Send only an address that your system has verified as this user's. With
 	// both identifiers Kustomer uses this one and ignores `external_id`, so an
