@@ -105,7 +105,7 @@ var fields = withKeys([]Field{
 		Name: "audit_id", Bound: maxName, Always: true, Column: Column{10, 36},
 		text:   func(r *Record) string { return r.AuditID },
 		Search: Search{By: "audit-id", Value: "ID", Help: "The record of this call."},
-		Doc:    "UUIDv7 of the call; errors carry it to the caller.",
+		Doc:    "UUIDv7 of the call; errors carry it to the caller. Of calls.refused, that of all calls it counts.",
 	},
 	{
 		Name: "event", Bound: maxName, Always: true, Column: Column{2, 13},

@@ -27,6 +27,12 @@ var callEvents = []Event{EventIssue, EventVerify}
 // OutcomeOK is the outcome of a call that was answered; the others are gRPC codes in capitals.
 const OutcomeOK = "OK"
 
+// The outcome and reason of a call that is refused because its record was not taken.
+const (
+	OutcomeUnavailable = "UNAVAILABLE"
+	ReasonUnavailable  = "AUDIT_UNAVAILABLE"
+)
+
 // CarriesToken reports whether the reply to this call holds a token: the reply must then wait for
 // the record, which is never summarized.
 func (r *Record) CarriesToken() bool {

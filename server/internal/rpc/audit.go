@@ -32,7 +32,9 @@ func (s *Server) audit(
 	}
 	reply, err := handler(withCall(ctx, c), req)
 	c.refusal = asRefusal(err)
-	err = s.options.Audit.Write(ctx, s.record(ctx, c))
+	record := s.record(ctx, c)
+	err = s.options.Audit.Write(ctx, record)
+	c.auditID = record.AuditID
 	if err != nil && c.refusal == nil && !c.method.leavesUnrecorded {
 		c.refusal, c.givenUp = auditUnavailable(err), ctx.Err() != nil
 	}

@@ -16,7 +16,8 @@ import (
 // AuditLog is what the chain needs of the audit.
 type AuditLog interface {
 	// Write records a call. For a call that issued a token it returns once the record is written; an
-	// error means that the token must not leave.
+	// error means that the token must not leave. It sets the record's AuditID to the one that leads to
+	// what is written of the call, which may be a summary.
 	Write(ctx context.Context, record *audit.Record) error
 	// Available returns nil, or why no record can be written now.
 	Available() error

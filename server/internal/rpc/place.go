@@ -73,7 +73,8 @@ func (s *Server) refusePlace(ctx context.Context, connection *listen.Connection,
 		limit:      ratelimit.Caller.String(),
 		refusal:    refused,
 	}
-	_ = s.options.Audit.Write(ctx, s.record(ctx, c)) // of a refusal, which is counted if it cannot be kept
+	record := s.record(ctx, c)
+	_ = s.options.Audit.Write(ctx, record) // of a refusal: no error
 	s.metrics.count(c)
-	return refused.audited(c.auditID)
+	return refused.audited(record.AuditID)
 }

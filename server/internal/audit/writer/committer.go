@@ -149,7 +149,7 @@ func (c *committer) housekeep() {
 
 func (c *committer) summarize(now time.Time) {
 	for _, r := range c.floods.collect(now) {
-		c.addOwn(&r, r.Count)
+		c.addOwn(&r)
 	}
 }
 

@@ -24,6 +24,7 @@ type floodKey struct {
 type flood struct {
 	second      int64     // that had its own record
 	first, last time.Time // of the counted ones
+	auditID     string    // that the first counted one had, and all share
 	outcome     string
 	count       uint64
 }
@@ -38,8 +39,9 @@ type floods struct {
 
 func newFloods() *floods { return &floods{kinds: map[floodKey]*flood{}} }
 
-// admit reports whether r has its own record; otherwise it is counted. Unless writable, it is
-// counted in any case, and so are further ones in the same count for as long as that lasts.
+// admit reports whether r has its own record; otherwise it is counted, and gets the audit ID of the
+// record that will count it. Unless writable, it is counted in any case, and so are further ones in
+// the same count for as long as that lasts.
 func (f *floods) admit(now time.Time, r *audit.Record, writable bool) bool {
 	key := floodKey{r.Caller, r.Event, r.Reason}
 	f.mu.Lock()
@@ -60,10 +62,10 @@ func (f *floods) admit(now time.Time, r *audit.Record, writable bool) bool {
 		return true
 	}
 	if k.count == 0 {
-		k.first, k.outcome = now, r.Outcome
+		k.first, k.auditID, k.outcome = now, r.AuditID, r.Outcome
 	}
 	k.count++
-	k.last = now
+	k.last, r.AuditID = now, k.auditID
 	return false
 }
 
@@ -73,8 +75,8 @@ func (f *floods) end(key floodKey, k *flood) {
 		return
 	}
 	f.due = append(f.due, audit.Record{
-		Time: k.first, Event: audit.EventRefused, Outcome: k.outcome, Reason: key.reason, Caller: key.caller,
-		Duration: k.last.Sub(k.first), Summarized: key.event, Count: k.count,
+		Time: k.first, AuditID: k.auditID, Event: audit.EventRefused, Outcome: k.outcome, Reason: key.reason,
+		Caller: key.caller, Duration: k.last.Sub(k.first), Summarized: key.event, Count: k.count,
 	})
 	k.count = 0
 }

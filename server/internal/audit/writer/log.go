@@ -89,16 +89,23 @@ func startReason(from position, key *audit.Key) string {
 
 // begin adds a chain.start record.
 func (l *Log) begin(reason string) {
-	l.addOwn(&audit.Record{Event: audit.EventStart, Outcome: audit.OutcomeOK, Reason: reason}, 1)
+	l.addOwn(&audit.Record{
+		AuditID: audit.NewID(l.o.Now(), nil), Event: audit.EventStart, Outcome: audit.OutcomeOK, Reason: reason,
+	})
 }
 
 // Write hands a record over. For an issued token it returns once the record is durable as
 // configured, or with an error that wraps ErrUnavailable when that took longer than Options.Timeout
 // or ctx allows. The token must then not be released, though its record may still be written later.
-// Everything else never waits: refusals and verifications are summarized, and counted when they
-// cannot be kept. In best-effort mode nothing waits and the error is nil. The record is not used
-// after Write returns.
+// Everything else never waits: refusals and verifications are summarized. In best-effort mode
+// nothing waits and the error is nil.
+//
+// Write sets r.AuditID to the one that leads to what is written of the call: its own, or that of the
+// summary that counts it. It does not use the record after it returns.
 func (l *Log) Write(ctx context.Context, r *audit.Record) error {
+	if r.AuditID == "" {
+		r.AuditID = audit.NewID(l.o.Now(), nil)
+	}
 	switch {
 	case !r.CarriesToken():
 		l.writeUnheld(r)
@@ -110,11 +117,11 @@ func (l *Log) Write(ctx context.Context, r *audit.Record) error {
 		return nil
 	}
 	if err := l.Available(); err != nil {
-		return err
+		return l.refuse(r, err)
 	}
 	written, err := l.add(r, false)
 	if err != nil {
-		return err
+		return l.refuse(r, err)
 	}
 	if f := l.failure.Load(); f != nil { // it failed since, and told only the calls that were there
 		return f.err
@@ -172,28 +179,29 @@ func (l *Log) Close(ctx context.Context) error {
 // writeUnheld keeps a record that no reply waits for: as its own line, or in the count of its
 // flood. While the sink is away it is only counted.
 func (l *Log) writeUnheld(r *audit.Record) {
-	if !l.floods.admit(l.o.Now(), r, l.state() == nil) {
+	now := l.o.Now()
+	if !l.floods.admit(now, r, l.state() == nil) {
 		return
 	}
 	if _, err := l.add(r, false); err != nil {
-		l.drop(1)
+		_ = l.floods.admit(now, r, false)
 	}
 }
 
-// addOwn adds a record of the log itself, which stands for that many calls.
-func (l *Log) addOwn(r *audit.Record, calls uint64) {
-	if _, err := l.add(r, true); err != nil {
-		l.drop(calls)
-	}
+// refuse counts the call of a token whose record was not taken as the refusal that it becomes.
+func (l *Log) refuse(r *audit.Record, cause error) error {
+	r.Outcome, r.Reason = audit.OutcomeUnavailable, audit.ReasonUnavailable
+	_ = l.floods.admit(l.o.Now(), r, false)
+	return cause
 }
+
+// addOwn adds a record of the log itself, which the queue always takes.
+func (l *Log) addOwn(r *audit.Record) { _, _ = l.add(r, true) }
 
 // add fills in what every record has, and hands it to the queue.
 func (l *Log) add(r *audit.Record, own bool) (*result, error) {
 	if r.Time.IsZero() {
 		r.Time = l.o.Now()
-	}
-	if r.AuditID == "" {
-		r.AuditID = audit.NewID(l.o.Now(), nil)
 	}
 	r.Instance = l.o.Instance
 	return l.queue.add(r, own)

@@ -57,8 +57,8 @@ func newQueue(now func() time.Time) *queue {
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// add copies a record into the open batch. own is for a record of the log itself, which may still
-// make some when the queue is closed to calls.
+// add copies a record into the open batch. own is for a record of the log itself, of which there are
+// few: it is taken even when the queue is full or closed to calls.
 func (q *queue) add(r *audit.Record, own bool) (*result, error) {
 	body := scratch.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 	defer scratch.Put(body)
@@ -70,7 +70,7 @@ func (q *queue) add(r *audit.Record, own bool) (*result, error) {
 	if q.closed && !own {
 		return nil, fmt.Errorf("%w: the log is closed", ErrUnavailable)
 	}
-	if len(b.bodies)+len(*body) > maxOpen {
+	if len(b.bodies)+len(*body) > maxOpen && !own {
 		return nil, fmt.Errorf("%w: too many records wait", ErrUnavailable)
 	}
 	b.bodies = append(b.bodies, *body...)
