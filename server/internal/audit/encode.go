@@ -3,6 +3,8 @@ package audit
 import (
 	"strconv"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -86,16 +88,28 @@ func appendEscaped(b []byte, s string, limit int) []byte {
 	return b
 }
 
-// appendRune escapes what JSON demands and every character that some readers take for the end of a
-// line.
+// appendRune escapes what JSON demands and every character that is not visible.
 func appendRune(b []byte, r rune) []byte {
 	switch {
 	case r == '"' || r == '\\':
 		return append(b, '\\', byte(r))
-	case r < ' ' || (r >= 0x7f && r <= 0x9f) || r == 0x2028 || r == 0x2029:
-		const hex = "0123456789abcdef"
-		return append(b, '\\', 'u', hex[r>>12&0xf], hex[r>>8&0xf], hex[r>>4&0xf], hex[r&0xf])
-	default:
+	case isVisible(r):
 		return utf8.AppendRune(b, r)
+	case r > 0xffff:
+		high, low := utf16.EncodeRune(r)
+		return appendUnicode(appendUnicode(b, high), low)
+	default:
+		return appendUnicode(b, r)
 	}
+}
+
+func appendUnicode(b []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', hex[r>>12&0xf], hex[r>>8&0xf], hex[r>>4&0xf], hex[r&0xf])
+}
+
+// isVisible reports whether a character has a shape of its own: a record that is printed shows
+// everything that it holds, moves no cursor and turns no direction.
+func isVisible(r rune) bool {
+	return unicode.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

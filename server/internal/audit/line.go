@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // maxFields is more than a record can have.
@@ -60,7 +62,10 @@ func whyNot(raw []byte) error {
 	return errNotRecord
 }
 
+// parseFields takes only what the log writes: each field once, the known ones in the order of the
+// table. A reader of JSON would take the last of two, and so see another record.
 func (l *Line) parseFields(b []byte) error {
+	row := 1 // of the table; "v" has been
 	for l.n = 0; len(b) > 0; l.n++ {
 		if l.n == maxFields {
 			return errNotRecord
@@ -78,6 +83,9 @@ func (l *Line) parseFields(b []byte) error {
 		if !ok {
 			return errNotRecord
 		}
+		if row, ok = rowAfter(row, name, l.members[:l.n]); !ok {
+			return errNotRecord
+		}
 		l.members[l.n] = member{name, value}
 	}
 	seq, err := strconv.ParseUint(string(l.Get("seq")), 10, 64)
@@ -88,31 +96,73 @@ func (l *Line) parseFields(b []byte) error {
 	return nil
 }
 
+// rowAfter returns the row of the table behind that of the field, if it may follow at row. A field
+// that a later version adds has none; it must not be among those that were before it.
+func rowAfter(row int, name []byte, before []member) (int, bool) {
+	last := len(fields) - 1 // the mac, which ends a line
+	for i := row; i < last; i++ {
+		if fields[i].Name == string(name) {
+			return i + 1, true
+		}
+	}
+	known := slices.ContainsFunc(fields, func(f Field) bool { return f.Name == string(name) })
+	twice := slices.ContainsFunc(before, func(m member) bool { return bytes.Equal(m.name, name) })
+	return row, !known && !twice && isFieldName(name)
+}
+
+func isFieldName(name []byte) bool {
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
 // cutText returns what stands between open and the next quote that is not escaped, and what follows
-// that quote.
+// that quote. It takes only the characters and escapes that the log writes.
 func cutText(b []byte, open string) ([]byte, []byte, bool) {
 	b, ok := bytes.CutPrefix(b, []byte(open))
 	if !ok {
 		return nil, nil, false
 	}
-	for i := 0; i < len(b); i++ {
+	for i := 0; i < len(b); {
 		switch c := b[i]; {
 		case c == '"':
 			return b[:i], b[i+1:], true
-		case c == '\\':
+		case c >= ' ' && c < 0x7f && c != '\\':
 			i++
-		case isControl(b[i:]):
-			return nil, nil, false
+		default:
+			size := lengthOfRune(b[i:])
+			if size == 0 {
+				return nil, nil, false
+			}
+			i += size
 		}
 	}
 	return nil, nil, false
 }
 
-// isControl reports whether b begins with a control character, including C1. The log escapes them,
-// and a record that is printed must not bring them to a terminal.
-func isControl(b []byte) bool {
-	c := b[0]
-	return c < ' ' || c == 0x7f || c == 0xc2 && len(b) > 1 && b[1] < 0xa0
+// lengthOfRune is how many bytes the escape or the visible character takes with which b begins; 0
+// if the log writes no such thing.
+func lengthOfRune(b []byte) int {
+	const escape = len(`\u0000`)
+	switch {
+	case b[0] == '\\' && len(b) > 1 && (b[1] == '"' || b[1] == '\\'):
+		return 2
+	case b[0] == '\\' && len(b) >= escape && b[1] == 'u' && isLowerHex(b[2:escape]):
+		if r, _ := strconv.ParseUint(string(b[2:escape]), 16, 32); isVisible(rune(r)) {
+			return 0
+		}
+		return escape
+	case b[0] == '\\':
+		return 0
+	}
+	r, size := utf8.DecodeRune(b)
+	if !isVisible(r) || r == utf8.RuneError && size == 1 {
+		return 0
+	}
+	return size
 }
 
 func cutNumber(b []byte) ([]byte, []byte, bool) {
