@@ -68,14 +68,14 @@ func TestKeysFromAFileAreFollowed(t *testing.T) {
 	fresh := signed(t, jwa.ES256, ecKey(), kid("ec"), claims(now.read(), nil))
 	assert := func(token string, want error) {
 		t.Helper()
-		if _, err := v.Verify(t.Context(), token); !errors.Is(err, want) {
+		if err := v.Prove(t.Context(), token, ada); !errors.Is(err, want) {
 			t.Errorf("error %v, want %v", err, want)
 		}
 	}
 	assert(old, nil)
 	assert(fresh, idtoken.ErrUnproven)
 	write(published(t, map[string]any{"ec": ecKey().Public()}))
-	await(t, func() bool { _, err := v.Verify(t.Context(), fresh); return err == nil })
+	await(t, func() bool { err := v.Prove(t.Context(), fresh, ada); return err == nil })
 	assert(old, idtoken.ErrUnproven)
 	write("half a fi")
 	await(t, func() bool { return errors.Is(v.LoadKeys(t.Context()), idtoken.ErrUnavailable) })
@@ -89,7 +89,7 @@ func TestKeysFromAFileAreFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(published(t, map[string]any{"rsa": rsaKey().Public(), "ec": ecKey().Public()}))
-	await(t, func() bool { _, err := next.Verify(t.Context(), fresh); return err == nil })
+	await(t, func() bool { err := next.Prove(t.Context(), fresh, ada); return err == nil })
 	assert(old, idtoken.ErrUnavailable) // the change was not for a verifier that is closed
 	assert(fresh, nil)
 }

@@ -15,23 +15,23 @@ import (
 	"time"
 
 	"github.com/lestrrat-go/jwx/v2/jws"
-	"github.com/lestrrat-go/jwx/v2/jwt"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
-// Why a user is not proven. Errors wrap one of these. The text that ErrUnproven errors add is
-// fixed, and clients may see it.
+// Why a user is not proven. Errors wrap one of these. The text that ErrUnproven and ErrMismatch errors
+// add names the claim at fault and never its value, so clients and the log may see it.
 var (
-	ErrUnproven    = errors.New("the user's ID token proves nothing")
+	ErrUnproven    = errors.New("the user's ID token does not prove who the user is")
+	ErrMismatch    = errors.New("the user's ID token belongs to somebody else")
 	ErrUnavailable = errors.New("the issuer's keys are not available")
 
 	errUnknownKey = unproven("no key of the issuer has its kid and alg")
 )
 
 const (
-	maxTokenSize = 8 << 10 // bytes
+	maxTokenSize = 32 << 10 // bytes; those with a list of groups take 20 KiB and more
 	// skew is how far the issuer's clock may differ from ours.
 	skew = 30 * time.Second
 
@@ -124,32 +124,36 @@ func (i *Issuer) Check() error {
 // EffectiveMaxAge returns MaxAge or its default.
 func (i *Issuer) EffectiveMaxAge() time.Duration { return cmp.Or(i.MaxAge, defaultMaxAge) }
 
-// Verify returns the identifiers that the token proves. An email address counts only if the issuer
-// says that it is verified.
-func (v *Verifier) Verify(ctx context.Context, text string) (customer.Customer, error) {
+// Prove returns nil if the token proves every identifier that the customer has, to the letter: another
+// spelling may be another person. An email address counts only if the issuer says that it is verified.
+func (v *Verifier) Prove(ctx context.Context, text string, who customer.Customer) error {
 	header, err := parseHeader(text)
 	if err != nil {
-		return customer.Customer{}, err
+		return err
 	}
 	key, err := v.keys.find(ctx, header)
 	if err != nil {
-		return customer.Customer{}, err
+		return err
 	}
-	token, err := jwt.Parse([]byte(text), jwt.WithKey(header.algorithm, key), jwt.WithValidate(false))
+	payload, err := jws.Verify([]byte(text), jws.WithKey(header.algorithm, key))
 	if err != nil {
-		return customer.Customer{}, unproven("its signature or its form is wrong")
+		return unproven("its signature is wrong")
+	}
+	token, err := parseClaims(payload)
+	if err != nil {
+		return err
 	}
 	if err := v.validate(token); err != nil {
-		return customer.Customer{}, err
+		return err
 	}
-	return v.identifiers(token), nil
+	return v.compare(token, who)
 }
 
 func unproven(why string) error { return fmt.Errorf("%w: %s", ErrUnproven, why) }
 
 // parseHeader reads a token in compact form, the only form of ID tokens.
 func parseHeader(text string) (header, error) {
-	malformed := unproven("it is not a JWT in compact form of at most 8 KiB")
+	malformed := unproven("it is not a JWT in compact form of at most 32 KiB")
 	if len(text) > maxTokenSize || !isCompact(text) {
 		return header{}, malformed
 	}
@@ -184,65 +188,3 @@ func isCompact(text string) bool {
 }
 
 var strictBase64 = base64.RawURLEncoding.Strict()
-
-// validate checks the claims of a token whose signature is good.
-func (v *Verifier) validate(token jwt.Token) error {
-	err := jwt.Validate(token,
-		jwt.WithClock(jwt.ClockFunc(v.now)), jwt.WithAcceptableSkew(skew),
-		jwt.WithRequiredClaim(jwt.ExpirationKey), jwt.WithRequiredClaim(jwt.IssuedAtKey),
-		jwt.WithIssuer(v.issuer.Issuer),
-	)
-	switch {
-	case errors.Is(err, jwt.ErrTokenExpired()):
-		return unproven("it has expired")
-	case errors.Is(err, jwt.ErrTokenNotYetValid()), errors.Is(err, jwt.ErrInvalidIssuedAt()):
-		return unproven("it is not valid yet")
-	case errors.Is(err, jwt.ErrInvalidIssuer()):
-		return unproven("it is from another issuer")
-	case err != nil:
-		return unproven("exp, iat and iss are required")
-	case v.now().Sub(token.IssuedAt()) > v.issuer.MaxAge:
-		return unproven("it was issued longer ago than max_age")
-	case isEvent(token):
-		return unproven("it is a logout or event token, not an ID token")
-	case !v.isForUs(token):
-		return unproven("it is for another audience")
-	default:
-		return nil
-	}
-}
-
-// isEvent reports whether the token is a security event, such as a logout token (OpenID Connect
-// Back-Channel Logout, section 2.4).
-func isEvent(token jwt.Token) bool {
-	_, found := token.Get("events")
-	return found
-}
-
-// isForUs reports whether our client is the token's only audience, or one of several and the
-// authorized party (OpenID Connect Core, section 3.1.3.7).
-func (v *Verifier) isForUs(token jwt.Token) bool {
-	audience := token.Audience()
-	party, hasParty := token.Get("azp")
-	if !slices.Contains(audience, v.issuer.Audience) || hasParty && party != v.issuer.Audience {
-		return false
-	}
-	return len(audience) == 1 || hasParty
-}
-
-func (v *Verifier) identifiers(token jwt.Token) customer.Customer {
-	proven := customer.Customer{ExternalID: textClaim(token, v.issuer.ExternalIDClaim)}
-	if verified, _ := token.Get("email_verified"); verified == true {
-		proven.Email = textClaim(token, v.issuer.EmailClaim)
-	}
-	return proven
-}
-
-func textClaim(token jwt.Token, name string) string {
-	if name == "" {
-		return ""
-	}
-	value, _ := token.Get(name)
-	text, _ := value.(string)
-	return text
-}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -36,6 +37,9 @@ var (
 	edKey      = sync.OnceValue(func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, 32)) })
 	hmacSecret = []byte("0123456789abcdef0123456789abcdef")
 )
+
+// ada is whom the good claims prove.
+var ada = customer.Customer{ExternalID: "user_id", Email: "ada@example.com"}
 
 func must[T any](value T, err error) T {
 	if err != nil {
@@ -146,6 +150,20 @@ func signed(t testing.TB, alg jwa.SignatureAlgorithm, key any, headers, claims m
 	return string(text)
 }
 
+// signedText returns a token over any payload.
+func signedText(t *testing.T, payload string) string {
+	t.Helper()
+	protected := jws.NewHeaders()
+	if err := protected.Set(jws.KeyIDKey, "ec"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := jws.Sign([]byte(payload), jws.WithKey(jwa.ES256, ecKey(), jws.WithProtectedHeaders(protected)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 func kid(id string) map[string]any { return map[string]any{"kid": id} }
 
 func describe(url string) idtoken.Issuer {
@@ -172,7 +190,6 @@ func TestAGoodTokenProvesItsUser(t *testing.T) {
 	t.Parallel()
 	now := newClock()
 	v := newVerifier(t, describe(newStandIn(t, allKeys(t)).URL), now.read)
-	both := customer.Customer{ExternalID: "user_id", Email: "ada@example.com"}
 	for name, test := range map[string]struct {
 		alg     jwa.SignatureAlgorithm
 		key     any
@@ -180,26 +197,29 @@ func TestAGoodTokenProvesItsUser(t *testing.T) {
 		changes map[string]any
 		want    customer.Customer
 	}{
-		"RS256":                          {jwa.RS256, rsaKey(), "rsa", nil, both},
-		"PS384":                          {jwa.PS384, rsaKey(), "rsa", nil, both},
-		"ES256":                          {jwa.ES256, ecKey(), "ec", nil, both},
-		"EdDSA":                          {jwa.EdDSA, edKey(), "ed", nil, both},
-		"no kid, and one key of the alg": {jwa.ES256, ecKey(), "", nil, both},
-		"an audience in a list":          {jwa.ES256, ecKey(), "ec", map[string]any{"aud": []string{clientID}}, both},
-		"the authorized party of two":    {jwa.ES256, ecKey(), "ec", map[string]any{"aud": []string{"x", clientID}, "azp": clientID}, both},
-		"as old as may be":               {jwa.ES256, ecKey(), "ec", map[string]any{"iat": now.read().Add(-10 * time.Minute).Unix()}, both},
-		"ahead within the skew":          {jwa.ES256, ecKey(), "ec", map[string]any{"iat": now.read().Add(29 * time.Second).Unix()}, both},
+		"RS256":                          {jwa.RS256, rsaKey(), "rsa", nil, ada},
+		"PS384":                          {jwa.PS384, rsaKey(), "rsa", nil, ada},
+		"ES256":                          {jwa.ES256, ecKey(), "ec", nil, ada},
+		"EdDSA":                          {jwa.EdDSA, edKey(), "ed", nil, ada},
+		"no kid, and one key of the alg": {jwa.ES256, ecKey(), "", nil, ada},
+		"an audience in a list":          {jwa.ES256, ecKey(), "ec", map[string]any{"aud": []string{clientID}}, ada},
+		"the authorized party of two":    {jwa.ES256, ecKey(), "ec", map[string]any{"aud": []string{"x", clientID}, "azp": clientID}, ada},
+		"as old as may be":               {jwa.ES256, ecKey(), "ec", map[string]any{"iat": now.read().Add(-10 * time.Minute).Unix()}, ada},
+		"ahead within the skew":          {jwa.ES256, ecKey(), "ec", map[string]any{"iat": now.read().Add(29 * time.Second).Unix()}, ada},
 		"an unverified email":            {jwa.ES256, ecKey(), "ec", map[string]any{"email_verified": false}, customer.Customer{ExternalID: "user_id"}},
-		"an email verified by text":      {jwa.ES256, ecKey(), "ec", map[string]any{"email_verified": "true"}, customer.Customer{ExternalID: "user_id"}},
+		"an email verified by text":      {jwa.ES256, ecKey(), "ec", map[string]any{"email_verified": "true"}, ada},
 		"no word on the email":           {jwa.ES256, ecKey(), "ec", map[string]any{"email_verified": nil}, customer.Customer{ExternalID: "user_id"}},
 		"an email that is no text":       {jwa.ES256, ecKey(), "ec", map[string]any{"email": 7}, customer.Customer{ExternalID: "user_id"}},
 		"no email":                       {jwa.ES256, ecKey(), "ec", map[string]any{"email": nil}, customer.Customer{ExternalID: "user_id"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := v.Verify(t.Context(), signed(t, test.alg, test.key, kid(test.kid), claims(now.read(), test.changes)))
-			if err != nil || got != test.want {
-				t.Errorf("proves external ID %q and email %q, error %v", got.ExternalID, got.Email, err)
+			token := signed(t, test.alg, test.key, kid(test.kid), claims(now.read(), test.changes))
+			if err := v.Prove(t.Context(), token, test.want); err != nil {
+				t.Errorf("it does not prove its user: %v", err)
+			}
+			if err := v.Prove(t.Context(), token, ada); test.want != ada && !errors.Is(err, idtoken.ErrUnproven) {
+				t.Errorf("it proves the email: %v", err)
 			}
 		})
 	}

@@ -24,9 +24,9 @@ type Grant struct {
 
 // Proof verifies a user's own ID token.
 type Proof interface {
-	// Verify returns the identifiers that the token proves. Errors wrap idtoken.ErrUnproven or
-	// idtoken.ErrUnavailable.
-	Verify(ctx context.Context, token string) (customer.Customer, error)
+	// Prove returns nil if the token proves every identifier that the customer has. Errors wrap
+	// idtoken.ErrUnproven, idtoken.ErrMismatch or idtoken.ErrUnavailable.
+	Prove(ctx context.Context, token string, who customer.Customer) error
 }
 
 // MayCall reports whether the caller may use the method.

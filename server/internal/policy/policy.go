@@ -42,13 +42,13 @@ type Issuer struct {
 
 var errNotReady = fmt.Errorf("%w: the policy has not been opened", idtoken.ErrUnavailable)
 
-// Verify returns the identifiers that a user's ID token proves. Errors wrap idtoken.ErrUnproven or
-// idtoken.ErrUnavailable.
-func (i *Issuer) Verify(ctx context.Context, token string) (customer.Customer, error) {
+// Prove returns nil if a user's ID token proves every identifier that the customer has. Errors wrap
+// idtoken.ErrUnproven, idtoken.ErrMismatch or idtoken.ErrUnavailable.
+func (i *Issuer) Prove(ctx context.Context, token string, who customer.Customer) error {
 	if i.verifier == nil {
-		return customer.Customer{}, errNotReady
+		return errNotReady
 	}
-	return i.verifier.Verify(ctx, token)
+	return i.verifier.Prove(ctx, token, who)
 }
 
 // LoadKeys makes sure that the issuer's current keys are there. The error wraps

@@ -50,8 +50,14 @@ func (s *Server) audit(
 }
 
 // logCause logs why a call failed. Each room logs its own outage once; a line per call would fill
-// the log, so those are for debugging.
+// the log, so those are for debugging. A user who is not proven is no outage: nobody else would say which
+// claim is at fault.
 func (s *Server) logCause(ctx context.Context, c *call) {
+	if c.refusal.isOfProof() && s.transport.lines.isDue(c.refusal.reasonName()) {
+		s.options.Logger.LogAttrs(ctx, slog.LevelWarn, "user not proven", slog.String("audit_id", c.auditID),
+			slog.String("caller", c.caller.String()), slog.String("reason", c.refusal.reasonName()),
+			slog.String("error", c.refusal.message))
+	}
 	if c.refusal.cause == nil {
 		return
 	}

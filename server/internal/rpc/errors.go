@@ -68,6 +68,11 @@ func (r *refusal) isCallersFault() bool {
 	return r.code() != codes.Unavailable && r.code() != codes.Internal
 }
 
+// isOfProof reports whether the user's ID token is at fault.
+func (r *refusal) isOfProof() bool {
+	return r.reason == pb.ErrorReason_ERROR_REASON_USER_UNPROVEN || r.reason == pb.ErrorReason_ERROR_REASON_USER_MISMATCH
+}
+
 // codeName returns the code in capitals, as audit records hold it.
 func (r *refusal) codeName() string {
 	return code.Code(r.code()).String() //nolint:gosec // codes are 0 to 16

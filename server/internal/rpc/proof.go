@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"google.golang.org/grpc/metadata"
 
@@ -28,45 +27,24 @@ func (s *Server) requireProof(ctx context.Context, c *call, signed customer.Cust
 	return prove(ctx, c.grant.Proof, signed)
 }
 
-// prove verifies the ID token. It must prove every identifier that is to be signed, to the letter:
-// another spelling may be another person.
+// prove verifies the ID token. It must prove every identifier that is to be signed.
 func prove(ctx context.Context, proof policy.Proof, signed customer.Customer) *refusal {
 	tokens := metadata.ValueFromIncomingContext(ctx, userTokenHeader)
 	if len(tokens) != 1 {
-		return unproven(fmt.Sprintf("send the user's ID token in %s, once", userTokenHeader))
-	}
-	proven, err := proof.Verify(ctx, tokens[0])
-	if err != nil {
-		return proofRefused(err)
-	}
-	for _, identifier := range []struct{ field, signed, proven string }{
-		{customer.FieldExternalID, signed.ExternalID, proven.ExternalID},
-		{customer.FieldEmail, signed.Email, proven.Email},
-	} {
-		switch {
-		case identifier.signed == "":
-		case identifier.proven == "":
-			return unproven("the user's ID token does not prove " + identifier.field)
-		case identifier.signed != identifier.proven:
-			return &refusal{
-				reason:  pb.ErrorReason_ERROR_REASON_USER_MISMATCH,
-				message: "the user's ID token belongs to somebody else: it has another " + identifier.field,
-			}
+		return &refusal{
+			reason:  pb.ErrorReason_ERROR_REASON_USER_UNPROVEN,
+			message: "send the user's ID token in " + userTokenHeader + ", once",
 		}
 	}
-	return nil
-}
-
-func unproven(message string) *refusal {
-	return &refusal{reason: pb.ErrorReason_ERROR_REASON_USER_UNPROVEN, message: message}
-}
-
-// proofRefused tells the client what is wrong with the token. The texts of idtoken.ErrUnproven
-// repeat no value of it.
-func proofRefused(err error) *refusal {
+	// The texts of ErrUnproven and ErrMismatch name claims and repeat no value.
+	err := proof.Prove(ctx, tokens[0], signed)
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, idtoken.ErrUnproven):
-		return unproven(err.Error())
+		return &refusal{reason: pb.ErrorReason_ERROR_REASON_USER_UNPROVEN, message: err.Error()}
+	case errors.Is(err, idtoken.ErrMismatch):
+		return &refusal{reason: pb.ErrorReason_ERROR_REASON_USER_MISMATCH, message: err.Error()}
 	case errors.Is(err, idtoken.ErrUnavailable):
 		return unavailable(pb.ErrorReason_ERROR_REASON_PROOF_UNAVAILABLE,
 			"the keys that verify the user's ID token are not available", err)

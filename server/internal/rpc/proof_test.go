@@ -16,52 +16,55 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-// word is a proof that returns what it is given.
+// word is a proof that says what it is told to, and remembers what it was asked.
 type word struct {
-	customer.Customer
 	err  error
 	seen atomic.Value
+	who  atomic.Value
 }
 
-func (w *word) Verify(_ context.Context, token string) (customer.Customer, error) {
+func (w *word) Prove(_ context.Context, token string, who customer.Customer) error {
 	w.seen.Store(token)
-	return w.Customer, w.err
+	w.who.Store(who)
+	return w.err
 }
 
 func TestProofOfTheUser(t *testing.T) {
 	t.Parallel()
 	ada := customer.Customer{ExternalID: "user_id", Email: "ada@example.com"}
 	external := customer.OnlyExternalID
+	claim := func(kind error) error { return fmt.Errorf("%w: the claim email", kind) }
 	for name, test := range map[string]struct {
 		header      []string
-		proven      customer.Customer
 		err         error
 		given       customer.Customer
 		identifiers *customer.IdentifierPolicy
+		asked       customer.Customer // whom the ID token must prove
 		want        string
+		says        string
 	}{
-		"both are proven":             {[]string{"t"}, ada, nil, ada, nil, ""},
-		"one is proven, and signed":   {[]string{"t"}, ada, nil, customer.Customer{Email: ada.Email}, nil, ""},
-		"an identifier is not signed": {[]string{"t"}, customer.Customer{ExternalID: "user_id"}, nil, ada, &external, ""},
-		"no token":                    {nil, ada, nil, ada, nil, "USER_UNPROVEN"},
-		"two tokens":                  {[]string{"t", "t"}, ada, nil, ada, nil, "USER_UNPROVEN"},
-		"a bad token":                 {[]string{"t"}, customer.Customer{}, fmt.Errorf("%w: it has expired", idtoken.ErrUnproven), ada, nil, "USER_UNPROVEN"},
-		"an unproven email":           {[]string{"t"}, customer.Customer{ExternalID: "user_id"}, nil, ada, nil, "USER_UNPROVEN"},
-		"somebody else":               {[]string{"t"}, customer.Customer{ExternalID: "other", Email: "bob@example.com"}, nil, ada, nil, "USER_MISMATCH"},
-		"somebody else's email":       {[]string{"t"}, customer.Customer{ExternalID: "user_id", Email: "bob@example.com"}, nil, ada, nil, "USER_MISMATCH"},
-		"another case":                {[]string{"t"}, customer.Customer{ExternalID: "user_id", Email: "Ada@example.com"}, nil, ada, nil, "USER_MISMATCH"},
-		"no keys":                     {[]string{"t"}, customer.Customer{}, fmt.Errorf("%w: down", idtoken.ErrUnavailable), ada, nil, "PROOF_UNAVAILABLE"},
-		"a fault":                     {[]string{"t"}, ada, errors.New("a fault"), ada, nil, "INTERNAL"},
-		"a customer that is none":     {[]string{"t"}, ada, nil, customer.Customer{}, nil, "INVALID_CUSTOMER"},
+		"both are proven":             {[]string{"t"}, nil, ada, nil, ada, "", ""},
+		"one is proven, and signed":   {[]string{"t"}, nil, customer.Customer{Email: ada.Email}, nil, customer.Customer{Email: ada.Email}, "", ""},
+		"an identifier is not signed": {[]string{"t"}, nil, ada, &external, customer.Customer{ExternalID: "user_id"}, "", ""},
+		"no token":                    {nil, nil, ada, nil, customer.Customer{}, "USER_UNPROVEN", "x-user-id-token"},
+		"two tokens":                  {[]string{"t", "t"}, nil, ada, nil, customer.Customer{}, "USER_UNPROVEN", "once"},
+		"a bad token":                 {[]string{"t"}, claim(idtoken.ErrUnproven), ada, nil, ada, "USER_UNPROVEN", "the claim email"},
+		"somebody else":               {[]string{"t"}, claim(idtoken.ErrMismatch), ada, nil, ada, "USER_MISMATCH", "the claim email"},
+		"no keys":                     {[]string{"t"}, fmt.Errorf("%w: down", idtoken.ErrUnavailable), ada, nil, ada, "PROOF_UNAVAILABLE", "keys"},
+		"a fault":                     {[]string{"t"}, errors.New("a fault"), ada, nil, ada, "INTERNAL", "log"},
+		"a customer that is none":     {[]string{"t"}, nil, customer.Customer{}, nil, customer.Customer{}, "INVALID_CUSTOMER", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			grant := grantOf("default")
-			grant.Proof, grant.Identifiers = &word{Customer: test.proven, err: test.err}, test.identifiers
-			limiter := &asked{}
+			proof, limiter := &word{err: test.err}, &asked{}
+			grant.Proof, grant.Identifiers = proof, test.identifiers
 			f := serveUnder(t, grant, func(o *setup) { limiter.Limiter, o.Limiter = o.Limiter, limiter })
 			ctx := metadata.NewOutgoingContext(t.Context(), metadata.MD{"x-user-id-token": test.header})
 			reply, err := f.IssueToken(ctx, issueFor(test.given.ExternalID, test.given.Email))
+			if who, _ := proof.who.Load().(customer.Customer); who != test.asked {
+				t.Error("the ID token had to prove somebody else")
+			}
 			if test.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -71,6 +74,13 @@ func TestProofOfTheUser(t *testing.T) {
 			refused := detailsOf(t, err)
 			if refused.reason != test.want || reply != nil {
 				t.Fatalf("refusal %+v, want %s", refused, test.want)
+			}
+			if !strings.Contains(err.Error(), test.says) {
+				t.Errorf("the error %q does not say %q", err, test.says)
+			}
+			_, line, inLog := strings.Cut(f.log.String(), "user not proven")
+			if ofProof := strings.HasPrefix(test.want, "USER_"); inLog != ofProof || inLog && !strings.Contains(line, test.says) {
+				t.Errorf("the log says %q", line)
 			}
 			for _, value := range []string{"user_id", "ada", "bob", "down", "a fault"} {
 				if strings.Contains(err.Error(), value) {
@@ -101,7 +111,7 @@ func TestVerifyNeedsNoProof(t *testing.T) {
 // nothing, least of all of the customer's budget.
 func TestACallerOverItsLimitIsRefusedBeforeTheProof(t *testing.T) {
 	t.Parallel()
-	proof := &word{Customer: customer.Customer{ExternalID: "user_id"}}
+	proof := &word{}
 	grant := grantOf("default")
 	once := rate(t, "1/h")
 	grant.Proof, grant.Limit = proof, &once

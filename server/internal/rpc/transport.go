@@ -5,8 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -32,10 +30,7 @@ const (
 type transportErrors struct {
 	counter *prometheus.CounterVec
 	logger  *slog.Logger
-	now     func() time.Time
-
-	mu     sync.Mutex
-	logged map[string]time.Time // by kind
+	lines   *throttle
 }
 
 func newTransportErrors(options Options) *transportErrors {
@@ -43,8 +38,7 @@ func newTransportErrors(options Options) *transportErrors {
 		counter: newCounter("transport_errors_total", "Calls and connections that were refused or slowed down before they "+
 			"reached the service, by kind.", "kind"),
 		logger: options.Logger,
-		now:    options.Now,
-		logged: map[string]time.Time{},
+		lines:  newThrottle(options.Now),
 	}
 	own := []string{
 		kindCallsInFlight, kindHeaderFields, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod,
@@ -58,20 +52,9 @@ func newTransportErrors(options Options) *transportErrors {
 // report counts every error and logs at most one of its kind a second.
 func (e *transportErrors) report(r listen.Refusal) {
 	e.counter.WithLabelValues(r.Kind).Inc()
-	if e.isDue(r.Kind) {
+	if e.lines.isDue(r.Kind) {
 		e.logger.Warn("refused before the service", "kind", r.Kind, "peer", r.Peer, "error", r.Err.Error())
 	}
-}
-
-func (e *transportErrors) isDue(kind string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := e.now()
-	if last, found := e.logged[kind]; found && now.Sub(last) < time.Second {
-		return false
-	}
-	e.logged[kind] = now
-	return true
 }
 
 // Refused counts and logs a connection that listen refused.
