@@ -8,31 +8,23 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
-	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
 // errUnanswered is what a call is refused with until the handler has answered.
 var errUnanswered = internal(errors.New("no answer"))
 
-// audit opens the call and closes it: whatever its outcome, it is recorded, and a reply that
+// audit closes the call: whatever its outcome, it is recorded, and a reply that
 // carries a token leaves only after its record is written.
 func (s *Server) audit(
-	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
-	now := s.options.Now()
-	c := &call{
-		fullMethod: info.FullMethod,
-		method:     methods[info.FullMethod],
-		began:      now,
-		auditID:    s.options.NewAuditID(now),
-		refusal:    errUnanswered,
-	}
-	reply, err := handler(withCall(ctx, c), req)
+	c := callFrom(ctx)
+	c.auditID, c.refusal = s.options.NewAuditID(c.began), errUnanswered
+	reply, err := handler(ctx, req)
 	c.refusal = asRefusal(err)
-	record := s.record(ctx, c)
+	record := s.record(c)
 	err = s.options.Audit.Write(ctx, record)
 	c.auditID = record.AuditID
 	if err != nil && c.refusal == nil && !c.method.leavesUnrecorded {
@@ -43,7 +35,7 @@ func (s *Server) audit(
 		return reply, nil
 	}
 	if c.refusal.isCallersFault() {
-		listen.ConnectionOf(ctx).SpendRefusals(1)
+		c.arrival.connection.SpendRefusals(1)
 	}
 	s.logCause(ctx, c)
 	return nil, c.refusal.audited(c.auditID)
@@ -70,7 +62,7 @@ func (s *Server) logCause(ctx context.Context, c *call) {
 }
 
 // record describes the call for the audit trail. It holds only pseudonyms and digests.
-func (s *Server) record(ctx context.Context, c *call) *audit.Record {
+func (s *Server) record(c *call) *audit.Record {
 	login, _ := c.signed.Login()
 	record := &audit.Record{
 		Time:        c.began,
@@ -80,10 +72,10 @@ func (s *Server) record(ctx context.Context, c *call) *audit.Record {
 		Identifier:  login.String(),
 		Verdict:     c.verdict,
 		Limit:       c.limit,
-		Caller:      c.caller.String(),
+		Caller:      c.callerName,
 		Peer:        c.caller.Peer,
-		RequestID:   firstHeader(ctx, "x-request-id"),
-		TraceID:     traceID(firstHeader(ctx, "traceparent")),
+		RequestID:   c.arrival.first("x-request-id"),
+		TraceID:     traceID(c.arrival.first("traceparent")),
 		TokenSHA256: c.tokenDigest,
 		SecretID:    c.secretID,
 		Duration:    s.options.Now().Sub(c.began),
@@ -104,13 +96,6 @@ func (s *Server) record(ctx context.Context, c *call) *audit.Record {
 		record.EmailHMAC = s.options.Audit.Pseudonym(audit.KindEmail, c.given.Email)
 	}
 	return record
-}
-
-func firstHeader(ctx context.Context, name string) string {
-	if values := metadata.ValueFromIncomingContext(ctx, name); len(values) > 0 {
-		return values[0]
-	}
-	return ""
 }
 
 // traceID returns the trace-id of a W3C traceparent header, or nothing.

@@ -4,22 +4,29 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
-// call is the one value that describes a call. The audit opens it, the steps of the chain fill it
-// in, and its record is made from it. It is refused until the handler has answered.
+// call is the one value that describes a call. The steps of the chain fill it in, and its record is
+// made from it. From the audit on it is refused until the handler has answered.
+//
+// It is the context of its own call, so that a step finds it without a search.
 type call struct {
-	fullMethod string
-	method     method
-	began      time.Time
-	auditID    string
-	refusal    *refusal // nil once answered
-	givenUp    bool     // by the caller, before the record was durable
+	context.Context //nolint:containedctx // see above
+
+	arrival *arrival
+	method  *served
+	began   time.Time
+	auditID string
+	refusal *refusal // nil once answered
+	givenUp bool     // by the caller, before the record was durable
 
 	caller       caller.Identity
+	callerName   string        // caller.String()
 	grant        *policy.Grant // what the caller may do, by one policy from start to finish
 	organization *Organization
 	given        customer.Customer // as the caller sent it
@@ -32,16 +39,32 @@ type call struct {
 	issued      time.Time
 	tokenDigest string
 	secretID    string
+
+	// Where the call is in its chain; see unary.go.
+	step    int
+	info    *grpc.UnaryServerInfo
+	next    grpc.UnaryHandler
+	handler grpc.UnaryHandler
 }
+
+// setCaller says who is calling.
+func (c *call) setCaller(who caller.Identity) { c.caller, c.callerName = who, who.String() }
 
 type callKey struct{}
 
-func withCall(ctx context.Context, c *call) context.Context {
-	return context.WithValue(ctx, callKey{}, c)
+// Value implements context.Context.
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
 }
 
-// callFrom panics without a call: a step that runs outside the audit is a fault of the chain, and
-// recovery makes an INTERNAL of it.
+// callFrom panics without a call: a step that runs outside the chain is a fault, and recovery makes
+// an INTERNAL of it.
 func callFrom(ctx context.Context) *call {
+	if c, ok := ctx.(*call); ok {
+		return c
+	}
 	return ctx.Value(callKey{}).(*call) //nolint:forcetypeassert // see above
 }

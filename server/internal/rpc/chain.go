@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"slices"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
@@ -10,26 +9,30 @@ import (
 
 // unaryChain is everything that happens to a call, from the outside in:
 //
-//	listen → audit( recovery( identify( check( available( limit( handler: secret → token ))))))
+//	listen → place → count( recovery( admit( audit( recovery( identify( check( available( limit( handler: secret → token
 //
-// Each step stands in the file of its name, the handlers in handlers.go.
-func (s *Server) unaryChain() []grpc.UnaryServerInterceptor {
+// Each step stands in the file of its name, the handlers in handlers.go. unary.go takes calls through
+// the chain.
+func (s *Server) unaryChain(isOurs bool) []grpc.UnaryServerInterceptor {
 	recovered := recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.recovered))
-	return []grpc.UnaryServerInterceptor{
-		s.metrics.grpc.UnaryServerInterceptor(),
+	chain := []grpc.UnaryServerInterceptor{
+		s.count,      // grpc_server_*
 		recovered,    // of a fault in the audit itself
 		s.admitUnary, // a method without an entry in the table goes no further
-		ours(
-			s.audit,   // opens the call; holds a token until its record is written
-			recovered, // a panic becomes an INTERNAL that is audited like any other error
-			inOrder(
-				s.identify,         // who is calling, and may they?
-				s.check,            // is the request valid, and who is it for?
-				s.requireAvailable, // rejects calls that cannot succeed, before they consume any quota
-				s.limit,            // spends the budgets; then reports what check found wrong
-			),
-		),
 	}
+	if !isOurs { // health
+		return chain
+	}
+	return append(chain,
+		s.audit,   // holds a token until its record is written
+		recovered, // a panic becomes an INTERNAL that is audited like any other error
+		inOrder(
+			s.identify,         // who is calling, and may they?
+			s.check,            // is the request valid, and who is it for?
+			s.requireAvailable, // rejects calls that cannot succeed, before they consume any quota
+			s.limit,            // spends the budgets; then reports what check found wrong
+		),
+	)
 }
 
 // streamChain is for health and reflection, whose streams carry nothing of ours.
@@ -39,20 +42,6 @@ func (s *Server) streamChain() []grpc.StreamServerInterceptor {
 		s.metrics.grpc.StreamServerInterceptor(),
 		recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.recovered)),
 		s.endAtStop,
-	}
-}
-
-// ours nests interceptors that are for the RPCs of the contract only.
-func ours(nested ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		if !methods[info.FullMethod].isOurs() {
-			return handler(ctx, req)
-		}
-		for _, outer := range slices.Backward(nested) {
-			inner := handler
-			handler = func(ctx context.Context, req any) (any, error) { return outer(ctx, req, info, inner) }
-		}
-		return handler(ctx, req)
 	}
 }
 

@@ -2,9 +2,7 @@ package rpc
 
 import (
 	"context"
-	"path"
-
-	"google.golang.org/grpc/metadata"
+	"time"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
@@ -16,32 +14,32 @@ import (
 var unrestricted = &policy.Grant{AllOrganizations: true, AllMethods: true}
 
 // identify finds out who is calling, and refuses those who may not.
-func (s *Server) identify(ctx context.Context, c *call, _ any) *refusal {
-	c.caller = listen.ConnectionOf(ctx).Caller // for the record of a call that is not authenticated
-	who, refused := s.authenticate(ctx)
+func (s *Server) identify(_ context.Context, c *call, _ any) *refusal {
+	c.setCaller(c.arrival.connection.Caller) // for the record of a call that is not authenticated
+	who, refused := s.authenticate(c.arrival, c.began)
 	if refused != nil {
 		return refused
 	}
-	c.caller = who
-	if c.grant, refused = s.authorize(ctx, who, c.method.action); refused != nil {
+	if who != c.caller {
+		c.setCaller(who)
+	}
+	if c.grant, refused = s.authorize(c.arrival.connection, who, c.method.action); refused != nil {
 		return refused
 	}
-	if name := path.Base(c.fullMethod); !c.grant.MayCall(name) {
-		return denied("the policy does not let this caller use " + name)
+	if !c.grant.MayCall(c.method.name) {
+		return denied("the policy does not let this caller use " + c.method.name)
 	}
 	return nil
 }
 
 // authenticate returns who is calling. It verifies the connection's certificate anew, because the
 // connection may be older than what is trusted now.
-func (s *Server) authenticate(ctx context.Context) (caller.Identity, *refusal) {
-	connection := listen.ConnectionOf(ctx)
-	authorization := metadata.ValueFromIncomingContext(ctx, "authorization")
-	who, err := s.options.Callers.Authenticate(connection.Caller, authorization)
+func (s *Server) authenticate(a *arrival, now time.Time) (caller.Identity, *refusal) {
+	who, err := s.options.Callers.Authenticate(a.connection.Caller, a.headers["authorization"])
 	if err != nil {
 		return caller.Identity{}, unauthenticated(err.Error())
 	}
-	if !connection.IsTrusted(s.options.Now()) {
+	if !a.connection.IsTrusted(now) {
 		return caller.Identity{}, unauthenticated(
 			"the client certificate of this connection has expired, or its CA is no longer trusted: reconnect")
 	}
@@ -50,8 +48,10 @@ func (s *Server) authenticate(ctx context.Context) (caller.Identity, *refusal) {
 
 // authorize returns the caller's grant. The connection must be admitted whatever token the call
 // carries.
-func (s *Server) authorize(ctx context.Context, who caller.Identity, action caller.Action) (*policy.Grant, *refusal) {
-	if refused := s.letIn(ctx, action); refused != nil {
+func (s *Server) authorize(
+	connection *listen.Connection, who caller.Identity, action caller.Action,
+) (*policy.Grant, *refusal) {
+	if refused := s.letIn(connection, action); refused != nil {
 		return nil, refused
 	}
 	if s.options.Policy == nil {
@@ -65,8 +65,8 @@ func (s *Server) authorize(ctx context.Context, who caller.Identity, action call
 }
 
 // letIn refuses calls over connections that are not admitted.
-func (s *Server) letIn(ctx context.Context, action caller.Action) *refusal {
-	if !s.options.Callers.May(listen.ConnectionOf(ctx).Caller, action) {
+func (s *Server) letIn(connection *listen.Connection, action caller.Action) *refusal {
+	if !s.options.Callers.May(connection.Caller, action) {
 		return denied("this caller is not admitted: ask the sidecar's operator to allow its user ID")
 	}
 	return nil

@@ -55,7 +55,7 @@ func (s *Server) budgets(c *call, limits []ratelimit.Limit) ratelimit.Budgets {
 		switch limit {
 		case ratelimit.Global: // one budget for all
 		case ratelimit.Caller:
-			budget.Rate, budget.Key.Name, budget.Local = s.callerLimit(c), c.caller.String(), !c.caller.IsShared()
+			budget.Rate, budget.Key.Name, budget.Local = s.callerLimit(c), c.callerName, !c.caller.IsShared()
 		case ratelimit.Customer:
 			if c.invalid != nil {
 				continue // an invalid request has no customer to count

@@ -93,6 +93,7 @@ func (s *Server) admitStream(
 
 func (s *Server) admit(ctx context.Context, fullMethod string) error {
 	method, known := methods[fullMethod]
+	arrived := arrivalOf(ctx)
 	var refused *refusal
 	switch {
 	case !known:
@@ -101,11 +102,11 @@ func (s *Server) admit(ctx context.Context, fullMethod string) error {
 	case method.isOurs():
 		return nil
 	case method.action == caller.CheckHealth: // probes have no token: an admitted connection is enough
-		refused = s.letIn(ctx, method.action)
+		refused = s.letIn(arrived.connection, method.action)
 	default: // reflection is for callers that may do something
 		var who caller.Identity
-		if who, refused = s.authenticate(ctx); refused == nil {
-			_, refused = s.authorize(ctx, who, method.action)
+		if who, refused = s.authenticate(arrived, s.options.Now()); refused == nil {
+			_, refused = s.authorize(arrived.connection, who, method.action)
 		}
 	}
 	if refused != nil {

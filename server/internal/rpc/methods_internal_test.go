@@ -85,8 +85,7 @@ func TestIssueTokenSpendsEveryLimit(t *testing.T) {
 	}
 	server := New(Options{Ready: func() error { return nil }, Limits: rates})
 	budgets := server.budgets(&call{
-		method:       methods[pb.ChatIdentityService_IssueToken_FullMethodName],
-		caller:       caller.Identity{Kind: caller.Loopback},
+		callerName:   "loopback",
 		grant:        unrestricted,
 		organization: &Organization{Name: "acme"},
 		signed:       customer.Customer{ExternalID: "user_id"},
@@ -108,6 +107,7 @@ func TestWhichBudgetsReplicasShare(t *testing.T) {
 	for kind, isLocal := range map[caller.Kind]bool{caller.Loopback: true, caller.UID: true, caller.Token: false, caller.Certificate: false} {
 		budgets := New(Options{Ready: func() error { return nil }}).budgets(&call{
 			caller:       caller.Identity{Kind: kind, Name: "name"},
+			callerName:   "name",
 			grant:        unrestricted,
 			organization: &Organization{Name: "acme"},
 			signed:       customer.Customer{ExternalID: "user_id"},

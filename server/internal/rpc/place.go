@@ -30,16 +30,17 @@ const (
 func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, error) {
 	connection := listen.ConnectionOf(ctx)
 	isOver, fields := connection.IsOver(), countFields(info.Header)
+	arrived := &arrival{Context: ctx, connection: connection, headers: info.Header}
 	if !isOver && fields <= maxHeaderFields {
-		return ctx, nil
+		return arrived, nil
 	}
 	if deadline, has := ctx.Deadline(); has && time.Until(deadline) > farDeadline {
 		connection.CutOff() // and with it the call, which stops its timer
-		return ctx, nil
+		return arrived, nil
 	}
 	if isOver {
 		s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of open calls")
-		return nil, s.refusePlace(ctx, connection, info.FullMethodName)
+		return nil, s.refusePlace(arrived, info.FullMethodName)
 	}
 	s.refusedCall(ctx, kindHeaderFields, "a call has too many header fields")
 	connection.SpendRefusals(fields / maxHeaderFields)
@@ -56,25 +57,26 @@ func countFields(header metadata.MD) int {
 
 // refusePlace records a call that gets no place. The audit counts such records together and does not
 // make the reader wait.
-func (s *Server) refusePlace(ctx context.Context, connection *listen.Connection, fullMethod string) error {
+func (s *Server) refusePlace(a *arrival, fullMethod string) error {
 	refused := rateLimited(ratelimit.Caller, placeRetry)
 	refused.message = "this caller has too many calls open; retry after the delay in RetryInfo"
-	method := methods[fullMethod]
-	if !method.isOurs() {
+	method := s.served[fullMethod]
+	if method == nil || !method.isOurs() {
 		return refused.GRPCStatus().Err()
 	}
 	now := s.options.Now()
 	c := &call{
-		fullMethod: fullMethod,
-		method:     method,
-		began:      now,
-		auditID:    s.options.NewAuditID(now),
-		caller:     connection.Caller,
-		limit:      ratelimit.Caller.String(),
-		refusal:    refused,
+		Context: a,
+		arrival: a,
+		method:  method,
+		began:   now,
+		auditID: s.options.NewAuditID(now),
+		limit:   ratelimit.Caller.String(),
+		refusal: refused,
 	}
-	record := s.record(ctx, c)
-	_ = s.options.Audit.Write(ctx, record) // of a refusal: no error
+	c.setCaller(a.connection.Caller)
+	record := s.record(c)
+	_ = s.options.Audit.Write(c, record) // of a refusal: no error
 	s.metrics.count(c)
 	return refused.audited(record.AuditID)
 }

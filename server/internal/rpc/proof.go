@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/grpc/metadata"
-
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
@@ -24,12 +22,11 @@ func (s *Server) requireProof(ctx context.Context, c *call, signed customer.Cust
 	if c.limited = s.knownLimit(c); c.limited != nil {
 		return c.limited
 	}
-	return prove(ctx, c.grant.Proof, signed)
+	return prove(ctx, c.grant.Proof, c.arrival.headers[userTokenHeader], signed)
 }
 
 // prove verifies the ID token. It must prove every identifier that is to be signed.
-func prove(ctx context.Context, proof policy.Proof, signed customer.Customer) *refusal {
-	tokens := metadata.ValueFromIncomingContext(ctx, userTokenHeader)
+func prove(ctx context.Context, proof policy.Proof, tokens []string, signed customer.Customer) *refusal {
 	if len(tokens) != 1 {
 		return &refusal{
 			reason:  pb.ErrorReason_ERROR_REASON_USER_UNPROVEN,

@@ -23,7 +23,10 @@ const (
 	maxMessageBytes      = 16 << 10
 	maxHeaderBytes       = 16 << 10
 	maxConcurrentStreams = 1024
-	handshakeTimeout     = 2 * time.Second
+	// streamWorkers serve calls on stacks that have grown already. More of them rotate, and their
+	// stacks fall out of the processor's cache; further calls get goroutines of their own.
+	streamWorkers    = 64
+	handshakeTimeout = 2 * time.Second
 	// maxConnectionAge makes clients show a renewed certificate. If any listener speaks TLS, connections
 	// end at this age, between calls, including those on loopback.
 	maxConnectionAge = 10 * time.Minute
@@ -33,6 +36,7 @@ const (
 type Server struct {
 	options       Options
 	organizations map[string]*Organization // by name
+	served        map[string]*served       // by full method; complete before the first call
 	metrics       *metrics
 	transport     *transportErrors
 	grpc          *grpc.Server
@@ -49,6 +53,7 @@ func New(options Options) *Server {
 	s := &Server{
 		options:       options,
 		organizations: make(map[string]*Organization, len(options.Organizations)),
+		served:        map[string]*served{},
 		metrics:       newMetrics(),
 		transport:     newTransportErrors(options),
 	}
@@ -61,16 +66,19 @@ func New(options Options) *Server {
 	s.grpc = grpc.NewServer(append(s.bounds(),
 		grpc.Creds(listen.Credentials()),
 		grpc.InTapHandle(s.place),
-		grpc.ChainUnaryInterceptor(s.unaryChain()...),
 		grpc.ChainStreamInterceptor(s.streamChain()...),
 		grpc.UnknownServiceHandler(unknownMethod),
 		grpc.WaitForHandlers(true), // the audit closes after the last of them
 	)...)
-	counted := countingRegistrar{s.grpc, s}
-	pb.RegisterChatIdentityServiceServer(counted, handlers{server: s})
-	healthpb.RegisterHealthServer(counted, &health{ready: options.Ready})
+	chained := registrar{s.grpc, s}
+	pb.RegisterChatIdentityServiceServer(chained, handlers{server: s})
+	healthpb.RegisterHealthServer(chained, &health{ready: options.Ready})
 	reflection.Register(s.grpc)
 	s.metrics.grpc.InitializeMetrics(s.grpc)
+	series := seriesByMethod(s.metrics.grpc)
+	for fullMethod, method := range s.served {
+		method.series = series[fullMethod]
+	}
 	return s
 }
 
@@ -83,6 +91,7 @@ func (s *Server) bounds() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveParams(alive),
 		// Client keepalive pings are never penalised: closing the connection ("too_many_pings") harms the

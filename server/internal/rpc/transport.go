@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -75,34 +74,10 @@ func peerOf(ctx context.Context) string {
 	return ""
 }
 
-// countingRegistrar reports messages that cannot be decoded: grpc-go answers those before any
-// interceptor runs.
-type countingRegistrar struct {
-	grpc.ServiceRegistrar
-
-	server *Server
-}
-
-func (r countingRegistrar) RegisterService(service *grpc.ServiceDesc, implementation any) {
-	counted := *service
-	counted.Methods = slices.Clone(service.Methods)
-	for i, method := range service.Methods {
-		counted.Methods[i].Handler = func(
-			srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor,
-		) (any, error) {
-			return method.Handler(srv, ctx, r.reporting(ctx, decode), interceptor)
-		}
-	}
-	r.ServiceRegistrar.RegisterService(&counted, implementation)
-}
-
-func (r countingRegistrar) reporting(ctx context.Context, decode func(any) error) func(any) error {
-	return func(message any) error {
-		err := decode(message)
-		if kind := undecodable(err); kind != "" {
-			r.server.refusedCall(ctx, kind, undecodableReasons[kind])
-		}
-		return err
+// reportUndecodable reports a message that cannot be decoded: grpc-go answers that itself.
+func (s *Server) reportUndecodable(ctx context.Context, err error) {
+	if kind := undecodable(err); kind != "" {
+		s.refusedCall(ctx, kind, undecodableReasons[kind])
 	}
 }
 

@@ -1,0 +1,87 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/grpc"
+)
+
+// grpcSeries are the grpc_server_* series of one method. The provider's interceptor looks each of
+// them up by its labels on each call; here that happens once.
+type grpcSeries struct {
+	started, received, sent prometheus.Counter
+	handled                 map[string]prometheus.Counter // by code
+	seconds                 prometheus.Observer
+}
+
+// seriesByMethod returns the provider's own series, which must have been initialized.
+func seriesByMethod(m *grpcprom.ServerMetrics) map[string]*grpcSeries {
+	metrics := make(chan prometheus.Metric)
+	go func() {
+		m.Collect(metrics)
+		close(metrics)
+	}()
+	all := map[string]*grpcSeries{}
+	for metric := range metrics {
+		labels := labelsOf(metric)
+		fullMethod := "/" + labels["grpc_service"] + "/" + labels["grpc_method"]
+		if all[fullMethod] == nil {
+			all[fullMethod] = &grpcSeries{handled: map[string]prometheus.Counter{}}
+		}
+		all[fullMethod].add(metric, labels["grpc_code"])
+	}
+	return all
+}
+
+func labelsOf(metric prometheus.Metric) map[string]string {
+	var written dto.Metric
+	if err := metric.Write(&written); err != nil {
+		panic(fmt.Sprintf("a counter without calls cannot be read: %v", err)) // a fault of the program
+	}
+	labels := map[string]string{}
+	for _, label := range written.GetLabel() {
+		labels[label.GetName()] = label.GetValue()
+	}
+	return labels
+}
+
+func (s *grpcSeries) add(metric prometheus.Metric, code string) {
+	if observer, ok := metric.(prometheus.Observer); ok {
+		s.seconds = observer
+		return
+	}
+	counter := metric.(prometheus.Counter) //nolint:forcetypeassert // the provider has no other kinds
+	is := func(name string) bool { return strings.Contains(metric.Desc().String(), `"`+name+`"`) }
+	switch {
+	case is("grpc_server_started_total"):
+		s.started = counter
+	case is("grpc_server_msg_received_total"):
+		s.received = counter
+	case is("grpc_server_msg_sent_total"):
+		s.sent = counter
+	case is("grpc_server_handled_total"):
+		s.handled[code] = counter
+	}
+}
+
+// count counts a call as the provider's interceptor does.
+func (s *Server) count(
+	ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (any, error) {
+	c := callFrom(ctx)
+	series := c.method.series
+	series.started.Inc()
+	series.received.Inc()
+	reply, err := handler(ctx, req)
+	if err == nil {
+		series.sent.Inc()
+	}
+	series.handled[grpcprom.FromError(err).Code().String()].Inc()
+	series.seconds.Observe(s.options.Now().Sub(c.began).Seconds())
+	return reply, err
+}
