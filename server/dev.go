@@ -152,7 +152,7 @@ func (c *devCommand) show(ctx context.Context, console *console, sidecar *sideca
 	ctx, cancel := context.WithTimeout(ctx, devTimeout)
 	defer cancel()
 	select {
-	case <-sidecar.stores[0].Loaded():
+	case <-sidecar.own.Loaded():
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the secret: %w", ctx.Err())
 	}

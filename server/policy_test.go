@@ -56,7 +56,7 @@ callers:
 }
 
 // A bad change leaves the last good policy in force. It is logged once, with its line and column,
-// and counted. A change of the organizations takes a restart.
+// and counted.
 func TestABadPolicyLeavesTheLastGoodOne(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "policy.yaml")
@@ -74,7 +74,8 @@ func TestABadPolicyLeavesTheLastGoodOne(t *testing.T) {
 	for i, bad := range []struct{ text, want string }{
 		{"callers:\n  loopback: {organisations: all}\n", "line 2, column 14"},
 		{"callers: [", "line 2, column 1"},
-		{"organizations:\n  more: {secret_file: /x}\ncallers:\n  uid:1: {organizations: all}\n", "restart"},
+		{"organizations:\n  default: {secret_file: /x}\ncallers:\n  uid:1: {organizations: all}\n", "--organization default"},
+		{"organizations:\n  more: {secret_env: NOT_SET_AT_START}\ncallers:\n  uid:1: {organizations: all}\n", "NOT_SET_AT_START"},
 	} {
 		write(bad.text)
 		eventually(t, "count", func() bool { return p.metric(t, failed) == float64(i+1) })

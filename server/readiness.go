@@ -15,8 +15,8 @@ type requirement struct {
 // requirements are in the order of /readyz.
 func (s *sidecar) requirements() []requirement {
 	all := []requirement{{"stopping", s.notStopping}, {"listen", s.listening}}
-	if len(s.stores) == 1 {
-		all = append(all, requirement{"secret of " + s.stores[0].Organization(), s.stores[0].Ready})
+	if s.policy == nil {
+		all = append(all, requirement{"secret of " + s.own.Organization(), s.own.Ready})
 	} else {
 		all = append(all, requirement{"secrets", s.anySecret})
 	}
@@ -68,7 +68,7 @@ func (s *sidecar) notStopping() error {
 // anySecret is met by one organization: one whose secret is missing must not stop the others.
 func (s *sidecar) anySecret() error {
 	var all []error
-	for _, store := range s.stores {
+	for _, store := range s.stores() {
 		err := store.Ready()
 		if err == nil {
 			return nil

@@ -113,7 +113,7 @@ func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, e
 	source := config.SecretSource{
 		Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile, Secrets: secrets,
 	}
-	return source.Client(nil)
+	return source.Client()
 }
 
 // kubernetesName is a DNS subdomain name, RFC 1123.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +31,8 @@ type sidecar struct {
 	log    *process.Log
 	files  *watch.Follower
 
-	stores       []*secret.Store
+	asker        *secret.Asker
+	own          *secret.Store                // of the organization whose secret the flags name; nil: none is
 	tokens       *watch.Value[*caller.Tokens] // nil: not configured, as the two below
 	tls          *watch.Value[*caller.TLS]
 	policy       *watch.Value[*policy.Policy]
@@ -56,10 +59,10 @@ type limiter interface {
 // openSidecar opens everything that can fail, so that a bad configuration is reported before the
 // first call. An error names the flag.
 func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidecar, error) {
-	s := &sidecar{config: c, log: log, files: watch.NewFollower(log.Logger)}
+	s := &sidecar{config: c, log: log, files: watch.NewFollower(log.Logger), asker: new(secret.Asker)}
 	for _, open := range []func(context.Context) error{
-		s.openSecrets,      // what to sign with
-		s.openCallers,      // who may call, and what each caller may do
+		s.openSecret,       // what to sign with
+		s.openCallers,      // who may call, what each caller may do, and the organizations of the policy
 		s.openListeners,    // where calls arrive
 		s.readAuditOptions, // with the keys, which also name the budgets of shared limits
 		s.openLimiter,      // how many calls
@@ -74,15 +77,36 @@ func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidec
 	return s, nil
 }
 
-func (s *sidecar) openSecrets(context.Context) error {
-	for _, organization := range s.config.Organizations() {
-		store, err := organization.Open(s.files, s.log.Logger)
-		if err != nil {
-			return err
-		}
-		s.stores = append(s.stores, store)
+func (s *sidecar) openSecret(context.Context) error {
+	own := s.config.OwnOrganization()
+	if own == nil {
+		return nil
 	}
-	return nil
+	var err error
+	s.own, err = own.Open(s.keepsSecrets())
+	return err
+}
+
+// keepsSecrets says what keeps the secrets current.
+func (s *sidecar) keepsSecrets() secret.Options {
+	return secret.Options{Follower: s.files, Asker: s.asker, Logger: s.log.Logger}
+}
+
+// stores returns the secrets of all organizations that there are now: the one of the flags first,
+// then those of the policy by name.
+func (s *sidecar) stores() []*secret.Store {
+	var all []*secret.Store
+	if s.own != nil {
+		all = append(all, s.own)
+	}
+	if s.policy == nil || s.policy.Load() == nil {
+		return all
+	}
+	organizations := s.policy.Load().Organizations
+	for _, name := range slices.Sorted(maps.Keys(organizations)) {
+		all = append(all, organizations[name].Secrets)
+	}
+	return all
 }
 
 func (s *sidecar) openCallers(context.Context) error {
@@ -93,7 +117,7 @@ func (s *sidecar) openCallers(context.Context) error {
 	if s.tls, err = s.config.OpenTLS(s.files); err != nil {
 		return err
 	}
-	s.policy, err = s.config.OpenPolicy(s.files, s.log.Logger)
+	s.policy, err = s.config.OpenPolicy(s.keepsSecrets())
 	return err
 }
 
@@ -158,6 +182,7 @@ func (s *sidecar) openServer(context.Context) error {
 		Limits:              s.config.LimitRates,
 		ShadowLimits:        s.config.LimitMode == config.LimitShadow,
 		DefaultOrganization: s.config.Organization,
+		Identifiers:         s.config.IdentifierPolicy,
 		Callers:             s.config.Admission(s.tokens),
 		HasTLS:              s.tls != nil,
 		MaxClockSkew:        s.config.MaxClockSkew,
@@ -166,17 +191,17 @@ func (s *sidecar) openServer(context.Context) error {
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
 		Logger:              s.log.Logger,
 	}
-	for i, organization := range s.config.Organizations() {
-		options.Organizations = append(options.Organizations, rpc.Organization{
-			Name: s.stores[i].Organization(), Secrets: s.stores[i], Identifiers: organization.Identifiers,
-		})
+	if s.own != nil {
+		options.Organizations = []rpc.Organization{{
+			Name: s.own.Organization(), Secrets: s.own, Identifiers: s.config.IdentifierPolicy,
+		}}
 	}
 	if s.policy != nil {
 		options.Policy = s.policy.Load
 	}
 	s.server = rpc.New(options)
 	collectors := []prometheus.Collector{
-		s.log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores...), listen.NewCollector(s.listeners...),
+		s.log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores), listen.NewCollector(s.listeners...),
 	}
 	if s.tls != nil {
 		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chatidentity/chatidentity/server/internal/admin"
-	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
 // run serves until ctx ends and then stops in order: not ready, the drain delay, no new calls, running
@@ -46,7 +45,7 @@ func (s *sidecar) run(ctx context.Context) error {
 
 // background is what runs beside the listeners.
 func (s *sidecar) background() []func(context.Context) {
-	all := []func(context.Context){s.files.Run, func(ctx context.Context) { secret.Run(ctx, s.stores...) }}
+	all := []func(context.Context){s.files.Run, s.asker.Run}
 	if s.shared != nil {
 		all = append(all, s.shared.Run)
 	}
@@ -117,7 +116,7 @@ func (s *sidecar) addresses() []string {
 // audit file.
 func (s *sidecar) hangup(ctx context.Context) {
 	s.files.Wake()
-	for _, store := range s.stores {
+	for _, store := range s.stores() {
 		store.Refresh()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.AuditTimeout) // also while it drains

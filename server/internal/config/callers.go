@@ -2,12 +2,12 @@ package config
 
 import (
 	"cmp"
-	"log/slog"
 	"os"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
@@ -45,13 +45,26 @@ func (s *Serve) OpenTLS(follower *watch.Follower) (*watch.Value[*caller.TLS], er
 	})
 }
 
-// OpenPolicy returns what each caller may do; nil without --policy-file. Validate has been called
+// OpenPolicy returns what each caller may do, with the organizations and their secrets; nil without
+// --policy-file. Options give the log and what keeps the secrets current. Validate has been called
 // before.
-func (s *Serve) OpenPolicy(follower *watch.Follower, log *slog.Logger) (*watch.Value[*policy.Policy], error) {
-	return follow(follower, watch.Options[*policy.Policy]{
+func (s *Serve) OpenPolicy(options secret.Options) (*watch.Value[*policy.Policy], error) {
+	open := policy.Options{
+		Issuers: idtoken.Options{Logger: options.Logger, Follower: options.Follower},
+		Check:   s.checkPolicy,
+		OpenSecret: func(name string, entry policy.Organization) (*secret.Store, error) {
+			organization := s.organization(name, entry)
+			return organization.Open(options)
+		},
+	}
+	return follow(options.Follower, watch.Options[*policy.Policy]{
 		Kind: "policy", Setting: "--policy-file", Paths: []string{s.PolicyFile},
 		Parse: func(contents [][]byte, last *policy.Policy) (*policy.Policy, error) {
-			return cmp.Or(last, s.policy).Next(contents[0], idtoken.Options{Logger: log, Follower: follower})
+			next, err := cmp.Or(last, s.policy).Next(contents[0], open)
+			if err == nil {
+				s.keepVariables(next)
+			}
+			return next, err
 		},
 	})
 }

@@ -2,8 +2,8 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -24,11 +24,30 @@ type Organization struct {
 
 // Organizations returns those that Validate found: the default one first if the flags name its
 // secret, then those of the policy file by name.
-func (s *Serve) Organizations() []Organization { return s.organizations }
+func (s *Serve) Organizations() []Organization {
+	var all []Organization
+	if own := s.OwnOrganization(); own != nil {
+		all = append(all, *own)
+	}
+	if s.policy != nil {
+		for _, name := range slices.Sorted(maps.Keys(s.policy.Organizations)) {
+			all = append(all, s.organization(name, s.policy.Organizations[name]))
+		}
+	}
+	return all
+}
 
-// Open returns the organization's secret.
-func (o *Organization) Open(follower *watch.Follower, log *slog.Logger) (*secret.Store, error) {
-	store, err := o.SecretSource.Open(follower, log)
+// OwnOrganization returns the default organization if the flags name its secret, else nil.
+func (s *Serve) OwnOrganization() *Organization {
+	if len(s.Given()) == 0 {
+		return nil
+	}
+	return &Organization{SecretSource: s.SecretSource, Identifiers: s.IdentifierPolicy}
+}
+
+// Open returns the organization's secret. Options give what keeps it current; see SecretSource.Open.
+func (o *Organization) Open(options secret.Options) (*secret.Store, error) {
+	store, err := o.SecretSource.Open(options)
 	if err != nil && o.Place != "" {
 		return nil, Usage("%s: %v", o.Place, err)
 	}
@@ -44,20 +63,19 @@ func (s *Serve) validateOrganizations() error {
 	if err := s.readPolicy(); err != nil {
 		return err
 	}
-	hasSource := len(s.Given()) > 0
-	if hasSource || s.policy == nil || len(s.policy.Organizations) == 0 {
+	if len(s.Given()) > 0 || s.policy == nil || len(s.policy.Organizations) == 0 {
 		if err := s.SecretSource.validate(); err != nil {
 			return err
 		}
-		s.organizations = []Organization{{SecretSource: s.SecretSource, Identifiers: s.IdentifierPolicy}}
 	}
-	if s.policy == nil {
-		return nil
+	if s.policy != nil {
+		if err := s.checkPolicy(s.policy); err != nil {
+			return Usage("%v", err)
+		}
+		s.keepVariables(s.policy)
 	}
-	if err := s.validateDefault(hasSource); err != nil {
-		return err
-	}
-	return s.addPolicyOrganizations()
+	s.Organization = cmp.Or(s.Organization, defaultOrganization)
+	return nil
 }
 
 func (s *Serve) readPolicy() error {
@@ -77,38 +95,26 @@ func (s *Serve) readPolicy() error {
 	return nil
 }
 
-// validateDefault settles which organization is the default one, if any is.
-func (s *Serve) validateDefault(hasSource bool) error {
-	if _, found := s.policy.Organizations[defaultOrganization]; found {
-		s.Organization = cmp.Or(s.Organization, defaultOrganization)
-	}
-	_, found := s.policy.Organizations[s.Organization]
+// checkPolicy returns why the organizations of a policy file, the first or a changed one, do not go
+// together with the flags and the environment.
+func (s *Serve) checkPolicy(p *policy.Policy) error {
+	hasSource := len(s.Given()) > 0
+	_, found := p.Organizations[s.Organization]
 	switch {
 	case hasSource && found:
-		return Usage("--organization %s is in --policy-file too: give its secret in one place", s.Organization)
-	case !hasSource && s.Organization != "" && !found:
-		return Usage("--organization %s is not in --policy-file, and no flag gives its secret", s.Organization)
-	default:
-		return nil
+		return fmt.Errorf("--organization %s is in --policy-file too: give its secret in one place", s.Organization)
+	case !hasSource && !found && s.Organization != "" && s.Organization != defaultOrganization:
+		return fmt.Errorf("--organization %s is not in --policy-file, and no flag gives its secret", s.Organization)
+	case !hasSource && len(p.Organizations) == 0:
+		return errors.New("--policy-file has no organization, and no flag gives the secret of one")
 	}
-}
-
-func (s *Serve) addPolicyOrganizations() error {
-	for _, name := range slices.Sorted(maps.Keys(s.policy.Organizations)) {
-		entry := s.policy.Organizations[name]
-		organization := s.organization(name, entry)
-		organization.Place = fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.Line, name)
-		if entry.SecretEnv != "" && organization.Secrets.SecretKey.Value.IsEmpty() {
-			return Usage("%s: the environment variable %s is not set or empty", organization.Place, entry.SecretEnv)
+	for _, name := range slices.Sorted(maps.Keys(p.Organizations)) {
+		organization := s.organization(name, p.Organizations[name])
+		if variable := organization.Secrets.SecretKey; variable.isSet() && variable.Value.IsEmpty() {
+			return fmt.Errorf("%s: the environment variable %s is not set or empty", organization.Place, variable.Name)
 		}
 		if _, err := kustomer.ParseBaseURL(organization.APIURL, name); err != nil && organization.UsesAPI() {
-			return Usage("%s: the API's URL: %v", organization.Place, err)
-		}
-		s.organizations = append(s.organizations, organization)
-	}
-	for _, entry := range s.policy.Organizations { // only now: two may name the same variable
-		if entry.SecretEnv != "" {
-			_ = os.Unsetenv(entry.SecretEnv) // fails only for malformed names
+			return fmt.Errorf("%s: the API's URL: %w", organization.Place, err)
 		}
 	}
 	return nil
@@ -124,14 +130,38 @@ func (s *Serve) organization(name string, entry policy.Organization) Organizatio
 			APIKeyFile:   entry.APIKeyFile,
 			APIURL:       cmp.Or(entry.APIURL, s.APIURL),
 			SecretTimes:  s.SecretTimes,
+			Place:        fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.Line, name),
 		},
 		Identifiers: s.IdentifierPolicy,
 	}
 	if entry.SecretEnv != "" {
-		organization.Secrets.SecretKey = Variable{entry.SecretEnv, sensitive.New(os.Getenv(entry.SecretEnv))}
+		organization.Secrets.SecretKey = Variable{entry.SecretEnv, s.variable(entry.SecretEnv)}
 	}
 	if entry.Identifiers != nil {
 		organization.Identifiers = *entry.Identifiers
 	}
 	return organization
+}
+
+// variable returns the value of an environment variable that holds an organization's secret.
+func (s *Serve) variable(name string) sensitive.String {
+	if value, held := s.variables[name]; held {
+		return value
+	}
+	return sensitive.New(os.Getenv(name))
+}
+
+// keepVariables takes the variables that the policy names out of the environment, and forgets those
+// that it no longer names. They do not come back without a restart.
+func (s *Serve) keepVariables(p *policy.Policy) {
+	kept := map[string]sensitive.String{}
+	for _, entry := range p.Organizations {
+		if entry.SecretEnv != "" {
+			kept[entry.SecretEnv] = s.variable(entry.SecretEnv)
+		}
+	}
+	for name := range kept {
+		_ = os.Unsetenv(name) // fails only for malformed names
+	}
+	s.variables = kept
 }

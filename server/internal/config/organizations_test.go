@@ -64,7 +64,7 @@ func TestAnOrganizationOfThePolicyHasNothingOfTheFlagsSource(t *testing.T) {
 			got = append(got, path)
 		}
 	})
-	want := []string{"Organization", "APIURL", "SecretTimes.SecretRefresh", "SecretTimes.SecretMaxStale", "SecretTimes.MaxClockSkew"}
+	want := []string{"Organization", "APIURL", "SecretTimes.SecretRefresh", "SecretTimes.SecretMaxStale", "SecretTimes.MaxClockSkew", "Place"}
 	if !slices.Equal(got, want) || organization.Organization != "acme" {
 		t.Errorf("it has %q, want no more than %q", got, want)
 	}
@@ -80,9 +80,9 @@ func TestAnOrganizationOfThePolicyHasTheSourceOfItsEntry(t *testing.T) {
 		given string
 		kind  string
 	}{
-		{policy.Organization{SecretFile: "/etc/acme"}, "--secret-file", "file"},
-		{policy.Organization{SecretEnv: "ACME_SECRET"}, "ACME_SECRET", "environment"},
-		{policy.Organization{APIKeyFile: "/etc/key", APIURL: "https://acme.api.kustomerapp.com", Identifiers: &email}, "--api-key-file", "api"},
+		{policy.Organization{Source: policy.Source{SecretFile: "/etc/acme"}}, "--secret-file", "file"},
+		{policy.Organization{Source: policy.Source{SecretEnv: "ACME_SECRET"}}, "ACME_SECRET", "environment"},
+		{policy.Organization{Source: policy.Source{APIKeyFile: "/etc/key", APIURL: "https://acme.api.kustomerapp.com"}, Identifiers: &email}, "--api-key-file", "api"},
 	} {
 		var flags Serve
 		fill(t, &flags.SecretSource)
@@ -132,7 +132,7 @@ func TestFlagsAndVariablesGiveEachKindOfSecret(t *testing.T) {
 
 func kindOf(t *testing.T, source *SecretSource) string {
 	t.Helper()
-	store, err := source.Open(nil, nil)
+	store, err := source.Open(secret.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,14 +231,13 @@ func TestAConfigurationPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	secrets := Secrets{SecretKey: Variable{secretKeyVariable, sensitive.New("canary-secret")}, APIKey: Variable{apiKeyVariable, sensitive.New("canary-key")}}
 	s, _ := validated(t, "callers: {}\norganizations: {acme: {secret_file: /x}}\n", secrets)
-	s.organizations = []Organization{{SecretSource: s.SecretSource}}
 	asJSON, err := json.Marshal(s.SecretSource)
 	if err != nil {
 		t.Fatal(err)
 	}
 	printed := map[string]string{"JSON": string(asJSON)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		printed[verb] = fmt.Sprintf(verb, s) + fmt.Sprintf(verb, *s) + fmt.Sprintf(verb, s.organizations)
+		printed[verb] = fmt.Sprintf(verb, s) + fmt.Sprintf(verb, *s) + fmt.Sprintf(verb, s.Organizations())
 	}
 	for _, how := range slices.Sorted(maps.Keys(printed)) {
 		if strings.Contains(printed[how], "canary") || strings.Contains(printed[how], fmt.Sprintf("%x", "canary")) {

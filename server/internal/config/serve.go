@@ -12,6 +12,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 // Serve is the configuration of `serve`.
@@ -33,8 +34,8 @@ type Serve struct {
 	AllowRemote bool // `dev` alone: serve outside loopback
 
 	// As Validate found them:
-	policy        *policy.Policy // nil without a file
-	organizations []Organization
+	policy    *policy.Policy              // nil without a file
+	variables map[string]sensitive.String // that hold secrets of the policy's organizations
 }
 
 // Where serve listens unless told otherwise.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -172,41 +171,50 @@ func (t *SecretTimes) validate() error {
 	}
 }
 
-// Open returns the secret. The follower keeps a file's current; without one it is read once. Validate
-// has been called before. A file that is missing or empty is not an error: it may be mounted or
-// fetched later, and a sidecar that does not start would keep the app in its pod from starting.
-func (s *SecretSource) Open(follower *watch.Follower, log *slog.Logger) (*secret.Store, error) {
+// Open returns the secret. Options give the log and what keeps the secret current: the follower a
+// file's, the asker the API's; without them, it is read once or not at all. Validate has been called
+// before. A file that is missing or empty is not an error: it may be mounted or fetched later, and a
+// sidecar that does not start would keep the app in its pod from starting.
+func (s *SecretSource) Open(options secret.Options) (*secret.Store, error) {
 	source := secret.Source{Value: s.Secrets.SecretKey.Value, File: s.SecretFile}
 	if s.UsesAPI() {
-		client, err := s.Client(follower)
+		client, closeKey, err := s.client(options.Follower)
 		if err != nil {
 			return nil, err
 		}
 		source.API = &secret.API{
-			Client: client, Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew,
+			Client: client, Close: closeKey,
+			Refresh: s.SecretRefresh, MaxStale: s.SecretMaxStale, MaxClockSkew: s.MaxClockSkew,
 		}
 	}
-	store, err := secret.Open(secret.Options{
-		Organization: s.Organization, Setting: s.Setting("--secret-file"), Follower: follower, Logger: log,
-	}, source)
+	options.Organization, options.Setting = s.Organization, s.Setting("--secret-file")
+	store, err := secret.Open(options, source)
 	if err != nil {
 		return nil, Usage("%s: %v", strings.Join(s.Given(), ", "), err)
 	}
 	return store, nil
 }
 
-// Client returns a client of Kustomer's API. The follower keeps a key in a file current; without one
-// it is read once. A file without a key is not an error here: each call of the client reports it.
-func (s *SecretSource) Client(follower *watch.Follower) (*kustomer.Client, error) {
+// Client returns a client of Kustomer's API, with the key that a file holds now. A file without a
+// key is not an error here: each call of the client reports it.
+func (s *SecretSource) Client() (*kustomer.Client, error) {
+	client, _, err := s.client(nil)
+	return client, err
+}
+
+// client also returns what ends the following of the API key's file.
+func (s *SecretSource) client(follower *watch.Follower) (*kustomer.Client, func(), error) {
 	baseURL, err := kustomer.ParseBaseURL(s.APIURL, s.Organization)
 	if err != nil {
-		return nil, Usage("--api-url: %v", err)
+		return nil, nil, Usage("--api-url: %v", err)
 	}
-	key := func() (sensitive.String, error) { return s.Secrets.APIKey.Value, nil }
+	key, closeKey := func() (sensitive.String, error) { return s.Secrets.APIKey.Value, nil }, func() {}
 	if s.APIKeyFile != "" {
-		key = followText(follower, "api_key", s.Setting("--api-key-file"), s.APIKeyFile).Current
+		file := followText(follower, "api_key", s.Setting("--api-key-file"), s.APIKeyFile)
+		key, closeKey = file.Current, file.Close
 	}
-	return kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
+	client, err := kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
+	return client, closeKey, err
 }
 
 // Setting says where the operator names a file: the flag, or the place in the policy file.

@@ -30,7 +30,7 @@ type answers struct {
 
 // askKustomer asks what serve would ask and, if Kustomer has looked at the API key, whose it is.
 func askKustomer(ctx context.Context, o *organization) answers {
-	client, err := o.Client(nil)
+	client, err := o.Client()
 	if err != nil {
 		return answers{err: err, userErr: err}
 	}

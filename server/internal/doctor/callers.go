@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"maps"
 	"slices"
 	"strconv"
@@ -46,7 +47,7 @@ func certificate(_ context.Context, s *setup) []Finding {
 
 // policyFile warns of the first caller in the policy that no flag lets in.
 func policyFile(_ context.Context, s *setup) []Finding {
-	file, err := s.OpenPolicy(nil, discard)
+	file, err := s.OpenPolicy(secret.Options{Logger: discard})
 	switch {
 	case err != nil:
 		return refused(err)
@@ -84,7 +85,7 @@ func (s *setup) missingFlag(caller string) string {
 
 // issuers loads the keys of each, as the first token of a user would.
 func issuers(ctx context.Context, s *setup) []Finding {
-	file, err := s.OpenPolicy(nil, discard)
+	file, err := s.OpenPolicy(secret.Options{Logger: discard})
 	if err != nil || file == nil {
 		return nil
 	}

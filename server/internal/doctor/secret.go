@@ -17,7 +17,7 @@ var discard = slog.New(slog.DiscardHandler)
 
 // signingSecret opens the secret as serve would. Only the API must be asked for it.
 func signingSecret(o *organization) []Finding {
-	store, err := o.Open(nil, discard)
+	store, err := o.Open(secret.Options{Logger: discard})
 	switch {
 	case err != nil:
 		return refused(err)

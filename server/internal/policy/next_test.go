@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
@@ -39,7 +42,7 @@ func keyServer(t *testing.T) (string, *atomic.Int32) {
 
 func next(t *testing.T, last *policy.Policy, text string) *policy.Policy {
 	t.Helper()
-	p, err := last.Next([]byte(text), idtoken.Options{})
+	p, err := last.Next([]byte(text), policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,27 +98,112 @@ func TestAPolicyThatIsOnlyParsedProvesNobody(t *testing.T) {
 	}
 }
 
+// stores opens the secrets of a policy's organizations from the environment's values, and notes it.
+type stores struct {
+	opened []string
+	closed *lines
+}
+
+func (s *stores) options() policy.Options {
+	return policy.Options{
+		Check: func(p *policy.Policy) error {
+			if _, found := p.Organizations["taken"]; found {
+				return errors.New("taken is defined elsewhere")
+			}
+			return nil
+		},
+		OpenSecret: func(name string, organization policy.Organization) (*secret.Store, error) {
+			if organization.SecretFile == "/wrong" {
+				return nil, errors.New("the file is wrong")
+			}
+			s.opened = append(s.opened, name)
+			log := slog.New(slog.NewTextHandler(s.closed, nil))
+			return secret.Open(secret.Options{Organization: name, Logger: log}, secret.Source{Value: sensitive.New("secret of " + organization.SecretFile)})
+		},
+	}
+}
+
+// Organizations that have not changed keep their secrets; new ones have theirs; those that are gone,
+// or whose source is another, are closed.
+func TestOrganizationsComeAndGo(t *testing.T) {
+	t.Parallel()
+	const callers = "callers: {loopback: {organizations: all}}\n"
+	s := &stores{closed: &lines{}}
+	p := parse(t, callers)
+	for _, step := range []struct{ what, organizations, opened, closed string }{
+		{"the first", "a: {secret_file: /a}", "a", ""},
+		{"the same, on another line", "\n  a: {secret_file: /a}", "", ""},
+		{"one more", "a: {secret_file: /a}, b: {secret_file: /b}", "b", ""},
+		{"other identifiers", "a: {secret_file: /a, identifiers: email}, b: {secret_file: /b}", "", ""},
+		{"another file", "a: {secret_file: /c}, b: {secret_file: /b}", "a", "a"},
+		{"another source", "a: {secret_env: C}, b: {secret_file: /b}", "a", "a"},
+		{"one less", "a: {secret_env: C}", "", "b"},
+		{"another name", "c: {secret_env: C}", "c", "a"},
+		{"it comes back", "a: {secret_file: /a}, c: {secret_env: C}", "a", ""},
+		{"the file is wrong", "a: {secret_file: /a}, c: {secret_file: /wrong}", "", ""},
+		{"one that the flags define", "taken: {secret_file: /a}", "", ""},
+		{"none", "", "", "a c"},
+	} {
+		text := "organizations: {" + step.organizations + "}\n" + callers
+		switch {
+		case step.organizations == "":
+			text = callers
+		case step.organizations[0] == '\n':
+			text = "organizations:" + step.organizations + "\n" + callers
+		}
+		before, said := p, len(s.closed.all())
+		s.opened = nil
+		next, err := p.Next([]byte(text), s.options())
+		if isWrong := step.what == "the file is wrong" || step.what == "one that the flags define"; isWrong != (err != nil) {
+			t.Fatalf("%s: %v", step.what, err)
+		} else if isWrong {
+			next = before
+		}
+		p = next
+		var closed []string
+		for line := range strings.Lines(s.closed.all()[said:]) {
+			if _, name, found := strings.Cut(line, "no longer used"); found {
+				_, name, _ = strings.Cut(name, "organization=")
+				closed = append(closed, strings.Fields(name)[0])
+			}
+		}
+		slices.Sort(closed)
+		if got := strings.Join(s.opened, " "); got != step.opened || strings.Join(closed, " ") != step.closed {
+			t.Errorf("%s: opened %q, closed %q; want %q and %q", step.what, got, closed, step.opened, step.closed)
+		}
+		for name, organization := range p.Organizations {
+			if current, err := organization.Secrets.Current(); err != nil || current.Value.Reveal() != "secret of "+organization.SecretFile {
+				t.Errorf("%s: the secret of %s is another's: %v", step.what, name, err)
+			}
+		}
+	}
+}
+
+// What one change has opened before it fails is closed again, and the last version stays whole.
 func TestAChangeThatIsRefused(t *testing.T) {
 	t.Parallel()
 	const callers = "callers: {loopback: {organizations: all}}\n"
-	first := next(t, parse(t, "organizations: {acme: {secret_file: /etc/acme, identifiers: email}}\n"+callers),
-		"# on another line\norganizations: {acme: {secret_file: /etc/acme, identifiers: email}}\n"+callers)
 	for name, test := range map[string]struct{ text, want string }{
-		"a mistake":                   {"callers: {loopback: {organizations: [nowhere]}}", "nowhere"},
-		"one more organization":       {"organizations: {acme: {secret_file: /etc/acme, identifiers: email}, b: {secret_file: /b}}\n" + callers, "restart"},
-		"one less":                    {callers, "restart"},
-		"another source":              {"organizations: {acme: {secret_env: ACME, identifiers: email}}\n" + callers, "restart"},
-		"another file":                {"organizations: {acme: {secret_file: /etc/b, identifiers: email}}\n" + callers, "restart"},
-		"other identifiers":           {"organizations: {acme: {secret_file: /etc/acme, identifiers: exclusive}}\n" + callers, "restart"},
-		"no identifiers":              {"organizations: {acme: {secret_file: /etc/acme}}\n" + callers, "restart"},
-		"an issuer's keys not there":  {"organizations: {acme: {secret_file: /etc/acme, identifiers: email}}\nissuers: {login: {issuer: x, audience: y, email: email, jwks_file: /no/such}}\n" + callers, "issuer login"},
-		"an organization called else": {"organizations: {b: {secret_file: /etc/acme, identifiers: email}}\n" + callers, "restart"},
+		"a mistake":                  {"callers: {loopback: {organizations: [nowhere]}}", "nowhere"},
+		"an issuer's keys not there": {"organizations: {acme: {secret_file: /acme}, b: {secret_file: /b}}\nissuers: {login: {issuer: x, audience: y, email: email, jwks_file: /no/such}}\n" + callers, "issuer login"},
+		"a secret that is wrong":     {"organizations: {b: {secret_file: /b}, c: {secret_file: /wrong}}\n" + callers, "wrong"},
+		"what the check finds":       {"organizations: {taken: {secret_file: /b}}\n" + callers, "elsewhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := first.Next([]byte(test.text), idtoken.Options{})
+			s := &stores{closed: &lines{}}
+			first, err := parse(t, callers).Next([]byte("organizations: {acme: {secret_file: /acme}}\n"+callers), s.options())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.opened = nil
+			p, err := first.Next([]byte(test.text), s.options())
 			if err == nil || p != nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("policy %+v, error %v, want %q", p, err, test.want)
+			}
+			closed := s.closed.all()
+			if strings.Count(closed, "no longer used") != len(s.opened) || strings.Contains(closed, "no longer used\" organization=acme") {
+				t.Errorf("%q were opened; log: %s", s.opened, closed)
 			}
 		})
 	}
@@ -144,7 +232,7 @@ func TestKeysInFilesAreFollowedWhileTheirIssuerIsInThePolicy(t *testing.T) {
 	}
 	const callers = "callers: {loopback: {organizations: all}}\n"
 	stays, goes, fails := write("stays", keySet), write("goes", keySet), write("fails", keySet)
-	options := idtoken.Options{Follower: follower}
+	options := policy.Options{Issuers: idtoken.Options{Follower: follower}}
 	var err error
 	p := parse(t, callers)
 	for _, text := range []string{
@@ -184,6 +272,12 @@ func (l *lines) Write(line []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(line)
+}
+
+func (l *lines) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func (l *lines) has(text string) bool {

@@ -60,6 +60,9 @@ func TestParse(t *testing.T) {
 		t.Errorf("organizations %+v", parsed.Organizations)
 	}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[policy.Organization]()) {
+		if field.Name == "Secrets" {
+			continue // opened by Next
+		}
 		isSaid := func(o policy.Organization) bool { return !reflect.ValueOf(o).FieldByIndex(field.Index).IsZero() }
 		if !slices.ContainsFunc(slices.Collect(maps.Values(parsed.Organizations)), isSaid) {
 			t.Errorf("no organization of goodPolicy gives %s: add one that does, with the key that Parse reads", field.Name)

@@ -4,12 +4,11 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
 // Policy is one version of a policy file. It never changes: a changed file makes another one. The
@@ -25,12 +24,18 @@ type Policy struct {
 // Organization says where an organization's signing secret comes from, which is one of three
 // sources, and which identifiers are signed.
 type Organization struct {
-	SecretFile  string
-	SecretEnv   string // name of an environment variable
-	APIKeyFile  string
-	APIURL      string                     // with APIKeyFile; empty: the API's address of all organizations
+	Source
 	Identifiers *customer.IdentifierPolicy // nil: the policy of all organizations
 	Line        int                        // in the file
+	Secrets     *secret.Store              // nil until Next has opened it
+}
+
+// Source says where an organization's signing secret comes from. It is comparable with ==.
+type Source struct {
+	SecretFile string
+	SecretEnv  string // name of an environment variable
+	APIKeyFile string
+	APIURL     string // with APIKeyFile; empty: the API's address of all organizations
 }
 
 // Issuer issues the ID tokens that prove who a caller's users are.
@@ -65,57 +70,4 @@ func (i *Issuer) LoadKeys(ctx context.Context) error {
 func (p *Policy) Grant(caller string) (*Grant, bool) {
 	grant, found := p.Callers[caller]
 	return grant, found
-}
-
-// Next returns the policy of the file's new content, ready to serve; p itself may be the first
-// version, as Parse returned it. Issuers that have not changed keep the keys that they have loaded;
-// those that are no longer in the file stop following theirs. A change of the organizations is an
-// error, and leaves p as it is.
-func (p *Policy) Next(text []byte, options idtoken.Options) (*Policy, error) {
-	next, err := Parse(text, p.elsewhere)
-	if err != nil {
-		return nil, err
-	}
-	if !maps.EqualFunc(p.Organizations, next.Organizations, Organization.equal) {
-		return nil, errors.New("the organizations have changed: that takes a restart")
-	}
-	for name, issuer := range next.Issuers {
-		if last := p.Issuers[name]; last != nil && last.Issuer == issuer.Issuer {
-			issuer.verifier = last.verifier
-		}
-		if issuer.verifier != nil {
-			continue
-		}
-		if issuer.verifier, err = idtoken.New(issuer.Issuer, options); err != nil {
-			next.close(p)
-			return nil, fmt.Errorf("issuer %s: %w", name, err)
-		}
-	}
-	p.close(next)
-	return next, nil
-}
-
-// close closes the issuers that the other policy does not go on with.
-func (p *Policy) close(other *Policy) {
-	for name, issuer := range p.Issuers {
-		kept := other.Issuers[name]
-		if issuer.verifier != nil && (kept == nil || kept.verifier != issuer.verifier) {
-			issuer.verifier.Close()
-		}
-	}
-}
-
-// equal reports whether both say the same, on whatever lines.
-func (o Organization) equal(other Organization) bool {
-	signed := func(policy *customer.IdentifierPolicy) string {
-		if policy == nil {
-			return ""
-		}
-		return policy.String()
-	}
-	if signed(o.Identifiers) != signed(other.Identifiers) {
-		return false
-	}
-	o.Identifiers, o.Line = other.Identifiers, other.Line
-	return o == other
 }

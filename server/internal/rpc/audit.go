@@ -80,7 +80,7 @@ func (s *Server) record(c *call) *audit.Record {
 		SecretID:    c.secretID,
 		Duration:    s.options.Now().Sub(c.began),
 	}
-	if c.organization != nil {
+	if c.organization.isKnown() {
 		record.Organization = c.organization.Name
 	}
 	if c.refusal != nil {

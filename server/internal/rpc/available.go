@@ -13,7 +13,7 @@ func (s *Server) requireAvailable(_ context.Context, c *call, _ any) *refusal {
 	if err := s.options.Audit.Available(); err != nil {
 		return auditUnavailable(err)
 	}
-	if c.organization == nil {
+	if !c.organization.isKnown() {
 		return nil
 	}
 	if err := c.organization.Secrets.Ready(); err != nil {

@@ -26,9 +26,10 @@ type call struct {
 	givenUp bool     // by the caller, before the record was durable
 
 	caller       caller.Identity
-	callerName   string        // caller.String()
-	grant        *policy.Grant // what the caller may do, by one policy from start to finish
-	organization *Organization
+	callerName   string         // caller.String()
+	policy       *policy.Policy // one from start to finish, with its organizations; nil: there is none
+	grant        *policy.Grant  // what the caller may do by it
+	organization Organization
 	given        customer.Customer // as the caller sent it
 	signed       customer.Customer // what the identifier policy leaves of it
 	invalid      *refusal          // what is wrong with the request: reported once it has been paid for

@@ -6,6 +6,7 @@ import (
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
@@ -49,17 +50,38 @@ func (s *Server) checkVerify(_ context.Context, c *call, req *pb.VerifyTokenRequ
 // findOrganization looks up the named organization, or the default one. A caller learns nothing
 // about organizations that it may not use.
 func (s *Server) findOrganization(c *call, name string) *refusal {
-	if name == "" {
+	isDefault := name == ""
+	if isDefault {
 		name = s.options.DefaultOrganization
 	}
-	if name != "" && !c.grant.MayUse(name) {
+	c.organization = s.organization(c.policy, name)
+	if isKnown := c.organization.isKnown(); !c.grant.MayUse(name) && (isKnown || !isDefault) {
+		c.organization = Organization{}
 		return denied("the policy does not let this caller use this organization")
-	}
-	if c.organization = s.organizations[name]; c.organization == nil {
+	} else if !isKnown {
 		return invalidField(pb.ErrorReason_ERROR_REASON_UNKNOWN_ORGANIZATION, "organization",
 			"must be empty or the name of an organization that the sidecar is configured with")
 	}
 	return nil
+}
+
+// organization returns the one of that name, or none.
+func (s *Server) organization(p *policy.Policy, name string) Organization {
+	if fixed, found := s.organizations[name]; found {
+		return fixed
+	}
+	if p == nil {
+		return Organization{}
+	}
+	entry, found := p.Organizations[name]
+	if !found || entry.Secrets == nil {
+		return Organization{}
+	}
+	organization := Organization{Name: name, Secrets: entry.Secrets, Identifiers: s.options.Identifiers}
+	if entry.Identifiers != nil {
+		organization.Identifiers = *entry.Identifiers
+	}
+	return organization
 }
 
 // identifierPolicy returns that of the caller's grant, or else the organization's.

@@ -23,7 +23,8 @@ func (s *Server) identify(_ context.Context, c *call, _ any) *refusal {
 	if who != c.caller {
 		c.setCaller(who)
 	}
-	if c.grant, refused = s.authorize(c.arrival.connection, who, c.method.action); refused != nil {
+	c.policy = s.policy()
+	if c.grant, refused = s.authorize(c.arrival.connection, who, c.method.action, c.policy); refused != nil {
 		return refused
 	}
 	if !c.grant.MayCall(c.method.name) {
@@ -46,10 +47,18 @@ func (s *Server) authenticate(a *arrival, now time.Time) (caller.Identity, *refu
 	return who, nil
 }
 
-// authorize returns the caller's grant. The connection must be admitted whatever token the call
-// carries.
+// policy returns the current one; nil if there is none.
+func (s *Server) policy() *policy.Policy {
+	if s.options.Policy == nil {
+		return nil
+	}
+	return s.options.Policy()
+}
+
+// authorize returns the caller's grant by the policy. The connection must be admitted whatever token
+// the call carries.
 func (s *Server) authorize(
-	connection *listen.Connection, who caller.Identity, action caller.Action,
+	connection *listen.Connection, who caller.Identity, action caller.Action, p *policy.Policy,
 ) (*policy.Grant, *refusal) {
 	if refused := s.letIn(connection, action); refused != nil {
 		return nil, refused
@@ -57,7 +66,7 @@ func (s *Server) authorize(
 	if s.options.Policy == nil {
 		return unrestricted, nil
 	}
-	grant, found := s.options.Policy().Grant(who.String())
+	grant, found := p.Grant(who.String())
 	if !found {
 		return nil, denied("the policy does not name this caller")
 	}

@@ -106,7 +106,7 @@ func (s *Server) admit(ctx context.Context, fullMethod string) error {
 	default: // reflection is for callers that may do something
 		var who caller.Identity
 		if who, refused = s.authenticate(arrived, s.options.Now()); refused == nil {
-			_, refused = s.authorize(arrived.connection, who, method.action)
+			_, refused = s.authorize(arrived.connection, who, method.action, s.policy())
 		}
 	}
 	if refused != nil {

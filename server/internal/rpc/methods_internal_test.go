@@ -87,7 +87,7 @@ func TestIssueTokenSpendsEveryLimit(t *testing.T) {
 	budgets := server.budgets(&call{
 		callerName:   "loopback",
 		grant:        unrestricted,
-		organization: &Organization{Name: "acme"},
+		organization: Organization{Name: "acme"},
 		signed:       customer.Customer{ExternalID: "user_id"},
 	}, methods[pb.ChatIdentityService_IssueToken_FullMethodName].limits)
 	for _, limit := range ratelimit.Limits() {
@@ -109,7 +109,7 @@ func TestWhichBudgetsReplicasShare(t *testing.T) {
 			caller:       caller.Identity{Kind: kind, Name: "name"},
 			callerName:   "name",
 			grant:        unrestricted,
-			organization: &Organization{Name: "acme"},
+			organization: Organization{Name: "acme"},
 			signed:       customer.Customer{ExternalID: "user_id"},
 		}, ratelimit.Limits())
 		for _, limit := range ratelimit.Limits() {

@@ -1,6 +1,10 @@
 package rpc
 
 import (
+	"maps"
+	"slices"
+	"sync"
+
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -9,10 +13,12 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
+const organizationLabel = "organization"
+
 // metrics counts calls. No label contains anything that a request can choose.
 type metrics struct {
 	grpc     *grpcprom.ServerMetrics
-	tokens   *prometheus.CounterVec
+	tokens   *tokenCounter
 	refusals *prometheus.CounterVec
 	verdicts *prometheus.CounterVec
 	limited  *prometheus.CounterVec
@@ -20,11 +26,14 @@ type metrics struct {
 	panics   prometheus.Counter
 }
 
-func newMetrics() *metrics {
+func newMetrics(organizations func() []string) *metrics {
 	return &metrics{
 		grpc: newGRPCMetrics(),
-		tokens: newCounter("tokens_issued_total",
-			"Tokens issued, by organization and login identifier.", "organization", "identifier"),
+		tokens: &tokenCounter{
+			CounterVec: newCounter("tokens_issued_total",
+				"Tokens issued, by organization and login identifier.", organizationLabel, "identifier"),
+			organizations: organizations,
+		},
 		refusals: newCounter("refusals_total", "Calls answered with an error of the sidecar, by reason.", "reason"),
 		verdicts: newCounter("verdicts_total", "Tokens verified, by verdict.", "verdict"),
 		limited: newCounter("limited_total",
@@ -45,7 +54,7 @@ func newCounter(name, help string, labels ...string) *prometheus.CounterVec {
 
 // startAtZero creates the counters whose labels are known before the first call, so that an alert
 // sees that call too.
-func (m *metrics) startAtZero(organizations []Organization) {
+func (m *metrics) startAtZero() {
 	for n := range pb.ErrorReason_name {
 		if reason := pb.ErrorReason(n); reason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
 			m.refusals.WithLabelValues((&refusal{reason: reason}).reasonName())
@@ -58,11 +67,6 @@ func (m *metrics) startAtZero(organizations []Organization) {
 	}
 	for _, limit := range ratelimit.Limits() {
 		m.limited.WithLabelValues(limit.String())
-	}
-	for _, organization := range organizations {
-		for _, identifier := range []customer.Identifier{customer.ExternalID, customer.Email} {
-			m.tokens.WithLabelValues(organization.Name, identifier.String())
-		}
 	}
 }
 
@@ -92,11 +96,51 @@ func (m *metrics) count(c *call) {
 // issued counts a token.
 func (m *metrics) issued(c *call) prometheus.Counter {
 	login, _ := c.signed.Login()
-	return m.tokens.WithLabelValues(c.organization.Name, login.String())
+	return m.tokens.of(c.organization.Name, login)
 }
 
 // verified counts a verdict.
 func (m *metrics) verified(c *call) prometheus.Counter { return m.verdicts.WithLabelValues(c.verdict) }
+
+// tokenCounter counts tokens. It has the series of the organizations that there are at a scrape.
+type tokenCounter struct {
+	*prometheus.CounterVec
+
+	organizations func() []string // their names now
+	known         sync.Map        // those that have series
+}
+
+func (t *tokenCounter) of(organization string, identifier customer.Identifier) prometheus.Counter {
+	t.known.LoadOrStore(organization, nil)
+	return t.WithLabelValues(organization, identifier.String())
+}
+
+// Collect sends the metrics, those of a new organization as 0. A call that ends after its
+// organization has gone may bring its series back for one scrape.
+func (t *tokenCounter) Collect(metrics chan<- prometheus.Metric) {
+	current := t.organizations()
+	for _, name := range current {
+		for _, identifier := range []customer.Identifier{customer.ExternalID, customer.Email} {
+			t.of(name, identifier)
+		}
+	}
+	for name := range t.known.Range {
+		if !slices.Contains(current, name.(string)) { //nolint:forcetypeassert // see of
+			t.known.Delete(name)
+			t.DeletePartialMatch(prometheus.Labels{organizationLabel: name.(string)}) //nolint:forcetypeassert // see of
+		}
+	}
+	t.CounterVec.Collect(metrics)
+}
+
+// organizationNames returns the names of all organizations.
+func (s *Server) organizationNames() []string {
+	names := slices.Collect(maps.Keys(s.organizations))
+	if p := s.policy(); p != nil {
+		names = slices.AppendSeq(names, maps.Keys(p.Organizations))
+	}
+	return names
+}
 
 func newGRPCMetrics() *grpcprom.ServerMetrics {
 	seconds := []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}

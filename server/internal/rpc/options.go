@@ -41,12 +41,14 @@ type Secrets interface {
 	Snapshot() (secret.Snapshot, error)
 }
 
-// Organization is one that tokens can be signed for.
+// Organization is one that tokens can be signed for. The zero value is none.
 type Organization struct {
 	Name        string
 	Secrets     Secrets
 	Identifiers customer.IdentifierPolicy // of callers whose grant has none; zero: as given
 }
+
+func (o *Organization) isKnown() bool { return o.Secrets != nil }
 
 // Options are what a Server is made of. All are required except those that say what their zero
 // value means.
@@ -55,14 +57,15 @@ type Options struct {
 	Limiter             Limiter
 	Limits              ratelimit.Rates // zero: none
 	ShadowLimits        bool            // decide and record, refuse nothing
-	Organizations       []Organization
+	Organizations       []Organization  // that the policy does not define
 	DefaultOrganization string
-	Callers             caller.Admission      // zero: loopback and certificates
-	Policy              func() *policy.Policy // the current one. Nil: whoever is admitted may do everything
-	HasTLS              bool                  // some listener speaks TLS; see maxConnectionAge
-	MaxClockSkew        time.Duration         // of an iat in the future, for VerifyToken
-	Ready               func() error          // nil, or why no token can be issued now; for grpc.health.v1
-	Now                 func() time.Time      // nil: time.Now
+	Callers             caller.Admission          // zero: loopback and certificates
+	Policy              func() *policy.Policy     // the current one. Nil: whoever is admitted may do everything
+	Identifiers         customer.IdentifierPolicy // of the policy's organizations that have none; zero: as given
+	HasTLS              bool                      // some listener speaks TLS; see maxConnectionAge
+	MaxClockSkew        time.Duration             // of an iat in the future, for VerifyToken
+	Ready               func() error              // nil, or why no token can be issued now; for grpc.health.v1
+	Now                 func() time.Time          // nil: time.Now
 	NewAuditID          func(now time.Time) string
 	Logger              *slog.Logger // nil: nothing is logged
 }

@@ -35,8 +35,8 @@ const (
 // Server serves calls until it is stopped.
 type Server struct {
 	options       Options
-	organizations map[string]*Organization // by name
-	served        map[string]*served       // by full method; complete before the first call
+	organizations map[string]Organization // that the policy does not define, by name
+	served        map[string]*served      // by full method; complete before the first call
 	metrics       *metrics
 	transport     *transportErrors
 	grpc          *grpc.Server
@@ -52,15 +52,15 @@ func New(options Options) *Server {
 	options = options.withDefaults()
 	s := &Server{
 		options:       options,
-		organizations: make(map[string]*Organization, len(options.Organizations)),
+		organizations: make(map[string]Organization, len(options.Organizations)),
 		served:        map[string]*served{},
-		metrics:       newMetrics(),
 		transport:     newTransportErrors(options),
 	}
-	for i := range options.Organizations {
-		s.organizations[options.Organizations[i].Name] = &options.Organizations[i]
+	s.metrics = newMetrics(s.organizationNames)
+	for _, organization := range options.Organizations {
+		s.organizations[organization.Name] = organization
 	}
-	s.metrics.startAtZero(options.Organizations)
+	s.metrics.startAtZero()
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.breaking, s.breakOff = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(append(s.bounds(),

@@ -13,6 +13,8 @@ import (
 type API struct {
 	// Client asks it: a *kustomer.Client.
 	Client settings
+	// Close, if not nil, lets go of what Client uses. The store calls it when it is closed.
+	Close func()
 	// Refresh is the time between two refreshes, spread by 10 % either way; at least 1 s. 0: 5
 	// minutes.
 	Refresh time.Duration
@@ -26,7 +28,7 @@ type settings interface {
 	Settings(ctx context.Context) (kustomer.Settings, error)
 }
 
-// openAPI asks nothing yet: Run does.
+// openAPI asks nothing yet: the asker does.
 func openAPI(s *Store, source Source) error {
 	api := source.API
 	s.source, s.hasAge = "Kustomer's API", true
@@ -39,6 +41,18 @@ func openAPI(s *Store, source Source) error {
 			answer, err := api.Client.Settings(ctx)
 			return answer.Secret, answer.Clock, err
 		},
+	}
+	asker := s.options.Asker
+	if asker != nil {
+		asker.add(s)
+	}
+	s.release = func() {
+		if asker != nil {
+			asker.remove(s)
+		}
+		if api.Close != nil {
+			api.Close()
+		}
 	}
 	return nil
 }

@@ -70,11 +70,11 @@ var (
 )
 
 // collector reports the stores' state at the time of the scrape.
-type collector []*Store
+type collector func() []*Store
 
-// NewCollector returns the metrics of all stores. Two stores of the same organization would export
-// the same series twice, which a registry rejects.
-func NewCollector(stores ...*Store) prometheus.Collector { return collector(stores) }
+// NewCollector returns the metrics of the stores that there are at the time of the scrape. Two
+// stores of the same organization would export the same series twice, which a registry rejects.
+func NewCollector(stores func() []*Store) prometheus.Collector { return collector(stores) }
 
 // Describe sends the descriptions of all metrics.
 func (collector) Describe(descriptions chan<- *prometheus.Desc) {
@@ -85,7 +85,7 @@ func (collector) Describe(descriptions chan<- *prometheus.Desc) {
 
 // Collect sends the metrics.
 func (c collector) Collect(metrics chan<- prometheus.Metric) {
-	for _, store := range c {
+	for _, store := range c() {
 		store.collect(metrics)
 	}
 }

@@ -111,7 +111,7 @@ type series struct {
 func gather(t *testing.T, stores ...*secret.Store) []series {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	check(t, registry.Register(secret.NewCollector(stores...)))
+	check(t, registry.Register(secret.NewCollector(func() []*secret.Store { return stores })))
 	families, err := registry.Gather()
 	check(t, err)
 	var all []series

@@ -2,7 +2,6 @@ package secret
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
@@ -21,19 +20,6 @@ type refresh struct {
 	load     func(ctx context.Context) (sensitive.String, kustomer.Clock, error)
 	interval time.Duration // between two good loads, spread by 10 % either way
 	minGap   time.Duration // between the starts of two attempts
-}
-
-// Run refreshes the stores whose source has to be asked, until the context ends, and returns when
-// everything has stopped. It is called once for all stores. The follower keeps files current.
-func Run(ctx context.Context, stores ...*Store) {
-	var running sync.WaitGroup
-	defer running.Wait()
-	for _, store := range stores {
-		if store.refresh != nil {
-			running.Go(func() { store.run(ctx) })
-		}
-	}
-	<-ctx.Done()
 }
 
 // Refresh requests a load as soon as the source may be asked, and returns immediately. Requests

@@ -61,10 +61,11 @@ func openValue(s *Store, source Source) error {
 
 func openFile(s *Store, source Source) error {
 	s.source, s.hasAge = source.File, true
-	watch.New(s.options.Follower, watch.Options[sensitive.String]{
+	file := watch.New(s.options.Follower, watch.Options[sensitive.String]{
 		Kind: "secret", Setting: s.options.Setting, Paths: []string{source.File}, Parse: ParseText,
 		Looked: func(value sensitive.String, err error) { _ = s.take(value, kustomer.Clock{}, err) },
 	})
+	s.release = file.Close
 	if err := s.Ready(); err != nil {
 		s.options.Logger.Error("serving without a signing secret until its file has one", "error", err.Error())
 	}

@@ -31,6 +31,8 @@ type Options struct {
 	Setting string
 	// Follower keeps a file's secret current. Nil: it is read once.
 	Follower *watch.Follower
+	// Asker keeps the secret current of a source that has to be asked. Nil: it is never asked.
+	Asker *Asker
 	// Now is the wall clock, which is compared with Kustomer's. Nil: time.Now.
 	Now func() time.Time
 	// Elapsed is a clock that never steps, with any origin. It measures ages, so a step of the wall
@@ -60,7 +62,7 @@ func (o *Options) setDefaults() {
 }
 
 // Store is the current signing secret of one organization. Reading is lock-free; the follower and
-// Run keep it current. A Store comes from Open.
+// the asker keep it current until Close. A Store comes from Open.
 type Store struct {
 	options  Options
 	kind     string        // of the source
@@ -70,6 +72,7 @@ type Store struct {
 	refresh  *refresh      // nil: nobody has to ask
 	wake     chan struct{} // holds at most one request to refresh
 	loaded   chan struct{} // closed once there is a secret
+	release  func()        // lets go of what keeps the secret current
 	results  *results
 	now      atomic.Pointer[state]
 
@@ -138,6 +141,13 @@ func (s *Store) Ready() error {
 	return s.Skewed()
 }
 
+// Close ends the store's refreshing. Whoever still holds the store goes on with its last secret;
+// nothing else leads to it any more.
+func (s *Store) Close() {
+	s.release()
+	s.options.Logger.Info("signing secret no longer used", "source", s.source, "secret_id", s.now.Load().current.ID)
+}
+
 // Loaded returns a channel that is closed once there is a secret.
 func (s *Store) Loaded() <-chan struct{} { return s.loaded }
 
@@ -159,6 +169,7 @@ func newStore(options Options) *Store {
 		options: options,
 		wake:    make(chan struct{}, 1),
 		loaded:  make(chan struct{}),
+		release: func() {},
 		results: newResults(),
 	}
 	s.now.Store(&state{unavailable: fmt.Errorf("%w yet: the first answer is awaited", ErrUnavailable)})
