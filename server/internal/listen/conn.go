@@ -100,6 +100,9 @@ func (c *conn) move(to *places, group string) bool {
 	if victim != nil {
 		c.listener.refuse(kindPlaces, victim.(*conn).identity.Peer) //nolint:forcetypeassert // places hold no other
 		_ = victim.Close()
+		if to == &c.listener.strangers { // only Accept takes these places
+			time.Sleep(c.listener.pace.Reserve().Delay())
+		}
 	}
 	if !admitted {
 		c.listener.refuse(kindPlaces, c.identity.Peer)

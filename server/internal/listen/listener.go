@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 )
@@ -18,6 +19,10 @@ const (
 	maxStrangers       = 64  // connections that have not proven anything yet
 	// strangerTimeout is how long a connection may take to prove who it is.
 	strangerTimeout = 2 * time.Second
+	// strangerPace is how many strangers a second may give way to newcomers. Beyond it the listener
+	// waits, which costs whoever connects so often and leaves the processor to the calls. A newcomer
+	// waits behind those who came before it: 1,024 of them take half a second.
+	strangerPace = 2000
 	// tendEvery is how often a listener looks after its connections.
 	tendEvery = time.Second
 )
@@ -30,6 +35,7 @@ type Listener struct {
 
 	options   Options
 	accepting *spared
+	pace      *rate.Limiter
 	secured   bool // its connections speak TLS
 	strangers places
 	known     places
@@ -44,6 +50,7 @@ func newListener(from *inlet, options Options) *Listener {
 		inlet:     from,
 		options:   options,
 		accepting: newSpared(from, options.Refused),
+		pace:      rate.NewLimiter(strangerPace, maxStrangers),
 		strangers: places{most: maxStrangers, mostEach: maxStrangers, spared: isHeard},
 		known:     places{most: maxConnections, mostEach: maxConnectionsEach, spared: isBusy, strict: true},
 		closed:    make(chan struct{}),
