@@ -56,7 +56,7 @@ abuse: ## Attack the sidecar inside the manifest's limits (a quiet machine, Linu
 	cd bench/abuse && go run .
 
 .PHONY: abuse-short
-abuse-short: ## The same in four minutes, without latencies
+abuse-short: ## The same in five minutes, without latencies (CI runs it)
 	cd bench/abuse && go run . -short
 
 .PHONY: abuse-innocent
