@@ -89,6 +89,7 @@ func TestClientCommands(t *testing.T) {
 		"verify standard input":  {token, []string{"verify", "-"}, 0, `"login_identifier":"email"`, ""},
 		"verify in words":        {token, []string{"verify", "-", "--output", "text"}, 0, "Verdict      accepted", ""},
 		"verify a broken one":    {"", []string{"verify", "x.y.z"}, 1, `"verdict":"malformed"`, ""},
+		"verify says why":        {"", []string{"verify", "x.y.z", "--output", "text"}, 1, "Because      the header is not base64url of a JSON object", ""},
 		"verify one too long":    {strings.Repeat("x", 5000), []string{"verify", "-"}, 1, "", "INVALID_TOKEN_SIZE"},
 		"issue as JSON":          {"", []string{"issue", "--email", "b@example.com", "--output", "json"}, 0, `"login_identifier":"email"`, ""},
 		"issue in words":         {"", []string{"issue", "--email", "c@example.com", "--output", "text"}, 0, "Log in by   email", ""},

@@ -38,6 +38,7 @@ now, and 1 when not.`,
 
 type verifyAnswer struct {
 	Verdict         string     `json:"verdict"`
+	Detail          string     `json:"detail,omitempty"`
 	ExternalID      string     `json:"external_id,omitempty"`
 	Email           string     `json:"email,omitempty"`
 	LoginIdentifier string     `json:"login_identifier,omitempty"`
@@ -82,7 +83,7 @@ func (c *verifyCommand) verify(ctx context.Context) (verifyAnswer, error) {
 	err := c.call(ctx, func(ctx context.Context, connection grpc.ClientConnInterface) error {
 		request := &pb.VerifyTokenRequest{Token: c.Token, Organization: c.Organization}
 		reply, err := pb.NewChatIdentityServiceClient(connection).VerifyToken(ctx, request)
-		answer.Verdict = shortName("VERDICT_", reply.GetVerdict())
+		answer.Verdict, answer.Detail = shortName("VERDICT_", reply.GetVerdict()), reply.GetDetail()
 		if reply.GetCustomer() != nil {
 			issued, expires := reply.GetIssueTime().AsTime(), reply.GetExpireTime().AsTime()
 			answer.ExternalID, answer.Email = reply.GetCustomer().GetExternalId(), reply.GetCustomer().GetEmail()
@@ -97,7 +98,7 @@ func (c *verifyCommand) verify(ctx context.Context) (verifyAnswer, error) {
 func (a verifyAnswer) text() string {
 	lines := []string{"Verdict      " + a.Verdict}
 	for _, line := range []struct{ label, value string }{
-		{"External ID  ", a.ExternalID}, {"Email        ", a.Email}, {"Log in by    ", a.LoginIdentifier},
+		{"Because      ", a.Detail}, {"External ID  ", a.ExternalID}, {"Email        ", a.Email}, {"Log in by    ", a.LoginIdentifier},
 	} {
 		if line.value != "" {
 			lines = append(lines, line.label+printable(line.value))

@@ -18,7 +18,7 @@ type Record struct {
 	AuditID        string    // [NewID]; empty: the log makes one
 	Event          Event
 	Outcome        string // gRPC code in capitals; empty is written as UNKNOWN
-	Reason         string // name of the ErrorReason; of a chain.start, why
+	Reason         string // name of the ErrorReason; of a token.verify, the detail; of a chain.start, why
 	Organization   string
 	ExternalIDHMAC string
 	EmailHMAC      string
@@ -119,7 +119,8 @@ var fields = withKeys([]Field{
 	},
 	{
 		Name: "reason", Bound: maxName, Column: Column{4, 22}, text: func(r *Record) string { return r.Reason },
-		Doc: "ErrorReason of a refusal; of chain.start NEW_CHAIN, RESTARTED, KEY_CHANGED or FILE_CHANGED.",
+		Doc: "ErrorReason of a refusal; of token.verify why the token is not accepted; " +
+			"of chain.start NEW_CHAIN, RESTARTED, KEY_CHANGED or FILE_CHANGED.",
 	},
 	{
 		Name: "organization", Bound: 256, Column: Column{6, 16},

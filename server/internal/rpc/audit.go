@@ -69,6 +69,7 @@ func (s *Server) record(c *call) *audit.Record {
 		AuditID:     c.auditID,
 		Event:       c.method.event,
 		Outcome:     audit.OutcomeOK,
+		Reason:      c.detail,
 		Identifier:  login.String(),
 		Verdict:     c.verdict,
 		Limit:       c.limit,

@@ -37,6 +37,7 @@ type call struct {
 	limited     *refusal // known to be over a limit, before anything dear was done
 	limit       string   // the rate limit that refused, or would have
 	verdict     string
+	detail      string // why a token that was verified is not accepted
 	issued      time.Time
 	tokenDigest string
 	secretID    string

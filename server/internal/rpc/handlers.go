@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func (h handlers) VerifyToken(ctx context.Context, req *pb.VerifyTokenRequest) (
 	if err != nil {
 		return nil, err
 	}
-	c.verdict = verdictName(reply.GetVerdict())
+	c.verdict, c.detail = verdictName(reply.GetVerdict()), reply.GetDetail()
 	return reply, nil
 }
 
@@ -63,44 +62,48 @@ func verdictName(verdict pb.Verdict) string {
 
 func (h handlers) verify(c *call, text string) (*pb.VerifyTokenResponse, error) {
 	parsed, err := token.Parse(text)
-	if errors.Is(err, token.ErrMalformed) {
-		return &pb.VerifyTokenResponse{Verdict: pb.Verdict_VERDICT_MALFORMED}, nil
+	if err != nil { // the text is at fault: a token.Malformed
+		return &pb.VerifyTokenResponse{Verdict: pb.Verdict_VERDICT_MALFORMED, Detail: err.Error()}, nil
 	}
 	secrets, err := c.organization.Secrets.Snapshot()
 	if err != nil {
 		return nil, secretUnavailable(err)
 	}
-	var verdict pb.Verdict
+	reply := &pb.VerifyTokenResponse{}
 	var signer secret.Secret
 	switch {
 	case parsed.SignedWith(secrets.Current.Value):
-		verdict, signer = h.timeVerdict(parsed.IssueTime()), secrets.Current
+		signer = secrets.Current
+		reply.Verdict, reply.Detail = h.timeVerdict(parsed.IssueTime())
 	case secrets.HasPrevious && parsed.SignedWith(secrets.Previous.Value):
-		verdict, signer = pb.Verdict_VERDICT_PREVIOUS_SECRET, secrets.Previous
+		signer = secrets.Previous
+		reply.Verdict = pb.Verdict_VERDICT_PREVIOUS_SECRET
+		reply.Detail = "it is signed with the secret before the last change"
 	default:
-		return &pb.VerifyTokenResponse{Verdict: pb.Verdict_VERDICT_BAD_SIGNATURE}, nil
+		reply.Verdict = pb.Verdict_VERDICT_BAD_SIGNATURE
+		reply.Detail = parsed.SignatureFault(secrets.Current.Value)
+		return reply, nil
 	}
 	c.given, c.signed = parsed.Customer(), parsed.Customer()
 	c.issued, c.secretID, c.tokenDigest = parsed.IssueTime(), signer.ID, token.Digest(text)
 	login, _ := c.signed.Login()
-	return &pb.VerifyTokenResponse{
-		Verdict:         verdict,
-		Customer:        &pb.Customer{ExternalId: c.given.ExternalID, Email: c.given.Email},
-		LoginIdentifier: identifiers[login],
-		IssueTime:       timestamppb.New(parsed.IssueTime()),
-		ExpireTime:      timestamppb.New(parsed.ExpireTime()),
-	}, nil
+	reply.Customer = &pb.Customer{ExternalId: c.given.ExternalID, Email: c.given.Email}
+	reply.LoginIdentifier = identifiers[login]
+	reply.IssueTime = timestamppb.New(parsed.IssueTime())
+	reply.ExpireTime = timestamppb.New(parsed.ExpireTime())
+	return reply, nil
 }
 
-func (h handlers) timeVerdict(issued time.Time) pb.Verdict {
+// timeVerdict returns the verdict on a token whose signature is good, and why it is not accepted.
+func (h handlers) timeVerdict(issued time.Time) (pb.Verdict, string) {
 	now := h.server.options.Now()
 	switch {
 	case now.Sub(issued) >= token.Lifetime:
-		return pb.Verdict_VERDICT_EXPIRED
+		return pb.Verdict_VERDICT_EXPIRED, "iat is 15 minutes old or older"
 	case issued.Sub(now) > h.server.options.MaxClockSkew:
-		return pb.Verdict_VERDICT_NOT_YET_VALID
+		return pb.Verdict_VERDICT_NOT_YET_VALID, "iat lies in the future; is the signer's clock right?"
 	default:
-		return pb.Verdict_VERDICT_ACCEPTED
+		return pb.Verdict_VERDICT_ACCEPTED, ""
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lestrrat-go/jwx/v2/jwa"
+	"github.com/lestrrat-go/jwx/v2/jws"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -47,20 +49,22 @@ func TestVerdicts(t *testing.T) {
 	for name, test := range map[string]struct {
 		token   string
 		verdict pb.Verdict
+		detail  string
 	}{
-		"fresh":                        {signed(signingSecret, 0), pb.Verdict_VERDICT_ACCEPTED},
-		"almost 15 minutes old":        {signed(signingSecret, -15*time.Minute+time.Second), pb.Verdict_VERDICT_ACCEPTED},
-		"15 minutes old":               {signed(signingSecret, -15*time.Minute), pb.Verdict_VERDICT_EXPIRED},
-		"a year old":                   {signed(signingSecret, -365*24*time.Hour), pb.Verdict_VERDICT_EXPIRED},
-		"ahead by the allowed skew":    {signed(signingSecret, 5*time.Minute), pb.Verdict_VERDICT_ACCEPTED},
-		"ahead by more":                {signed(signingSecret, 5*time.Minute+time.Second), pb.Verdict_VERDICT_NOT_YET_VALID},
-		"previous secret":              {signed(previousSecret, 0), pb.Verdict_VERDICT_PREVIOUS_SECRET},
-		"previous secret, and expired": {signed(previousSecret, -time.Hour), pb.Verdict_VERDICT_PREVIOUS_SECRET},
-		"another secret":               {signed("another-secret", 0), pb.Verdict_VERDICT_BAD_SIGNATURE},
-		"another secret, and expired":  {signed("another-secret", -time.Hour), pb.Verdict_VERDICT_BAD_SIGNATURE},
-		"not a token":                  {"hello", pb.Verdict_VERDICT_MALFORMED},
-		"alg none":                     {none, pb.Verdict_VERDICT_MALFORMED},
-		"as long as can be":            {strings.Repeat("x", 4096), pb.Verdict_VERDICT_MALFORMED},
+		"fresh":                        {signed(signingSecret, 0), pb.Verdict_VERDICT_ACCEPTED, ""},
+		"almost 15 minutes old":        {signed(signingSecret, -15*time.Minute+time.Second), pb.Verdict_VERDICT_ACCEPTED, ""},
+		"15 minutes old":               {signed(signingSecret, -15*time.Minute), pb.Verdict_VERDICT_EXPIRED, "iat is 15 minutes old or older"},
+		"a year old":                   {signed(signingSecret, -365*24*time.Hour), pb.Verdict_VERDICT_EXPIRED, "iat is 15 minutes old or older"},
+		"ahead by the allowed skew":    {signed(signingSecret, 5*time.Minute), pb.Verdict_VERDICT_ACCEPTED, ""},
+		"ahead by more":                {signed(signingSecret, 5*time.Minute+time.Second), pb.Verdict_VERDICT_NOT_YET_VALID, "iat lies in the future; is the signer's clock right?"},
+		"previous secret":              {signed(previousSecret, 0), pb.Verdict_VERDICT_PREVIOUS_SECRET, "it is signed with the secret before the last change"},
+		"previous secret, and expired": {signed(previousSecret, -time.Hour), pb.Verdict_VERDICT_PREVIOUS_SECRET, "it is signed with the secret before the last change"},
+		"another secret":               {signed("another-secret", 0), pb.Verdict_VERDICT_BAD_SIGNATURE, "it is signed with another secret"},
+		"another secret, and expired":  {signed("another-secret", -time.Hour), pb.Verdict_VERDICT_BAD_SIGNATURE, "it is signed with another secret"},
+		"not a token":                  {"hello", pb.Verdict_VERDICT_MALFORMED, "it is not three parts with a dot between them"},
+		"alg none":                     {none, pb.Verdict_VERDICT_MALFORMED, "the header names none"},
+		"as long as can be":            {strings.Repeat("x", 4096), pb.Verdict_VERDICT_MALFORMED, "it is not three parts with a dot between them"},
+		"signed with a newline":        {signed(signingSecret+"\n", 0), pb.Verdict_VERDICT_BAD_SIGNATURE, "it is signed with the secret and a newline"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -70,6 +74,9 @@ func TestVerdicts(t *testing.T) {
 			}
 			if reply.GetVerdict() != test.verdict {
 				t.Errorf("verdict %v, want %v", reply.GetVerdict(), test.verdict)
+			}
+			if reply.GetDetail() != test.detail {
+				t.Errorf("detail %q, want %q", reply.GetDetail(), test.detail)
 			}
 			goodSignature := test.verdict != pb.Verdict_VERDICT_MALFORMED && test.verdict != pb.Verdict_VERDICT_BAD_SIGNATURE
 			filledIn := reply.GetCustomer().GetExternalId() == "user_id" && reply.GetCustomer().GetEmail() == "ada@example.com" &&
@@ -95,6 +102,45 @@ func TestVerifyRefusesOtherSizes(t *testing.T) {
 				t.Errorf("refusal %+v", refused)
 			}
 		})
+	}
+}
+
+// The vendor's own Android sample signs a number, and the record says why a token is not accepted.
+func TestAForeignTokenIsJudgedAsKustomerWould(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	sign := func(claims string) string {
+		signed, err := jws.Sign([]byte(fmt.Sprintf(claims, f.clock.now().Unix())), jws.WithKey(jwa.HS256, []byte(signingSecret)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(signed)
+	}
+	reply, err := f.VerifyToken(t.Context(), &pb.VerifyTokenRequest{Token: sign(`{"externalId":12345,"iat":%d}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.GetVerdict() != pb.Verdict_VERDICT_ACCEPTED || reply.GetCustomer().GetExternalId() != "12345" || reply.GetDetail() != "" {
+		t.Errorf("a number: %v", reply)
+	}
+	if record := f.record(t, `"ACCEPTED"`); record["reason"] != nil || record["external_id_hmac"] == nil {
+		t.Errorf("its record: %v", record)
+	}
+	for claims, want := range map[string]string{
+		`{"externalId":"x","iat":%d000}`:   "iat is not a whole number of seconds; are these milliseconds?",
+		`{"external_id":"x","iat":%d}`:     "external_id instead of externalId",
+		`{"externalId":"x","issued":"%d"}`: "no iat",
+	} {
+		reply, err := f.VerifyToken(t.Context(), &pb.VerifyTokenRequest{Token: sign(claims)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reply.GetVerdict() != pb.Verdict_VERDICT_MALFORMED || reply.GetDetail() != want {
+			t.Errorf("%s: %v", claims, reply)
+		}
+		if record := f.record(t, `"reason":"`+want); record["verdict"] != "MALFORMED" || record["outcome"] != "OK" {
+			t.Errorf("its record: %v", record)
+		}
 	}
 }
 

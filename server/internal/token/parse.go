@@ -3,8 +3,6 @@ package token
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"math"
 	"strings"
 	"time"
 
@@ -15,20 +13,12 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
-// ErrMalformed is the error of Parse. It does not say what is wrong: the text
-// is somebody's token.
-var ErrMalformed = errors.New("not a chat token: not a JWT, another alg, or no usable claims")
-
-// maxIssueTime is the last second of the year 9999, the last that a
-// google.protobuf.Timestamp holds.
-const maxIssueTime = 253402300799
-
-// strictBase64 takes one spelling for each signature: with the lenient decoder
-// a changed last character could leave a signature good.
+// strictBase64 accepts only one spelling of each signature: with the lenient decoder a changed last
+// character could leave a signature good.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// Parsed is a well-formed token whose signature has not been checked. The zero
-// value is no token and has no good signature.
+// Parsed is a well-formed token whose signature has not been checked. The zero value is no token and
+// has no good signature.
 type Parsed struct {
 	customer     customer.Customer
 	issued       time.Time
@@ -36,67 +26,51 @@ type Parsed struct {
 	signature    []byte
 }
 
-// Parse reads a token in compact form. A usable token has an iat in whole
-// seconds of the years 1970 to 9999 and at least one identifier that is a
-// string and not empty. Claims and header fields besides those of a chat token
-// are ignored, but for "crit", which whoever cannot honour it must refuse
-// (RFC 7515, section 4.1.11).
+// Parse reads a token in compact form. A usable token has an iat in whole seconds of the years 1970 to
+// 9999 and at least one identifier: text that is not empty or, for the external ID, a whole number above
+// 0. It ignores other claims and header fields, except "crit", which must be refused by whoever does not
+// understand it (RFC 7515, section 4.1.11). The error is a Malformed.
 func Parse(text string) (Parsed, error) {
-	signingInput, encodedSignature, ok := cutCompact(text)
+	if why := formFault(text); why != "" {
+		return Parsed{}, why
+	}
+	dot := strings.LastIndexByte(text, '.')
+	signingInput, encodedSignature := text[:dot], text[dot+1:]
+	header, payload, _ := strings.Cut(signingInput, ".")
+	fields, ok := decodeObject(header)
 	if !ok {
-		return Parsed{}, ErrMalformed
+		return Parsed{}, headerUnreadable
 	}
-	message, err := jws.ParseString(text)
-	if err != nil {
-		return Parsed{}, ErrMalformed
+	if why := headerFault(fields); why != "" {
+		return Parsed{}, why
 	}
-	headers := message.Signatures()[0].ProtectedHeaders()
-	if _, critical := headers.Get(jws.CriticalKey); critical || headers.Algorithm() != jwa.HS256 {
-		return Parsed{}, ErrMalformed
-	}
-	who, issued, ok := parseClaims(message.Payload())
+	claims, ok := decodeObject(payload)
 	if !ok {
-		return Parsed{}, ErrMalformed
+		return Parsed{}, payloadUnreadable
+	}
+	who, issued, why := readClaims(claims)
+	if why != "" {
+		return Parsed{}, why
+	}
+	if encodedSignature == "" {
+		return Parsed{}, unsigned
 	}
 	signature, err := strictBase64.DecodeString(encodedSignature)
 	if err != nil {
-		return Parsed{}, ErrMalformed
+		return Parsed{}, signatureUnreadable
 	}
 	return Parsed{who, issued, []byte(signingInput), signature}, nil
 }
 
-// cutCompact returns the signing input and the signature of a text in compact
-// form. jwx's own
-// parser also takes the JSON form, padding, the other alphabet of base64 and
-// line breaks, none of which NodeJS libraries take.
-func cutCompact(text string) (string, string, bool) {
-	if len(text) > MaxBytes || strings.Count(text, ".") != 2 || strings.ContainsFunc(text, outsideCompactForm) {
-		return "", "", false
+// decodeObject reads a part of a token.
+func decodeObject(part string) (map[string]any, bool) {
+	text, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		return nil, false
 	}
-	dot := strings.LastIndexByte(text, '.')
-	return text[:dot], text[dot+1:], true
-}
-
-func outsideCompactForm(r rune) bool {
-	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-	return !letter && (r < '0' || '9' < r) && r != '-' && r != '_' && r != '.'
-}
-
-// parseClaims reads the claims by their exact names, as JavaScript does;
-// encoding/json would match "EXTERNALID" to a struct's field as well.
-func parseClaims(payload []byte) (customer.Customer, time.Time, bool) {
-	var claims map[string]any
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return customer.Customer{}, time.Time{}, false
-	}
-	externalID, _ := claims["externalId"].(string)
-	email, _ := claims["email"].(string)
-	who := customer.Customer{ExternalID: externalID, Email: email}
-	iat, isNumber := claims["iat"].(float64)
-	if who == (customer.Customer{}) || !isNumber || iat != math.Trunc(iat) || iat < 0 || iat > maxIssueTime {
-		return customer.Customer{}, time.Time{}, false
-	}
-	return who, time.Unix(int64(iat), 0).UTC(), true
+	var object map[string]any
+	err = json.Unmarshal(text, &object)
+	return object, err == nil && object != nil
 }
 
 // SignedWith reports, in constant time, whether the signature is the secret's.
@@ -106,6 +80,34 @@ func (p Parsed) SignedWith(secret sensitive.String) bool {
 		return false
 	}
 	return verifier.Verify(p.signingInput, p.signature, []byte(secret.Reveal())) == nil
+}
+
+// SignatureFault returns, as a fixed phrase of at most 64 bytes, what is wrong with a signature that is
+// not the secret's: what people do to a secret on its way into a signer, or that it is another one.
+func (p Parsed) SignatureFault(secret sensitive.String) string {
+	text := secret.Reveal()
+	for _, mistake := range []struct{ key, phrase string }{
+		{decodedBase64(text), "it is signed with the secret decoded from base64"},
+		{text + "\n", "it is signed with the secret and a newline"},
+		{text + "\r\n", "it is signed with the secret and a newline"},
+		{strings.TrimSpace(text), "it is signed with the secret without the space around it"},
+		{`"` + text + `"`, "it is signed with the secret in quotes"},
+	} {
+		if mistake.key != "" && mistake.key != text && p.SignedWith(sensitive.New(mistake.key)) {
+			return mistake.phrase
+		}
+	}
+	return "it is signed with another secret"
+}
+
+// decodedBase64 returns what a lenient decoder makes of a text, or nothing.
+func decodedBase64(text string) string {
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
+	decoded, err := base64.RawStdEncoding.DecodeString(standard)
+	if err != nil {
+		return ""
+	}
+	return string(decoded)
 }
 
 // Customer returns the identifiers as they were signed.

@@ -95,7 +95,8 @@ const (
 	// The token was signed with a secret that is not the organization's.
 	Verdict_VERDICT_BAD_SIGNATURE Verdict = 4
 	// Not a JWT, not signed with HS256, or without usable claims: an `iat` in
-	// whole seconds and at least one identifier that is a string and not empty.
+	// whole seconds and at least one identifier that is a string and not empty. A
+	// whole number above 0 counts as an external ID too: Kustomer takes it.
 	Verdict_VERDICT_MALFORMED Verdict = 5
 	// The token was signed with the secret that the organization had before the
 	// last change, which Kustomer no longer accepts.
@@ -540,9 +541,9 @@ func (x *VerifyTokenRequest) GetOrganization() string {
 
 // VerifyTokenResponse is what Kustomer would say of the token now.
 //
-// Every field but `verdict` is filled in only when the signature is good: that
-// is for `VERDICT_ACCEPTED`, `VERDICT_EXPIRED`, `VERDICT_NOT_YET_VALID` and
-// `VERDICT_PREVIOUS_SECRET`.
+// `customer` and the fields up to `expire_time` are filled in only when the
+// signature is good: that is for `VERDICT_ACCEPTED`, `VERDICT_EXPIRED`,
+// `VERDICT_NOT_YET_VALID` and `VERDICT_PREVIOUS_SECRET`.
 type VerifyTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What Kustomer would say. Only `VERDICT_ACCEPTED` would log anybody in.
@@ -554,7 +555,11 @@ type VerifyTokenResponse struct {
 	// When the token was issued: its `iat`.
 	IssueTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=issue_time,json=issueTime,proto3" json:"issue_time,omitempty"`
 	// From when on Kustomer refuses the token: 15 minutes after `issue_time`.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Why the token is not accepted, such as `no iat`: one of a fixed list of
+	// phrases, each at most 64 bytes, that repeats no value of the token. Empty
+	// for `VERDICT_ACCEPTED`. It is for people: phrases may be added and changed.
+	Detail        string `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -624,6 +629,13 @@ func (x *VerifyTokenResponse) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *VerifyTokenResponse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 var File_chatidentity_v1_chat_identity_service_proto protoreflect.FileDescriptor
 
 const file_chatidentity_v1_chat_identity_service_proto_rawDesc = "" +
@@ -646,7 +658,7 @@ const file_chatidentity_v1_chat_identity_service_proto_rawDesc = "" +
 	"\baudit_id\x18\x05 \x01(\tR\aauditId\"N\n" +
 	"\x12VerifyTokenRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\"\n" +
-	"\forganization\x18\x02 \x01(\tR\forganization\"\xc0\x02\n" +
+	"\forganization\x18\x02 \x01(\tR\forganization\"\xd8\x02\n" +
 	"\x13VerifyTokenResponse\x122\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x18.chatidentity.v1.VerdictR\averdict\x125\n" +
 	"\bcustomer\x18\x02 \x01(\v2\x19.chatidentity.v1.CustomerR\bcustomer\x12F\n" +
@@ -654,7 +666,8 @@ const file_chatidentity_v1_chat_identity_service_proto_rawDesc = "" +
 	"\n" +
 	"issue_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tissueTime\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime*Z\n" +
+	"expireTime\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail*Z\n" +
 	"\n" +
 	"Identifier\x12\x1a\n" +
 	"\x16IDENTIFIER_UNSPECIFIED\x10\x00\x12\x1a\n" +

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+chatidentity/v1/chat_identity_service.proto\x12\x0f\x63hatidentity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x08\x43ustomer\x12\x13\n\x0b\x65xternal_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\"V\n\x11IssueTokenRequest\x12+\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x19.chatidentity.v1.Customer\x12\x14\n\x0corganization\x18\x02 \x01(\t\"\xcd\x01\n\x12IssueTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12.\n\nissue_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x10login_identifier\x18\x04 \x01(\x0e\x32\x1b.chatidentity.v1.Identifier\x12\x10\n\x08\x61udit_id\x18\x05 \x01(\t\"9\n\x12VerifyTokenRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x14\n\x0corganization\x18\x02 \x01(\t\"\x85\x02\n\x13VerifyTokenResponse\x12)\n\x07verdict\x18\x01 \x01(\x0e\x32\x18.chatidentity.v1.Verdict\x12+\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x19.chatidentity.v1.Customer\x12\x35\n\x10login_identifier\x18\x03 \x01(\x0e\x32\x1b.chatidentity.v1.Identifier\x12.\n\nissue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Z\n\nIdentifier\x12\x1a\n\x16IDENTIFIER_UNSPECIFIED\x10\x00\x12\x1a\n\x16IDENTIFIER_EXTERNAL_ID\x10\x01\x12\x14\n\x10IDENTIFIER_EMAIL\x10\x02*\xb7\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x13\n\x0fVERDICT_EXPIRED\x10\x02\x12\x19\n\x15VERDICT_NOT_YET_VALID\x10\x03\x12\x19\n\x15VERDICT_BAD_SIGNATURE\x10\x04\x12\x15\n\x11VERDICT_MALFORMED\x10\x05\x12\x1b\n\x17VERDICT_PREVIOUS_SECRET\x10\x06*\x8f\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_INVALID_CUSTOMER\x10\x01\x12%\n!ERROR_REASON_UNKNOWN_ORGANIZATION\x10\x02\x12#\n\x1f\x45RROR_REASON_INVALID_TOKEN_SIZE\x10\x03\x12\'\n#ERROR_REASON_CALLER_UNAUTHENTICATED\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_CALLER_DENIED\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_USER_UNPROVEN\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_USER_MISMATCH\x10\x07\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x08\x12\"\n\x1e\x45RROR_REASON_AUDIT_UNAVAILABLE\x10\t\x12#\n\x1f\x45RROR_REASON_SECRET_UNAVAILABLE\x10\n\x12$\n ERROR_REASON_LIMITER_UNAVAILABLE\x10\x0b\x12\x1d\n\x19\x45RROR_REASON_CLOCK_SKEWED\x10\x0c\x12\"\n\x1e\x45RROR_REASON_PROOF_UNAVAILABLE\x10\r\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0e\x32\xc6\x01\n\x13\x43hatIdentityService\x12U\n\nIssueToken\x12\".chatidentity.v1.IssueTokenRequest\x1a#.chatidentity.v1.IssueTokenResponse\x12X\n\x0bVerifyToken\x12#.chatidentity.v1.VerifyTokenRequest\x1a$.chatidentity.v1.VerifyTokenResponseBc\n\x13\x63om.chatidentity.v1P\x01ZJgithub.com/chatidentity/chatidentity/gen/go/chatidentity/v1;chatidentityv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+chatidentity/v1/chat_identity_service.proto\x12\x0f\x63hatidentity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x08\x43ustomer\x12\x13\n\x0b\x65xternal_id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\"V\n\x11IssueTokenRequest\x12+\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32\x19.chatidentity.v1.Customer\x12\x14\n\x0corganization\x18\x02 \x01(\t\"\xcd\x01\n\x12IssueTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12.\n\nissue_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x10login_identifier\x18\x04 \x01(\x0e\x32\x1b.chatidentity.v1.Identifier\x12\x10\n\x08\x61udit_id\x18\x05 \x01(\t\"9\n\x12VerifyTokenRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x14\n\x0corganization\x18\x02 \x01(\t\"\x95\x02\n\x13VerifyTokenResponse\x12)\n\x07verdict\x18\x01 \x01(\x0e\x32\x18.chatidentity.v1.Verdict\x12+\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32\x19.chatidentity.v1.Customer\x12\x35\n\x10login_identifier\x18\x03 \x01(\x0e\x32\x1b.chatidentity.v1.Identifier\x12.\n\nissue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x06 \x01(\t*Z\n\nIdentifier\x12\x1a\n\x16IDENTIFIER_UNSPECIFIED\x10\x00\x12\x1a\n\x16IDENTIFIER_EXTERNAL_ID\x10\x01\x12\x14\n\x10IDENTIFIER_EMAIL\x10\x02*\xb7\x01\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n\x10VERDICT_ACCEPTED\x10\x01\x12\x13\n\x0fVERDICT_EXPIRED\x10\x02\x12\x19\n\x15VERDICT_NOT_YET_VALID\x10\x03\x12\x19\n\x15VERDICT_BAD_SIGNATURE\x10\x04\x12\x15\n\x11VERDICT_MALFORMED\x10\x05\x12\x1b\n\x17VERDICT_PREVIOUS_SECRET\x10\x06*\x8f\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_INVALID_CUSTOMER\x10\x01\x12%\n!ERROR_REASON_UNKNOWN_ORGANIZATION\x10\x02\x12#\n\x1f\x45RROR_REASON_INVALID_TOKEN_SIZE\x10\x03\x12\'\n#ERROR_REASON_CALLER_UNAUTHENTICATED\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_CALLER_DENIED\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_USER_UNPROVEN\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_USER_MISMATCH\x10\x07\x12\x1d\n\x19\x45RROR_REASON_RATE_LIMITED\x10\x08\x12\"\n\x1e\x45RROR_REASON_AUDIT_UNAVAILABLE\x10\t\x12#\n\x1f\x45RROR_REASON_SECRET_UNAVAILABLE\x10\n\x12$\n ERROR_REASON_LIMITER_UNAVAILABLE\x10\x0b\x12\x1d\n\x19\x45RROR_REASON_CLOCK_SKEWED\x10\x0c\x12\"\n\x1e\x45RROR_REASON_PROOF_UNAVAILABLE\x10\r\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0e\x32\xc6\x01\n\x13\x43hatIdentityService\x12U\n\nIssueToken\x12\".chatidentity.v1.IssueTokenRequest\x1a#.chatidentity.v1.IssueTokenResponse\x12X\n\x0bVerifyToken\x12#.chatidentity.v1.VerifyTokenRequest\x1a$.chatidentity.v1.VerifyTokenResponseBc\n\x13\x63om.chatidentity.v1P\x01ZJgithub.com/chatidentity/chatidentity/gen/go/chatidentity/v1;chatidentityv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,12 +33,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chatidentity.v1.chat_identi
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023com.chatidentity.v1P\001ZJgithub.com/chatidentity/chatidentity/gen/go/chatidentity/v1;chatidentityv1'
-  _globals['_IDENTIFIER']._serialized_start=764
-  _globals['_IDENTIFIER']._serialized_end=854
-  _globals['_VERDICT']._serialized_start=857
-  _globals['_VERDICT']._serialized_end=1040
-  _globals['_ERRORREASON']._serialized_start=1043
-  _globals['_ERRORREASON']._serialized_end=1570
+  _globals['_IDENTIFIER']._serialized_start=780
+  _globals['_IDENTIFIER']._serialized_end=870
+  _globals['_VERDICT']._serialized_start=873
+  _globals['_VERDICT']._serialized_end=1056
+  _globals['_ERRORREASON']._serialized_start=1059
+  _globals['_ERRORREASON']._serialized_end=1586
   _globals['_CUSTOMER']._serialized_start=97
   _globals['_CUSTOMER']._serialized_end=143
   _globals['_ISSUETOKENREQUEST']._serialized_start=145
@@ -48,7 +48,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYTOKENREQUEST']._serialized_start=441
   _globals['_VERIFYTOKENREQUEST']._serialized_end=498
   _globals['_VERIFYTOKENRESPONSE']._serialized_start=501
-  _globals['_VERIFYTOKENRESPONSE']._serialized_end=762
-  _globals['_CHATIDENTITYSERVICE']._serialized_start=1573
-  _globals['_CHATIDENTITYSERVICE']._serialized_end=1771
+  _globals['_VERIFYTOKENRESPONSE']._serialized_end=778
+  _globals['_CHATIDENTITYSERVICE']._serialized_start=1589
+  _globals['_CHATIDENTITYSERVICE']._serialized_end=1787
 # @@protoc_insertion_point(module_scope)

@@ -62,7 +62,8 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     """The token was signed with a secret that is not the organization's."""
     VERDICT_MALFORMED: _Verdict.ValueType  # 5
     """Not a JWT, not signed with HS256, or without usable claims: an `iat` in
-    whole seconds and at least one identifier that is a string and not empty.
+    whole seconds and at least one identifier that is a string and not empty. A
+    whole number above 0 counts as an external ID too: Kustomer takes it.
     """
     VERDICT_PREVIOUS_SECRET: _Verdict.ValueType  # 6
     """The token was signed with the secret that the organization had before the
@@ -89,7 +90,8 @@ VERDICT_BAD_SIGNATURE: Verdict.ValueType  # 4
 """The token was signed with a secret that is not the organization's."""
 VERDICT_MALFORMED: Verdict.ValueType  # 5
 """Not a JWT, not signed with HS256, or without usable claims: an `iat` in
-whole seconds and at least one identifier that is a string and not empty.
+whole seconds and at least one identifier that is a string and not empty. A
+whole number above 0 counts as an external ID too: Kustomer takes it.
 """
 VERDICT_PREVIOUS_SECRET: Verdict.ValueType  # 6
 """The token was signed with the secret that the organization had before the
@@ -384,9 +386,9 @@ Global___VerifyTokenRequest: _TypeAlias = VerifyTokenRequest  # noqa: Y015
 class VerifyTokenResponse(_message.Message):
     """VerifyTokenResponse is what Kustomer would say of the token now.
 
-    Every field but `verdict` is filled in only when the signature is good: that
-    is for `VERDICT_ACCEPTED`, `VERDICT_EXPIRED`, `VERDICT_NOT_YET_VALID` and
-    `VERDICT_PREVIOUS_SECRET`.
+    `customer` and the fields up to `expire_time` are filled in only when the
+    signature is good: that is for `VERDICT_ACCEPTED`, `VERDICT_EXPIRED`,
+    `VERDICT_NOT_YET_VALID` and `VERDICT_PREVIOUS_SECRET`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -396,10 +398,16 @@ class VerifyTokenResponse(_message.Message):
     LOGIN_IDENTIFIER_FIELD_NUMBER: _builtins.int
     ISSUE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
     verdict: Global___Verdict.ValueType
     """What Kustomer would say. Only `VERDICT_ACCEPTED` would log anybody in."""
     login_identifier: Global___Identifier.ValueType
     """The one of them that Kustomer would use."""
+    detail: _builtins.str
+    """Why the token is not accepted, such as `no iat`: one of a fixed list of
+    phrases, each at most 64 bytes, that repeats no value of the token. Empty
+    for `VERDICT_ACCEPTED`. It is for people: phrases may be added and changed.
+    """
     @_builtins.property
     def customer(self) -> Global___Customer:
         """The identifiers in the token, as they were signed."""
@@ -420,10 +428,11 @@ class VerifyTokenResponse(_message.Message):
         login_identifier: Global___Identifier.ValueType = ...,
         issue_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "expire_time", b"expire_time", "issue_time", b"issue_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "expire_time", b"expire_time", "issue_time", b"issue_time", "login_identifier", b"login_identifier", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "detail", b"detail", "expire_time", b"expire_time", "issue_time", b"issue_time", "login_identifier", b"login_identifier", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

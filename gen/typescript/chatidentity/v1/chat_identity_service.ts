@@ -56,7 +56,8 @@ export enum Verdict {
   VERDICT_BAD_SIGNATURE = 4,
   /**
    * VERDICT_MALFORMED - Not a JWT, not signed with HS256, or without usable claims: an `iat` in
-   * whole seconds and at least one identifier that is a string and not empty.
+   * whole seconds and at least one identifier that is a string and not empty. A
+   * whole number above 0 counts as an external ID too: Kustomer takes it.
    */
   VERDICT_MALFORMED = 5,
   /**
@@ -236,9 +237,9 @@ export interface VerifyTokenRequest {
 /**
  * VerifyTokenResponse is what Kustomer would say of the token now.
  *
- * Every field but `verdict` is filled in only when the signature is good: that
- * is for `VERDICT_ACCEPTED`, `VERDICT_EXPIRED`, `VERDICT_NOT_YET_VALID` and
- * `VERDICT_PREVIOUS_SECRET`.
+ * `customer` and the fields up to `expire_time` are filled in only when the
+ * signature is good: that is for `VERDICT_ACCEPTED`, `VERDICT_EXPIRED`,
+ * `VERDICT_NOT_YET_VALID` and `VERDICT_PREVIOUS_SECRET`.
  */
 export interface VerifyTokenResponse {
   /** What Kustomer would say. Only `VERDICT_ACCEPTED` would log anybody in. */
@@ -254,7 +255,15 @@ export interface VerifyTokenResponse {
     | Date
     | undefined;
   /** From when on Kustomer refuses the token: 15 minutes after `issue_time`. */
-  expireTime: Date | undefined;
+  expireTime:
+    | Date
+    | undefined;
+  /**
+   * Why the token is not accepted, such as `no iat`: one of a fixed list of
+   * phrases, each at most 64 bytes, that repeats no value of the token. Empty
+   * for `VERDICT_ACCEPTED`. It is for people: phrases may be added and changed.
+   */
+  detail: string;
 }
 
 function createBaseCustomer(): Customer {
@@ -564,7 +573,14 @@ export const VerifyTokenRequest: MessageFns<VerifyTokenRequest> = {
 };
 
 function createBaseVerifyTokenResponse(): VerifyTokenResponse {
-  return { verdict: 0, customer: undefined, loginIdentifier: 0, issueTime: undefined, expireTime: undefined };
+  return {
+    verdict: 0,
+    customer: undefined,
+    loginIdentifier: 0,
+    issueTime: undefined,
+    expireTime: undefined,
+    detail: "",
+  };
 }
 
 export const VerifyTokenResponse: MessageFns<VerifyTokenResponse> = {
@@ -583,6 +599,9 @@ export const VerifyTokenResponse: MessageFns<VerifyTokenResponse> = {
     }
     if (message.expireTime !== undefined) {
       Timestamp.encode(toTimestamp(message.expireTime), writer.uint32(42).fork()).join();
+    }
+    if (message.detail !== "") {
+      writer.uint32(50).string(message.detail);
     }
     return writer;
   },
@@ -640,6 +659,14 @@ export const VerifyTokenResponse: MessageFns<VerifyTokenResponse> = {
             message.expireTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -664,6 +691,7 @@ export const VerifyTokenResponse: MessageFns<VerifyTokenResponse> = {
     message.loginIdentifier = object.loginIdentifier ?? 0;
     message.issueTime = object.issueTime ?? undefined;
     message.expireTime = object.expireTime ?? undefined;
+    message.detail = object.detail ?? "";
     return message;
   },
 };

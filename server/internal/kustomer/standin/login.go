@@ -46,11 +46,11 @@ func (s *Vendor) Login(token string, now time.Time) (Identified, error) {
 		return Identified{}, ErrMalformed
 	}
 	var claims struct {
-		ExternalID string `json:"externalId"` //nolint:tagliatelle // the vendor's spelling
-		Email      string `json:"email"`
-		IssuedAt   *int64 `json:"iat"`
+		ExternalID externalID `json:"externalId"` //nolint:tagliatelle // the vendor's spelling
+		Email      string     `json:"email"`
+		IssuedAt   *int64     `json:"iat"`
 	}
-	if json.Unmarshal(decoded.payload, &claims) != nil || claims.IssuedAt == nil || claims.ExternalID+claims.Email == "" {
+	if json.Unmarshal(decoded.payload, &claims) != nil || claims.IssuedAt == nil || string(claims.ExternalID)+claims.Email == "" {
 		return Identified{}, ErrMalformed
 	}
 	mac := hmac.New(sha256.New, []byte(s.snapshot().Secret))
@@ -67,8 +67,21 @@ func (s *Vendor) Login(token string, now time.Time) (Identified, error) {
 	case claims.Email != "":
 		return Identified{By: "email", Value: claims.Email}, nil
 	default:
-		return Identified{By: "externalId", Value: claims.ExternalID}, nil
+		return Identified{By: "externalId", Value: string(claims.ExternalID)}, nil
 	}
+}
+
+// externalID is text, or a whole number as the vendor's Android sample signs it.
+type externalID string
+
+// UnmarshalJSON reads either.
+func (e *externalID) UnmarshalJSON(text []byte) error {
+	var number uint64
+	if json.Unmarshal(text, &number) == nil && number > 0 {
+		*e = externalID(text)
+		return nil
+	}
+	return json.Unmarshal(text, (*string)(e))
 }
 
 // parts are a token's signed text and its three parts, decoded.

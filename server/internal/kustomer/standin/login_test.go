@@ -42,7 +42,10 @@ func TestLogin(t *testing.T) {
 		{"iat with a fraction", sign(header, `{"externalId":"u1","iat":1800000000.5}`), "", "", standin.ErrMalformed},
 		{"nobody", sign(header, `{"iat":1800000000}`), "", "", standin.ErrMalformed},
 		{"empty identifiers", sign(header, `{"externalId":"","email":"","iat":1800000000}`), "", "", standin.ErrMalformed},
-		{"identifier as number", sign(header, `{"externalId":7,"iat":1800000000}`), "", "", standin.ErrMalformed},
+		{"identifier as number", sign(header, `{"externalId":7,"iat":1800000000}`), "externalId", "7", nil},
+		{"identifier 0", sign(header, `{"externalId":0,"iat":1800000000}`), "", "", standin.ErrMalformed},
+		{"identifier with a fraction", sign(header, `{"externalId":7.5,"iat":1800000000}`), "", "", standin.ErrMalformed},
+		{"identifier as list", sign(header, `{"externalId":["u1"],"iat":1800000000}`), "", "", standin.ErrMalformed},
 		{"alg none", sign(`{"alg":"none"}`, `{"externalId":"u1","iat":1800000000}`), "", "", standin.ErrMalformed},
 		{
 			"HS512", signWith(sha512.New, secret, `{"alg":"HS512","typ":"JWT"}`, `{"externalId":"u1","iat":1800000000}`),
