@@ -25,6 +25,11 @@ var auditSetUps = map[string]setUp{
 	"an edited record": {func(t *testing.T, p *patient) {
 		p.write(t, "audit.jsonl", strings.Replace(p.withRecords(t), `"outcome":"OK"`, `"outcome":"KO"`, 1))
 	}, want{"audit chain": {doctor.Failed, "edited"}}},
+	"an edited record at the end": {func(t *testing.T, p *patient) {
+		records := p.withRecords(t)
+		last := strings.LastIndex(records, `"OK"`)
+		p.write(t, "audit.jsonl", records[:last]+`"KO"`+records[last+len(`"OK"`):])
+	}, want{"audit chain": {doctor.Failed, "edited"}}},
 	"an edited record after a rotation": {func(t *testing.T, p *patient) {
 		_, rest, _ := strings.Cut(p.withRecords(t), "\n")
 		_, more, _ := strings.Cut(p.withRecords(t), rest)

@@ -120,7 +120,7 @@ var fields = withKeys([]Field{
 	{
 		Name: "reason", Bound: maxName, Column: Column{4, 22}, text: func(r *Record) string { return r.Reason },
 		Doc: "ErrorReason of a refusal; of token.verify why the token is not accepted; " +
-			"of chain.start NEW_CHAIN, RESTARTED, KEY_CHANGED or FILE_CHANGED.",
+			"of chain.start NEW_CHAIN, RESTARTED, KEY_CHANGED, FILE_CHANGED or UNTRUSTED_TAIL.",
 	},
 	{
 		Name: "organization", Bound: 256, Column: Column{6, 16},

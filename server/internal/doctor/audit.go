@@ -67,11 +67,15 @@ func auditChain(ctx context.Context, s *setup) []Finding {
 	if !isFile(in, err) {
 		return nil
 	}
-	var torn []Finding
+	var tail []Finding
 	if in.Torn > 0 {
-		torn = warningf("%s ends in the middle of a record, as after a crash: serve will set that aside and go on", in.Path)
+		tail = warningf("%s ends in the middle of a record, as after a crash: serve will set that aside and go on", in.Path)
 	}
-	return append(torn, s.wholeRecords(ctx, &in)...)
+	if in.Untrusted != "" {
+		tail = warningf("%s ends in a record that was not written there: serve will set the file aside and begin a new chain",
+			in.Untrusted)
+	}
+	return append(tail, s.wholeRecords(ctx, &in)...)
 }
 
 func (s *setup) wholeRecords(ctx context.Context, in *writer.Inspection) []Finding {

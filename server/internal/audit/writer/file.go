@@ -50,10 +50,29 @@ func newFileSink(o *Options, m *metrics, found *opening, changed func()) (*fileS
 	if err := found.repair(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: repair its torn last line: %w", o.File, err), found.close())
 	}
-	return &fileSink{
+	s := &fileSink{
 		o: o, m: m, lock: found.lock, changed: changed,
 		state: stateWhole, f: found.f, info: found.info, size: found.end,
-	}, nil
+	}
+	if err := s.distrust(found.untrusted); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: put it aside: %w", found.untrusted, err), found.close())
+	}
+	return s, nil
+}
+
+// distrust puts a file aside whose last record is not believed. There is none if path is empty.
+func (s *fileSink) distrust(path string) error {
+	if path == "" {
+		return nil
+	}
+	s.o.Logger.Error("the last record of an audit file is not one that was written there; "+
+		"the file is put aside and a new chain begins", "file", path)
+	if err := renameStamped(path, untrustedPath, s.o.Now()); err != nil || path != s.o.File {
+		return err
+	}
+	_ = s.f.Close() // nothing was written to it
+	s.state = stateClosed
+	return s.create()
 }
 
 // commit writes and syncs lines, and then looks whether the path still leads to them: a record in a

@@ -18,6 +18,10 @@ type Inspection struct {
 	Size   int64      // bytes of the file up to the end of its last whole record; 0: it has none
 	Torn   int64      // bytes behind that, which Open would cut off and keep
 
+	// Untrusted is a file that Open would put aside, because its last record is not one that was
+	// written there; empty: none.
+	Untrusted string
+
 	WriteErr error         // why nothing can be written beside the file at the moment
 	Took     time.Duration // to write and, if configured, sync a record there
 	Free     int64         // bytes of its file system
@@ -37,7 +41,10 @@ func Inspect(o Options) (Inspection, error) {
 	case device != nil:
 		return Inspection{Path: o.File, Device: true}, device.close()
 	}
-	in := Inspection{Path: o.File, Head: found.from.Head, Size: found.end, Torn: found.info.Size() - found.end}
+	in := Inspection{
+		Path: o.File, Head: found.from.Head, Size: found.end, Torn: found.info.Size() - found.end,
+		Untrusted: found.untrusted,
+	}
 	if err := found.close(); err != nil {
 		return in, err
 	}

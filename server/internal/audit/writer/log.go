@@ -78,6 +78,8 @@ func currentKey(o Options) (*audit.Key, error) {
 // startReason says in the first chain.start record what the log found.
 func startReason(from position, key *audit.Key) string {
 	switch {
+	case from.untrusted:
+		return "UNTRUSTED_TAIL"
 	case from.Seq == 0:
 		return "NEW_CHAIN"
 	case from.keyID != key.ID():

@@ -21,7 +21,8 @@ const (
 type position struct {
 	audit.Head
 
-	keyID string
+	keyID     string
+	untrusted bool // the last record is nobody's to follow, and a new chain begins
 }
 
 // opening is the audit file as Open and Inspect find it, locked and open.
@@ -31,6 +32,8 @@ type opening struct {
 	info fs.FileInfo
 	from position
 	end  int64 // of the last whole record; what stands behind it is torn
+
+	untrusted string // the file whose last record is not believed; empty: none
 }
 
 // openPlace opens what is at the path of the audit file: a device, or else a file. It changes
@@ -60,7 +63,7 @@ func openFile(o *Options, open opener) (*opening, error) {
 		found.f, err = openLocked(o.File, open)
 	}
 	if err == nil {
-		err = found.locate(o.File)
+		err = found.locate(o)
 	}
 	if err != nil {
 		return nil, errors.Join(err, found.close())
@@ -77,22 +80,50 @@ func (p *opening) close() error {
 }
 
 // locate finds the last whole record; of a file without any, that of the newest rotated one.
-func (p *opening) locate(path string) error {
+func (p *opening) locate(o *Options) error {
 	var err error
 	if p.info, err = p.f.Stat(); err != nil {
 		return err
 	}
-	if err := syncDir(path); err != nil {
+	if err := syncDir(o.File); err != nil {
 		return err
 	}
-	if p.from, p.end, err = lastRecord(p.f, p.info.Size()); err != nil || p.end > 0 {
+	last, err := findTail(p.f, p.info.Size())
+	if err == nil && last.record == nil {
+		err = looksTorn(p.f)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.File, err)
+	}
+	name, err := lastRotated(o.File)
+	if err != nil {
 		return err
 	}
-	if err := looksTorn(p.f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	rotated, err := tailOf(name)
+	if err != nil {
+		return err
 	}
-	p.from, err = lastOfRotated(path)
-	return err
+	p.goOn(o, &last, name, &rotated)
+	return nil
+}
+
+// goOn chooses the record after which the chain goes on.
+func (p *opening) goOn(o *Options, last *tail, rotatedName string, rotated *tail) {
+	believed := rotated.record == nil || rotated.isTrusted(o.Keys, audit.Head{})
+	var earlier audit.Head
+	if believed {
+		earlier = rotated.head()
+	}
+	switch {
+	case last.record == nil && believed:
+		p.from = rotated.position()
+	case last.record == nil:
+		p.from.untrusted, p.untrusted = true, rotatedName
+	case last.isTrusted(o.Keys, earlier):
+		p.from, p.end = last.position(), last.end
+	default:
+		p.from.untrusted, p.untrusted, p.end = true, o.File, p.info.Size()
+	}
 }
 
 // repair moves what stands behind the last whole record to a file of its own.
@@ -117,24 +148,6 @@ func (p *opening) repair(o *Options) error {
 	return errors.Join(p.f.Sync(), syncDir(o.File))
 }
 
-func lastOfRotated(path string) (position, error) {
-	name, err := lastRotated(path)
-	if err != nil || name == "" {
-		return position{}, err
-	}
-	f, err := os.Open(name) //nolint:gosec // beside the operator's path
-	if err != nil {
-		return position{}, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return position{}, err
-	}
-	from, _, err := lastRecord(f, info.Size())
-	return from, err
-}
-
 // looksTorn refuses a file without any record unless it can be the beginning of one: a file of
 // somebody else is not ours to cut.
 func looksTorn(f io.ReaderAt) error {
@@ -148,35 +161,4 @@ func looksTorn(f io.ReaderAt) error {
 		return errors.New("not an audit file: there is no record in it; move it away or name another")
 	}
 	return nil
-}
-
-// lastRecord returns the position of the last whole record of a file, and where its line ends; 0
-// if there is none.
-func lastRecord(f io.ReaderAt, size int64) (position, int64, error) {
-	for window := int64(64 << 10); ; window *= 4 {
-		window = min(window, size)
-		b := make([]byte, window)
-		if _, err := f.ReadAt(b, size-window); err != nil && !errors.Is(err, io.EOF) {
-			return position{}, 0, err
-		}
-		if p, end := lastLine(b); end > 0 {
-			return p, size - window + int64(end), nil
-		}
-		if window == size {
-			return position{}, 0, nil
-		}
-	}
-}
-
-// lastLine finds the last line of b that is a whole record, and where it ends; 0 if there is none.
-func lastLine(b []byte) (position, int) {
-	var l audit.Line
-	for end := bytes.LastIndexByte(b, '\n'); end >= 0; {
-		start := bytes.LastIndexByte(b[:end], '\n')
-		if l.Parse(b[start+1:end]) == nil {
-			return position{l.Head, string(l.Get("key_id"))}, end + 1
-		}
-		end = start
-	}
-	return position{}, 0
 }

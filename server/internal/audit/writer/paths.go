@@ -26,6 +26,9 @@ func tornPath(path, stamp string) string { return path + ".torn-" + stamp }
 // alteredPath holds what somebody else put in the place of the audit file.
 func alteredPath(path, stamp string) string { return path + ".altered-" + stamp }
 
+// untrustedPath holds what ends in a record that the log has not written.
+func untrustedPath(path, stamp string) string { return path + ".untrusted-" + stamp }
+
 // rotatedPath puts the stamp before the extension: `audit*.jsonl` lists the rotated files in order
 // and the current one last.
 func rotatedPath(path, stamp string) string {
