@@ -62,7 +62,7 @@ func TestWrongConfigurationOfCallers(t *testing.T) {
 			if noSecret[name] {
 				env = nil
 			}
-			code, stdout, stderr := command(t, env, "", append([]string{"serve"}, test.args...)...)
+			code, stdout, stderr := command(t, env, "", append([]string{"serve", "--strict-start"}, test.args...)...)
 			lines := strings.Split(strings.TrimSpace(stderr), "\n")
 			last := lines[len(lines)-1]
 			if code != 2 || stdout != "" || !strings.HasPrefix(last, "chatidentity: ") {

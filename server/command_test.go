@@ -222,7 +222,7 @@ func TestWrongConfigurationIsOneLineThatNamesTheFlag(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			args := append([]string{"serve", "--admin-listen", "127.0.0.1:0"}, test.args...)
+			args := append([]string{"serve", "--strict-start", "--admin-listen", "127.0.0.1:0"}, test.args...)
 			if !slices.Contains(args, "--listen") {
 				args = append(args, "--listen", "127.0.0.1:0")
 			}

@@ -111,6 +111,7 @@ func (c *devCommand) run(ctx context.Context, console *console) error {
 func (c *devCommand) prepare(scratch, baseURL string) error {
 	c.APIURL = baseURL
 	c.AllowRemote = true
+	c.StrictStart = true                                 // somebody looks at the terminal
 	c.AllowUID = append(c.AllowUID, uint32(os.Getuid())) //nolint:gosec // a user ID has 32 bits
 	if c.Exit {
 		c.useFreePorts()

@@ -26,6 +26,7 @@ type toleration struct {
 
 const (
 	comesLater = "the secret may come later; a sidecar that does not start would keep the app from starting"
+	mended     = "what is wrong in a file keeps nobody's app from starting; serve answers NOT_CONFIGURED until it is mended"
 	recovers   = "another server's outage must not keep the app from starting; serve asks again"
 )
 
@@ -50,6 +51,11 @@ var toleratedByServe = map[string]toleration{
 	"a secret file too large":           {comesLater, false},
 	"a directory as secret file":        {comesLater, false},
 	"no secret file":                    {comesLater, false},
+	"no token file":                     {mended, false},
+	"a token in clear":                  {mended, false},
+	"a directory as token file":         {mended, false},
+	"no TLS file":                       {mended, false},
+	"another certificate's key":         {mended, false},
 	"a certificate that ended":          {"a renewed one is loaded when it comes", true},
 	"an issuer that is away":            {"its keys are loaded with the first token that needs them", true},
 	"one organization's API away":       {recovers, false},
@@ -139,7 +145,23 @@ func (p *patient) examine(t *testing.T, name string) map[string]doctor.Finding {
 	p.admit(t)
 	d := p.diagnose(t)
 	p.assertAgrees(t, name, d)
+	p.assertAgreesStrictly(t, name, &d)
 	return d.found()
+}
+
+// assertAgreesStrictly does it again with --strict-start, if a file is wrong: serve then ends.
+func (p *patient) assertAgreesStrictly(t *testing.T, name string, before *diagnosis) {
+	t.Helper()
+	if toleratedByServe[name].why != mended {
+		return
+	}
+	p.flags["strict-start"] = "true"
+	d := p.diagnose(t)
+	p.assertAgrees(t, name+", at a strict start", d)
+	if d.code != exitUsage || !maps.Equal(d.found(), before.found()) {
+		t.Errorf("exit code %d; found %v, before %v", d.code, d.found(), before.found())
+	}
+	delete(p.flags, "strict-start")
 }
 
 // assertAgrees runs serve. Where serve ends, doctor must have said the same line with the same code.

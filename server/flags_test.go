@@ -30,6 +30,7 @@ var flagRows = []struct {
 	{"tls-cert tls-key tls-client-ca", tlsOutsideLoopback},
 	{"caller-tokens-file", TestTokensFromTheCommandLine},
 	{"policy-file", callersOutsideThePolicyAreDenied},
+	{"strict-start", aStrictStartEndsAtAWrongFile},
 	{"drain-delay", TestDrainDelayGoesOnAnsweringWhileNotReady},
 	{"drain-timeout", aCallIsCutOffAfterTheDrainTimeout},
 	{"log-level", debugLines},

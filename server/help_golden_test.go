@@ -57,7 +57,7 @@ func TestHelpTellsEveryFlagOfServe(t *testing.T) {
 		for _, group := range new(config.Serve).Flags() {
 			tells := []string{strings.Join(strings.Fields(group.Title), " ")}
 			for _, flag := range group.Flags {
-				tells = append(tells, " --"+flag.Name+" "+flag.Placeholder+" ", "$"+flag.Variable()+")")
+				tells = append(tells, strings.TrimRight(" --"+flag.Name+" "+flag.Placeholder, " ")+" ", "$"+flag.Variable()+")")
 				if flag.Default != "" {
 					tells = append(tells, "(default "+flag.Default+", $"+flag.Variable()+")")
 				}

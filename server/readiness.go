@@ -14,7 +14,7 @@ type requirement struct {
 
 // requirements are in the order of /readyz.
 func (s *sidecar) requirements() []requirement {
-	all := []requirement{{"stopping", s.notStopping}, {"listen", s.listening}}
+	all := []requirement{{"stopping", s.notStopping}, {"listen", s.listening}, {"files", s.files.Wanting}}
 	if s.policy == nil {
 		all = append(all, requirement{"secret of " + s.own.Organization(), s.own.Ready})
 	} else {
@@ -39,6 +39,17 @@ func (s *sidecar) ready() error {
 		return nil
 	}
 	return errors.New(strings.Join(reasons, "\n"))
+}
+
+// configured returns nil once every file of the configuration has been good, and until then what is
+// wrong, a line each. What happens later to a file takes nothing away: its last good version stays.
+func (s *sidecar) configured() error {
+	if s.whole.Load() {
+		return nil
+	}
+	err := s.files.Wanting()
+	s.whole.Store(err == nil)
+	return err
 }
 
 // alive returns nil while the listeners accept calls.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +48,7 @@ type sidecar struct {
 	metrics      *prometheus.Registry
 	required     []requirement
 
+	whole    atomic.Bool // every file of the configuration has been good
 	live     atomic.Bool // the listeners accept calls
 	draining atomic.Bool
 }
@@ -69,12 +72,30 @@ func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidec
 		s.openAudit,        // last of what can fail: it writes a record
 		s.openServer,
 	} {
-		if err := open(ctx); err != nil {
+		if err := cmp.Or(open(ctx), s.strict()); err != nil {
 			s.abandon(ctx)
 			return nil, err
 		}
 	}
+	s.logWrong()
 	return s, nil
+}
+
+// strict is the error of a strict start: the first file that is wrong.
+func (s *sidecar) strict() error {
+	if !s.config.StrictStart {
+		return nil
+	}
+	return config.WrongFile(s.files.Wanting())
+}
+
+// logWrong says what the operator has to mend.
+func (s *sidecar) logWrong() {
+	if err := s.configured(); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			s.log.Error("a file is wrong: every call is refused until it is mended", "error", line)
+		}
+	}
 }
 
 func (s *sidecar) openSecret(context.Context) error {
@@ -110,13 +131,9 @@ func (s *sidecar) stores() []*secret.Store {
 }
 
 func (s *sidecar) openCallers(context.Context) error {
+	s.tokens = s.config.OpenCallerTokens(s.files)
+	s.tls = s.config.OpenTLS(s.files)
 	var err error
-	if s.tokens, err = s.config.OpenCallerTokens(s.files); err != nil {
-		return err
-	}
-	if s.tls, err = s.config.OpenTLS(s.files); err != nil {
-		return err
-	}
 	s.policy, err = s.config.OpenPolicy(s.keepsSecrets())
 	return err
 }
@@ -186,6 +203,7 @@ func (s *sidecar) openServer(context.Context) error {
 		Callers:             s.config.Admission(s.tokens),
 		HasTLS:              s.tls != nil,
 		MaxClockSkew:        s.config.MaxClockSkew,
+		Configured:          s.configured,
 		Ready:               s.ready,
 		Now:                 time.Now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
@@ -201,7 +219,7 @@ func (s *sidecar) openServer(context.Context) error {
 	}
 	s.server = rpc.New(options)
 	collectors := []prometheus.Collector{
-		s.log, s.files.Collector(), s.audit, s.limiter, secret.NewCollector(s.stores), listen.NewCollector(s.listeners...),
+		s.log, s.files, s.audit, s.limiter, secret.NewCollector(s.stores), listen.NewCollector(s.listeners...),
 	}
 	if s.tls != nil {
 		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))

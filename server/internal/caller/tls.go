@@ -11,7 +11,8 @@ import (
 )
 
 // TLS is the certificate that a listener shows its callers and the CAs that verify theirs. It is
-// immutable: changed files make a new one.
+// immutable: changed files make a new one. Nil is what there is before the files are good: no
+// handshake succeeds.
 type TLS struct {
 	certificate tls.Certificate
 	clientCAs   *x509.CertPool
@@ -49,6 +50,9 @@ func ParseTLS(certificate, key, clientCA []byte) (*TLS, error) {
 // Config returns the settings of one handshake. Sessions are never resumed: each connection proves
 // its certificate anew.
 func (t *TLS) Config() *tls.Config {
+	if t == nil {
+		return &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: refuseHandshake}
+	}
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		Certificates:           []tls.Certificate{t.certificate},
@@ -59,8 +63,18 @@ func (t *TLS) Config() *tls.Config {
 	}
 }
 
-// ExpireTime returns when the listener's own certificate expires.
-func (t *TLS) ExpireTime() time.Time { return t.certificate.Leaf.NotAfter }
+var errNoCertificate = errors.New("the listener has no certificate: its files are missing or wrong")
+
+// refuseHandshake makes the client see the alert "internal error".
+func refuseHandshake(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errNoCertificate }
+
+// ExpireTime returns when the listener's own certificate expires; the year 1970 for nil.
+func (t *TLS) ExpireTime() time.Time {
+	if t == nil {
+		return time.Unix(0, 0)
+	}
+	return t.certificate.Leaf.NotAfter
+}
 
 // Verify checks a client's certificates, as sent in its handshake, once more: a connection may
 // outlive its certificate and the CA that signed it.

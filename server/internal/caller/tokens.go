@@ -28,7 +28,7 @@ var (
 	tokenDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
-// Tokens are the bearer tokens of callers, by digest. The zero value knows none.
+// Tokens are the bearer tokens of callers, by digest. The zero value and nil know none.
 type Tokens struct {
 	entries []tokenEntry
 }
@@ -80,6 +80,9 @@ func parseTokenLine(line string) (tokenEntry, error) {
 // find returns the name that the token belongs to. It compares every digest in constant time, so
 // the time it takes does not reveal how close a guess was.
 func (t *Tokens) find(token string) (string, bool) {
+	if t == nil {
+		return "", false
+	}
 	digest := sha256.Sum256([]byte(token))
 	found := -1
 	for i := range t.entries {

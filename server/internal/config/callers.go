@@ -26,7 +26,7 @@ func (s *Serve) Admission(tokens *watch.Value[*caller.Tokens]) caller.Admission 
 }
 
 // OpenCallerTokens returns the bearer tokens of callers; nil without --caller-tokens-file.
-func (s *Serve) OpenCallerTokens(follower *watch.Follower) (*watch.Value[*caller.Tokens], error) {
+func (s *Serve) OpenCallerTokens(follower *watch.Follower) *watch.Value[*caller.Tokens] {
 	return follow(follower, watch.Options[*caller.Tokens]{
 		Kind: "caller_tokens", Setting: "--caller-tokens-file", Paths: []string{s.CallerTokensFile},
 		Parse: func(contents [][]byte, _ *caller.Tokens) (*caller.Tokens, error) {
@@ -36,7 +36,7 @@ func (s *Serve) OpenCallerTokens(follower *watch.Follower) (*watch.Value[*caller
 }
 
 // OpenTLS returns the certificates of listeners outside loopback; nil without --tls-cert.
-func (s *Serve) OpenTLS(follower *watch.Follower) (*watch.Value[*caller.TLS], error) {
+func (s *Serve) OpenTLS(follower *watch.Follower) *watch.Value[*caller.TLS] {
 	return follow(follower, watch.Options[*caller.TLS]{
 		Kind: "tls", Setting: "--tls-cert, --tls-key, --tls-client-ca", Paths: []string{s.TLSCert, s.TLSKey, s.TLSClientCA},
 		Parse: func(contents [][]byte, _ *caller.TLS) (*caller.TLS, error) {
@@ -57,7 +57,7 @@ func (s *Serve) OpenPolicy(options secret.Options) (*watch.Value[*policy.Policy]
 			return organization.Open(options)
 		},
 	}
-	return follow(options.Follower, watch.Options[*policy.Policy]{
+	value := follow(options.Follower, watch.Options[*policy.Policy]{
 		Kind: "policy", Setting: "--policy-file", Paths: []string{s.PolicyFile},
 		Parse: func(contents [][]byte, last *policy.Policy) (*policy.Policy, error) {
 			next, err := cmp.Or(last, s.policy).Next(contents[0], open)
@@ -67,16 +67,17 @@ func (s *Serve) OpenPolicy(options secret.Options) (*watch.Value[*policy.Policy]
 			return next, err
 		},
 	})
-}
-
-// follow returns the value of files that must be good at the start; nil if there are none.
-func follow[T any](follower *watch.Follower, options watch.Options[T]) (*watch.Value[T], error) {
-	if options.Paths[0] == "" {
-		return nil, nil //nolint:nilnil // not configured is not an error
-	}
-	value := watch.New(follower, options)
-	if err := value.Err(); err != nil {
-		return nil, Usage("%s: %v", options.Setting, err)
+	if value != nil && value.Err() != nil {
+		return nil, Usage("%v", value.Problem())
 	}
 	return value, nil
+}
+
+// follow returns the value of files without which nobody is let in; nil if none are configured.
+func follow[T any](follower *watch.Follower, options watch.Options[T]) *watch.Value[T] {
+	if options.Paths[0] == "" {
+		return nil
+	}
+	options.Required = true
+	return watch.New(follower, options)
 }

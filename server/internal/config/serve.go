@@ -20,6 +20,7 @@ type Serve struct {
 	Listen           []Address
 	AdminListen      Address
 	IdentifierPolicy customer.IdentifierPolicy
+	StrictStart      bool
 
 	SecretSource
 	Audit
@@ -54,6 +55,9 @@ func (s *Serve) Flags() []Group {
 				"Where to serve /livez, /readyz and /metrics. They show no secrets, so the pod network may reach them."),
 			Text(&s.IdentifierPolicy, "identifier-policy", "POLICY", "as-given",
 				"What to sign: as-given, external-id, email (only that one), or exclusive (refuse calls that give both)."),
+			Switch(&s.StrictStart, "strict-start",
+				"Exit with code 2 when a file of the configuration is missing or wrong at the start. Otherwise serve answers "+
+					"NOT_CONFIGURED until the file is mended, so that the app beside it starts."),
 		}},
 		s.SecretSource.flags(), s.Audit.flags(), s.Limits.flags(), s.Redis.flags(), s.CallerFiles.flags(), s.TLS.flags(),
 		s.Unix.flags(), s.Drain.flags(), s.Log.flags(),

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
@@ -42,6 +43,16 @@ func (e usageError) Is(target error) bool { return target == ErrUsage }
 // Usage returns an error that wraps ErrUsage and consists of the text alone.
 func Usage(format string, args ...any) error {
 	return usageError{fmt.Sprintf(format, args...)}
+}
+
+// WrongFile returns what is wrong with a file at a strict start: the first line of err; nil if that
+// is nil.
+func WrongFile(err error) error {
+	if err == nil {
+		return nil
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return Usage("%s", first)
 }
 
 func (s *Serve) validateListeners() error {

@@ -14,24 +14,24 @@ import (
 const certificateWarning = 7 * 24 * time.Hour
 
 func callerTokens(_ context.Context, s *setup) []Finding {
-	opened, err := s.OpenCallerTokens(nil)
+	opened := s.OpenCallerTokens(nil)
 	switch {
-	case err != nil:
-		return refused(err)
 	case opened == nil:
 		return nil
+	case opened.Err() != nil:
+		return s.wrongFile(opened.Problem())
 	default:
 		return okf("read from %s; over loopback a call needs one", s.CallerTokensFile)
 	}
 }
 
 func certificate(_ context.Context, s *setup) []Finding {
-	opened, err := s.OpenTLS(nil)
+	opened := s.OpenTLS(nil)
 	switch {
-	case err != nil:
-		return refused(err)
 	case opened == nil:
 		return nil
+	case opened.Err() != nil:
+		return s.wrongFile(opened.Problem())
 	}
 	expires := opened.Load().ExpireTime()
 	when := expires.UTC().Format(time.RFC3339)

@@ -45,6 +45,14 @@ func newSetup(ctx context.Context, o Options) *setup {
 	return s
 }
 
+// wrongFile is for a file without which serve answers no call or, at a strict start, ends.
+func (s *setup) wrongFile(err error) []Finding {
+	if s.StrictStart {
+		return refused(config.WrongFile(err))
+	}
+	return failedf("%v", err)
+}
+
 // each returns a check of all organizations. It looks at them together, since Kustomer may be slow.
 func each(find func(*organization) []Finding) func(context.Context, *setup) []Finding {
 	return func(_ context.Context, s *setup) []Finding {

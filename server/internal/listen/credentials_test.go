@@ -91,6 +91,8 @@ func TestAConnectionKnowsItsCaller(t *testing.T) {
 		"no name":                  {"0.0.0.0", secured, show(issue(func(*x509.Certificate) {})), "", "certificate_name"},
 		"a web address":            {"0.0.0.0", secured, show(ca.Client(t, "https://example.org/checkout")), "", "certificate_name"},
 		"too many certificates":    {"0.0.0.0", secured, show(withChain(checkout, 64<<10)), "", "tls"},
+		"no certificate yet":       {"0.0.0.0", func() *caller.TLS { return nil }, show(checkout), "", "tls"},
+		"plain text, none yet":     {"0.0.0.0", func() *caller.TLS { return nil }, plain, "", "tls"},
 		"plain text":               {"0.0.0.0", secured, plain, "", "tls"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,8 +66,11 @@ func (i *Issuer) LoadKeys(ctx context.Context) error {
 }
 
 // Grant returns what the policy grants the caller of that name, and whether it names the caller at
-// all.
+// all. A policy that is nil grants nothing.
 func (p *Policy) Grant(caller string) (*Grant, bool) {
+	if p == nil {
+		return nil, false
+	}
 	grant, found := p.Callers[caller]
 	return grant, found
 }

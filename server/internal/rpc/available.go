@@ -8,6 +8,21 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
+// requireConfigured rejects every call while a file of the configuration has yet to be good: nobody
+// can be told apart, so nobody is let in. Whom the flags alone keep out is denied as ever.
+func (s *Server) requireConfigured(_ context.Context, c *call, _ any) *refusal {
+	err := s.options.Configured()
+	if err == nil {
+		return nil
+	}
+	c.setCaller(c.arrival.connection.Caller)
+	if refused := s.letIn(c.arrival.connection, c.method.action); refused != nil {
+		return refused
+	}
+	return unavailable(pb.ErrorReason_ERROR_REASON_NOT_CONFIGURED,
+		"a file of the sidecar's configuration is missing or wrong; its log and /readyz name the file", err)
+}
+
 // requireAvailable rejects calls that cannot succeed, before they consume any quota.
 func (s *Server) requireAvailable(_ context.Context, c *call, _ any) *refusal {
 	if err := s.options.Audit.Available(); err != nil {

@@ -26,8 +26,9 @@ func (s *spy) Take(ctx context.Context, budgets ratelimit.Budgets) (ratelimit.De
 func TestAKnownOutageIsRefusedBeforeItSpends(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*setup){
-		"audit":  func(o *setup) { o.Audit = unwell{o.Audit, nil, errPermission} },
-		"secret": func(o *setup) { o.Organizations[0].Secrets = noSecrets{errPermission} },
+		"configuration": func(o *setup) { o.Configured = func() error { return errPermission } },
+		"audit":         func(o *setup) { o.Audit = unwell{o.Audit, nil, errPermission} },
+		"secret":        func(o *setup) { o.Organizations[0].Secrets = noSecrets{errPermission} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,10 +27,11 @@ func (s *Server) unaryChain(isOurs bool) []grpc.UnaryServerInterceptor {
 		s.audit,   // holds a token until its record is written
 		recovered, // a panic becomes an INTERNAL that is audited like any other error
 		inOrder(
-			s.identify,         // who is calling, and may they?
-			s.check,            // is the request valid, and who is it for?
-			s.requireAvailable, // rejects calls that cannot succeed, before they consume any quota
-			s.limit,            // spends the budgets; then reports what check found wrong
+			s.requireConfigured, // rejects every call while a file of the configuration is missing
+			s.identify,          // who is calling, and may they?
+			s.check,             // is the request valid, and who is it for?
+			s.requireAvailable,  // rejects calls that cannot succeed, before they consume any quota
+			s.limit,             // spends the budgets; then reports what check found wrong
 		),
 	)
 }

@@ -43,6 +43,7 @@ var reasonCodes = map[pb.ErrorReason]codes.Code{
 	pb.ErrorReason_ERROR_REASON_LIMITER_UNAVAILABLE:    codes.Unavailable,
 	pb.ErrorReason_ERROR_REASON_CLOCK_SKEWED:           codes.Unavailable,
 	pb.ErrorReason_ERROR_REASON_PROOF_UNAVAILABLE:      codes.Unavailable,
+	pb.ErrorReason_ERROR_REASON_NOT_CONFIGURED:         codes.Unavailable,
 	pb.ErrorReason_ERROR_REASON_INTERNAL:               codes.Internal,
 }
 

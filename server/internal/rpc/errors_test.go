@@ -111,6 +111,7 @@ func TestWhatARoomCannotDoIsAClearError(t *testing.T) {
 		"the audit is known to fail": {func(o *setup) { o.Audit = unwell{o.Audit, nil, cause} }, codes.Unavailable, "AUDIT_UNAVAILABLE"},
 		"there is no secret":         {secrets(noSecrets{fmt.Errorf("%w: %w", secret.ErrUnavailable, cause)}), codes.Unavailable, "SECRET_UNAVAILABLE"},
 		"the clock is skewed":        {secrets(noSecrets{fmt.Errorf("%w: %w", secret.ErrClockSkewed, cause)}), codes.Unavailable, "CLOCK_SKEWED"},
+		"a file is missing":          {func(o *setup) { o.Configured = func() error { return cause } }, codes.Unavailable, "NOT_CONFIGURED"},
 		"the limiter cannot decide":  {func(o *setup) { o.Limiter = noLimiter{cause} }, codes.Unavailable, "LIMITER_UNAVAILABLE"},
 		"a panic":                    {secrets(panicking{}), codes.Internal, "INTERNAL"},
 	} {

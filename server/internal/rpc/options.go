@@ -64,6 +64,7 @@ type Options struct {
 	Identifiers         customer.IdentifierPolicy // of the policy's organizations that have none; zero: as given
 	HasTLS              bool                      // some listener speaks TLS; see maxConnectionAge
 	MaxClockSkew        time.Duration             // of an iat in the future, for VerifyToken
+	Configured          func() error              // nil, or which files have yet to be good. Nil: all are
 	Ready               func() error              // nil, or why no token can be issued now; for grpc.health.v1
 	Now                 func() time.Time          // nil: time.Now
 	NewAuditID          func(now time.Time) string
@@ -73,6 +74,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Configured == nil {
+		o.Configured = func() error { return nil }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -5,18 +5,22 @@ import (
 	"encoding/binary"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 )
 
-// files are those of one value, of whatever type. One goroutine at a time looks at them.
+// files are those of one value, of whatever type. One goroutine at a time looks at them; any may ask
+// whether they have been good.
 type files struct {
 	kind, setting string
 	paths         []string
+	required      bool
 	take          func(contents [][]byte, err error) error
 	looked        func()
+	problem       func() error // what is wrong with them, by their setting
 
-	good  bool     // there is a value
-	taken identity // what the value was last made of, or failed to be made of
-	seen  identity // what the last look found
+	good  atomic.Bool // there is a value
+	taken identity    // what the value was last made of, or failed to be made of
+	seen  identity    // what the last look found
 }
 
 // outcome is what a look led to.
@@ -51,7 +55,9 @@ func (f *files) look() (outcome, error) {
 func (f *files) takeOver(contents [][]byte, now identity, err error) error {
 	f.taken, f.seen = now, now
 	err = f.take(contents, err)
-	f.good = f.good || err == nil
+	if err == nil {
+		f.good.Store(true)
+	}
 	f.looked()
 	return err
 }

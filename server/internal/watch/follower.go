@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -15,6 +16,9 @@ const (
 	settle = 50 * time.Millisecond
 	// defaultPoll is how often files are read without an event: some changes cause none.
 	defaultPoll = 10 * time.Second
+	// wantingPoll is how often they are read while a required one has never been good: the app waits,
+	// perhaps for a directory that cannot be watched before it is there.
+	wantingPoll = time.Second
 )
 
 // Follower keeps values current: one loop for all, which reads the files when something changes in
@@ -24,6 +28,7 @@ type Follower struct {
 	reloads *prometheus.CounterVec
 	poll    time.Duration
 	wake    chan struct{} // holds at most one request to look now
+	whole   chan struct{} // closed once nothing is wanting
 
 	mu  sync.Mutex
 	all []*files // replaced, never changed in place
@@ -32,18 +37,28 @@ type Follower struct {
 // NewFollower returns a follower of nothing yet.
 func NewFollower(log *slog.Logger) *Follower {
 	return &Follower{
-		log: log,
-		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "chatidentity_file_reloads_total",
-			Help: "Changes of followed files, by kind of file and result: ok, or error for a change that was rejected.",
-		}, []string{"file", "result"}),
-		poll: defaultPoll,
-		wake: make(chan struct{}, 1),
+		log:     log,
+		reloads: newReloads(),
+		poll:    defaultPoll,
+		wake:    make(chan struct{}, 1),
+		whole:   make(chan struct{}),
 	}
 }
 
-// Collector returns the metric of reloads. A kind is exported as 0 once a value of it is followed.
-func (f *Follower) Collector() prometheus.Collector { return f.reloads }
+// Wanting returns what is wrong with required files that have not been good yet, a line each. Once
+// it has returned nil it does so for good: whatever happens to a file, its last good version stays.
+func (f *Follower) Wanting() error {
+	var all []error
+	for _, one := range f.followed() {
+		if one.required && !one.good.Load() {
+			all = append(all, one.problem())
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Whole returns a channel that is closed once Run has found that nothing is wanting.
+func (f *Follower) Whole() <-chan struct{} { return f.whole }
 
 // Wake asks for a look at all files now, and returns at once.
 func (f *Follower) Wake() {
@@ -80,12 +95,28 @@ func (f *Follower) Run(ctx context.Context) {
 			lookIn(settle)
 		case <-next.C:
 			directories.watch(f.followed())
-			if soon = f.look(); soon {
-				next.Reset(settle)
-			} else {
-				next.Reset(f.poll)
-			}
+			soon = f.look()
+			next.Reset(f.pause(soon, f.Wanting() == nil))
 		}
+	}
+}
+
+// pause returns how long to wait for the next look. whole says that nothing is wanting.
+func (f *Follower) pause(soon, whole bool) time.Duration {
+	select {
+	case <-f.whole:
+	default:
+		if whole {
+			close(f.whole)
+		}
+	}
+	switch {
+	case soon:
+		return settle
+	case whole:
+		return f.poll
+	default:
+		return min(f.poll, wantingPoll)
 	}
 }
 
@@ -102,7 +133,7 @@ func (f *Follower) look() bool {
 			f.reloads.WithLabelValues(one.kind, resultOK).Inc()
 		case rejected:
 			message := "reload rejected, keeping the last good version"
-			if !one.good {
+			if !one.good.Load() {
 				message = "reload rejected, there is no good version yet"
 			}
 			f.log.Warn(message, "setting", one.setting, "error", err.Error())
@@ -114,12 +145,6 @@ func (f *Follower) look() bool {
 	}
 	return again
 }
-
-// The results of a reload.
-const (
-	resultOK    = "ok"
-	resultError = "error"
-)
 
 func (f *Follower) followed() []*files {
 	f.mu.Lock()

@@ -17,6 +17,9 @@ type Options[T any] struct {
 	// T's zero value at first. Its errors must hold nothing of the contents; the path of a single
 	// file is added to them.
 	Parse func(contents [][]byte, last T) (T, error)
+	// Required says that the program does not do its work until there has been a good value: see
+	// Follower.Wanting.
+	Required bool
 	// Looked, if not nil, is called after each look that found settled files, also when nothing has
 	// changed. It gets the last good value and what Err returns.
 	Looked func(value T, err error)
@@ -43,7 +46,10 @@ type state[T any] struct {
 func New[T any](follower *Follower, options Options[T]) *Value[T] {
 	v := &Value[T]{options: options, follower: follower}
 	v.state.Store(&state[T]{})
-	v.files = &files{kind: options.Kind, setting: options.Setting, paths: options.Paths, take: v.take, looked: v.looked}
+	v.files = &files{
+		kind: options.Kind, setting: options.Setting, paths: options.Paths, required: options.Required,
+		take: v.take, looked: v.looked, problem: v.Problem,
+	}
 	v.files.takeFirst()
 	if follower != nil {
 		follower.add(v.files)
@@ -65,6 +71,14 @@ func (v *Value[T]) Current() (T, error) {
 
 // Err returns what is wrong with the files, nil while the value is what they hold.
 func (v *Value[T]) Err() error { return v.state.Load().err }
+
+// Problem returns what Err does, after the setting: what an operator has to mend.
+func (v *Value[T]) Problem() error {
+	if err := v.Err(); err != nil {
+		return fmt.Errorf("%s: %w", v.options.Setting, err)
+	}
+	return nil
+}
 
 // Close ends the following. The last good value stays.
 func (v *Value[T]) Close() {

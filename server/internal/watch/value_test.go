@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -196,6 +197,62 @@ func TestLooked(t *testing.T) {
 	}
 }
 
+// What is wrong with a required file is wanting until it has been good once, and shown by the metric
+// whenever it is wrong.
+func TestWhatIsWanting(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	first, second, other := filepath.Join(directory, "1"), filepath.Join(directory, "2"), filepath.Join(directory, "3")
+	write(t, first, "good")
+	follower := newFollower(&logText{})
+	for _, path := range []string{first, second, other} {
+		options := words(path)
+		options.Required, options.Setting = path != other, "--"+filepath.Base(path)
+		New(follower, options)
+	}
+	for i, step := range []struct {
+		write, text string
+		wanting     string
+		wrong       float64
+	}{
+		{first, "good", "--2: open " + second + ": no such file or directory", 2},
+		{second, "bad", "--2: " + second + ": not good", 2},
+		{first, "bad", "--2: " + second + ": not good", 3}, // its last good version stays
+		{second, "good", "", 2},
+		{second, "bad", "", 3},
+		{other, "good", "", 2},
+	} {
+		write(t, step.write, step.text)
+		follower.look()
+		follower.look()
+		wanting := ""
+		if err := follower.Wanting(); err != nil {
+			wanting = err.Error()
+		}
+		if wrong := metric(t, follower, "chatidentity_files_wrong", "some"); wanting != step.wanting || wrong != step.wrong {
+			t.Errorf("step %d: wanting %q, %v are wrong; want %+v", i, wanting, wrong, step)
+		}
+	}
+}
+
+func TestWholeIsToldOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "later", "file")
+	follower := newFollower(&logText{})
+	options := words(path)
+	options.Required = true
+	New(follower, options)
+	run(t, follower, 10*time.Millisecond)
+	select {
+	case <-follower.Whole():
+		t.Error("whole without the file")
+	default:
+	}
+	check(t, os.Mkdir(filepath.Dir(path), 0o700)) // which could not be watched
+	write(t, path, "good")
+	<-follower.Whole()
+}
+
 func TestWithoutAFollowerAValueIsReadOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
@@ -209,18 +266,30 @@ func TestWithoutAFollowerAValueIsReadOnce(t *testing.T) {
 
 func reloads(t *testing.T, follower *Follower, result string) float64 {
 	t.Helper()
+	return metric(t, follower, "chatidentity_file_reloads_total", "some", result)
+}
+
+// metric returns the value of the one that has the labels.
+func metric(t *testing.T, follower *Follower, name string, labels ...string) float64 {
+	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(follower.Collector())
+	registry.MustRegister(follower)
 	families, err := registry.Gather()
-	if err != nil || len(families) != 1 || families[0].GetName() != "chatidentity_file_reloads_total" {
+	if err != nil || len(families) != 2 {
 		t.Fatalf("metrics %v, error %v", families, err)
 	}
-	for _, metric := range families[0].GetMetric() {
-		if labels := metric.GetLabel(); labels[0].GetValue() == "some" && labels[1].GetValue() == result {
-			return metric.GetCounter().GetValue()
+	for _, family := range families {
+		for _, one := range family.GetMetric() {
+			var got []string
+			for _, label := range one.GetLabel() {
+				got = append(got, label.GetValue())
+			}
+			if family.GetName() == name && slices.Equal(got, labels) {
+				return one.GetCounter().GetValue() + one.GetGauge().GetValue()
+			}
 		}
 	}
-	t.Fatalf("no result %s", result)
+	t.Fatalf("no metric %s of %q", name, labels)
 	return 0
 }
 

@@ -161,6 +161,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL. A fault of the sidecar; its log names the cause under the audit
     ID. Do not retry.
     """
+    ERROR_REASON_NOT_CONFIGURED: _ErrorReason.ValueType  # 16
+    """UNAVAILABLE. A file of the sidecar's configuration is missing or wrong, so
+    it answers nobody until the file is mended. Safe to retry.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is why a call was refused or failed: the `reason` of the
@@ -223,6 +227,10 @@ Safe to retry.
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL. A fault of the sidecar; its log names the cause under the audit
 ID. Do not retry.
+"""
+ERROR_REASON_NOT_CONFIGURED: ErrorReason.ValueType  # 16
+"""UNAVAILABLE. A file of the sidecar's configuration is missing or wrong, so
+it answers nobody until the file is mended. Safe to retry.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

@@ -142,6 +142,11 @@ export enum ErrorReason {
    * ID. Do not retry.
    */
   ERROR_REASON_INTERNAL = 14,
+  /**
+   * ERROR_REASON_NOT_CONFIGURED - UNAVAILABLE. A file of the sidecar's configuration is missing or wrong, so
+   * it answers nobody until the file is mended. Safe to retry.
+   */
+  ERROR_REASON_NOT_CONFIGURED = 16,
   UNRECOGNIZED = -1,
 }
 
