@@ -41,10 +41,10 @@ func isBusy(member net.Conn) bool {
 	return t != nil && t.calls.held.Load() > 0
 }
 
-// isHeard reports whether a connection has sent anything.
+// isHeard reports whether a connection has sent anything, even if nobody has had the time to read it.
 func isHeard(member net.Conn) bool {
 	c, ok := member.(*conn)
-	return ok && c.heard.Load()
+	return ok && (c.heard.Load() || len(peek(c.Conn, make([]byte, 1))) > 0)
 }
 
 // Read notes that something came.

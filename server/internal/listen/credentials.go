@@ -79,7 +79,11 @@ func sizeOf(certificates []*x509.Certificate) int {
 
 func (c *conn) handshake() (net.Conn, *Connection, error) {
 	trusted := c.listener.options.TLS()
-	secured, info, err := credentials.NewTLS(trusted.Config()).ServerHandshake(c)
+	g := &greeting{conn: c}
+	defer g.end()
+	config := trusted.Config()
+	config.GetConfigForClient = g.begin
+	secured, info, err := credentials.NewTLS(config).ServerHandshake(g)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,7 +22,8 @@ const (
 	// strangerPace is how many strangers a second may give way to newcomers. Beyond it the listener
 	// waits, which costs whoever connects so often and leaves the processor to the calls. A newcomer
 	// waits behind those who came before it: 1,024 of them take half a second.
-	strangerPace = 2000
+	strangerPace  = 2000
+	strangerBurst = 8 // few: who has just come must not have to give way before it is heard
 	// tendEvery is how often a listener looks after its connections.
 	tendEvery = time.Second
 )
@@ -36,6 +37,7 @@ type Listener struct {
 	options   Options
 	accepting *spared
 	pace      *rate.Limiter
+	turns     turns
 	secured   bool // its connections speak TLS
 	strangers places
 	known     places
@@ -50,7 +52,8 @@ func newListener(from *inlet, options Options) *Listener {
 		inlet:     from,
 		options:   options,
 		accepting: newSpared(from, options.Refused),
-		pace:      rate.NewLimiter(strangerPace, maxStrangers),
+		pace:      rate.NewLimiter(strangerPace, strangerBurst),
+		turns:     newTurns(),
 		strangers: places{most: maxStrangers, mostEach: maxStrangers, spared: isHeard},
 		known:     places{most: maxConnections, mostEach: maxConnectionsEach, spared: isBusy, strict: true},
 		closed:    make(chan struct{}),
@@ -68,6 +71,7 @@ func newListener(from *inlet, options Options) *Listener {
 // Accept returns the next connection that is admitted.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
+		l.turns.wait(l.closed) // a newcomer is no sooner accepted than its handshake can begin
 		accepted, err := l.accepting.Accept()
 		if err != nil {
 			return nil, err
