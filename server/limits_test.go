@@ -167,11 +167,7 @@ func TestRedisGone(t *testing.T) {
 			server.start()
 			eventually(t, "sharing again", up)
 			expect("with redis again", test.after...)
-			lines := func(message string) int { return strings.Count(p.stderr.String(), `"msg":"`+message) }
-			eventually(t, "a line for the second start", func() bool { return lines("redis answers") == 2 })
-			if n := lines("redis does not answer"); n != 1 {
-				t.Errorf("%d lines tell of one failure:\n%s", n, p.stderr)
-			}
+			p.assertOneOutage(t, "limiter")
 			for to, want := range map[string]float64{"up": 2, "down": 1} {
 				if n := p.metric(t, `chatidentity_ratelimit_redis_changes_total{to="`+to+`"}`); n != want {
 					t.Errorf("%v changes to %s, want %v", n, to, want)

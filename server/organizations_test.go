@@ -196,6 +196,7 @@ func TestProofOfTheUserEndToEnd(t *testing.T) {
 	expect("the keys cannot be had", "PROOF_UNAVAILABLE", issue(good, canaryID, ""))
 	down.Store(false)
 	eventually(t, "keys", func() bool { return issue(good, canaryID, "") == nil })
+	p.assertOneOutage(t, "jwks")
 	expect("both", "", issue(good, canaryID, canaryEmail))
 	expect("no token", "USER_UNPROVEN", issue("", canaryID, ""))
 	expect("a token of rubbish", "USER_UNPROVEN", issue("canary", canaryID, ""))

@@ -148,6 +148,7 @@ func start(t *testing.T, s setup) *running {
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
 		_ = p.waited()
+		assertEvents(t, p.stderr.String())
 	})
 	select {
 	case <-serving:

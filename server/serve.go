@@ -37,7 +37,7 @@ func (c *serveCommand) run(ctx context.Context, console *console) error {
 	log := process.OpenLog(console.err, c.NewLogger)
 	defer log.Close()
 	if err := process.Harden(); err != nil {
-		log.Warn("not hardened", "error", err.Error())
+		log.Warn("not hardened", "event", "hardening_failed", "error", err.Error())
 	}
 	sidecar, err := openSidecar(ctx, &c.Serve, log)
 	if err != nil {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chatidentity/chatidentity/server/internal/admin"
+	"github.com/chatidentity/chatidentity/server/internal/outage"
 )
 
 // run serves until ctx ends and then stops in order: not ready, the drain delay, no new calls, running
@@ -28,7 +30,8 @@ func (s *sidecar) run(ctx context.Context) error {
 			return nil
 		})
 	}
-	s.log.Info("serving", "listen", s.addresses(), "admin", s.admin.Addr().String(), "version", buildVersion())
+	s.log.Info("serving", "event", "serving",
+		"listen", s.addresses(), "admin", s.admin.Addr().String(), "version", buildVersion())
 
 	select {
 	case <-ctx.Done():
@@ -39,7 +42,7 @@ func (s *sidecar) run(ctx context.Context) error {
 		stopBackground()
 		_ = parts.Wait() // its error is the cause of failed
 	})
-	s.log.Info("stopped", "clean", err == nil)
+	s.log.Info("stopped", "event", "stopped", "clean", err == nil)
 	return err
 }
 
@@ -49,13 +52,33 @@ func (s *sidecar) background() []func(context.Context) {
 	if s.shared != nil {
 		all = append(all, s.shared.Run)
 	}
-	return all
+	return append(all, func(ctx context.Context) { outage.Watch(ctx, s.outages()) })
+}
+
+// outages returns what looks up those that time alone may begin or end.
+func (s *sidecar) outages() func() []*outage.Outage {
+	lasting := []*outage.Outage{s.audit.Outage()}
+	if s.shared != nil {
+		lasting = append(lasting, s.shared.Outage())
+	}
+	if s.tls != nil {
+		expired := func() error { return s.tls.Load().Expired(time.Now()) }
+		lasting = append(lasting, outage.New("certificate", s.log.Logger, expired))
+	}
+	return func() []*outage.Outage {
+		all := slices.Clone(lasting)
+		for _, store := range s.stores() {
+			all = append(all, store.Outages()...)
+		}
+		return all
+	}
 }
 
 // startDrain is not ready and goes on answering for the drain delay, unless a part has failed.
 func (s *sidecar) startDrain(failed context.Context) {
 	s.draining.Store(true)
-	s.log.Info("stopping", "drain_delay", s.config.DrainDelay.String(), "drain_timeout", s.config.DrainTimeout.String())
+	s.log.Info("stopping", "event", "stopping",
+		"drain_delay", s.config.DrainDelay.String(), "drain_timeout", s.config.DrainTimeout.String())
 	select {
 	case <-time.After(s.config.DrainDelay):
 	case <-failed.Done():
@@ -122,6 +145,6 @@ func (s *sidecar) hangup(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.AuditTimeout) // also while it drains
 	defer cancel()
 	if err := s.audit.Rotate(ctx); err != nil {
-		s.log.Error("audit file not rotated", "error", err.Error())
+		s.log.Error("audit file not rotated", "event", "audit_rotation_failed", "error", err.Error())
 	}
 }

@@ -50,7 +50,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		ReadHeaderTimeout: 2 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      15 * time.Second,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(log.With("event", "admin_http").Handler(), slog.LevelWarn),
 		MaxHeaderBytes:    16 << 10,
 	}
 	server.SetKeepAlivesEnabled(false) // who has asked leaves its place; listen knows who has not

@@ -76,6 +76,14 @@ func (t *TLS) ExpireTime() time.Time {
 	return t.certificate.Leaf.NotAfter
 }
 
+// Expired returns nil, or that the listener's own certificate has expired, so that no client trusts it.
+func (t *TLS) Expired(now time.Time) error {
+	if expires := t.ExpireTime(); now.After(expires) {
+		return fmt.Errorf("the listeners' certificate expired at %s: no client trusts it", expires.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
 // Verify checks a client's certificates, as sent in its handshake, once more: a connection may
 // outlive its certificate and the CA that signed it.
 func (t *TLS) Verify(sent []*x509.Certificate, now time.Time) error {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/chatidentity/chatidentity/server/internal/outage"
 )
 
 const (
@@ -30,7 +31,7 @@ type urlKeys struct {
 	url    string
 	client *http.Client
 	now    func() time.Time
-	log    *slog.Logger
+	outage *outage.Outage
 	flight singleflight.Group
 	state  atomic.Pointer[keyState]
 }
@@ -44,9 +45,10 @@ type keyState struct {
 }
 
 func newURLKeys(issuer Issuer, options Options) *urlKeys {
-	log := options.Logger.With("issuer", issuer.Issuer)
-	k := &urlKeys{url: issuer.JWKSURL, client: newClient(), now: options.Now, log: log}
+	k := &urlKeys{url: issuer.JWKSURL, client: newClient(), now: options.Now}
 	k.state.Store(&keyState{})
+	log := options.Logger.With("issuer", issuer.Issuer)
+	k.outage = outage.New("jwks", log, func() error { return k.state.Load().lastError })
 	return k
 }
 
@@ -155,7 +157,7 @@ func (k *urlKeys) fetch(ctx context.Context) {
 		next.keys, next.loadedAt = keys, next.triedAt
 	} else {
 		next.lastError = fmt.Errorf("%s: %w", k.url, err)
-		k.log.Warn("the issuer's keys could not be loaded; keeping the last good ones", "error", next.lastError.Error())
 	}
 	k.state.Store(&next)
+	k.outage.Look()
 }

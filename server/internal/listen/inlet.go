@@ -79,11 +79,12 @@ func (i *inlet) mend(ctx context.Context) {
 	defer i.mu.Unlock()
 	switch {
 	case err != nil && (i.fault == nil || i.fault.Error() != err.Error()):
-		i.log.Error("socket lost: nobody can connect", "path", i.address.Address, "error", err.Error())
+		i.log.Error("socket lost: nobody can connect", "event", "socket_lost",
+			"path", i.address.Address, "error", err.Error())
 	case err == nil && i.closed:
 		_ = anew.Close()
 	case err == nil:
-		i.log.Warn("socket was removed or replaced: made anew", "path", i.address.Address)
+		i.log.Warn("socket was removed or replaced: made anew", "event", "socket_restored", "path", i.address.Address)
 		_ = i.current.Close()
 		i.current = anew
 	}

@@ -79,7 +79,8 @@ func (l *Log) run() {
 		}
 		if dropped := l.dropped.Load(); dropped != reported && len(l.lines) == 0 {
 			reported = dropped
-			l.Warn("log lines were dropped: standard error was not read in time", "total", dropped)
+			l.Warn("log lines were dropped: standard error was not read in time",
+				"event", "log_lines_dropped", "total", dropped)
 		}
 	}
 }

@@ -46,8 +46,9 @@ func (s *Server) audit(
 // claim is at fault.
 func (s *Server) logCause(ctx context.Context, c *call) {
 	if c.refusal.isOfProof() && s.transport.lines.isDue(c.refusal.reasonName()) {
-		s.options.Logger.LogAttrs(ctx, slog.LevelWarn, "user not proven", slog.String("audit_id", c.auditID),
-			slog.String("caller", c.caller.String()), slog.String("reason", c.refusal.reasonName()),
+		s.options.Logger.LogAttrs(ctx, slog.LevelWarn, "user not proven", slog.String("event", "user_unproven"),
+			slog.String("audit_id", c.auditID), slog.String("caller", c.caller.String()),
+			slog.String("reason", c.refusal.reasonName()),
 			slog.String("error", c.refusal.message))
 	}
 	if c.refusal.cause == nil {
@@ -57,8 +58,9 @@ func (s *Server) logCause(ctx context.Context, c *call) {
 	if c.refusal.code() == codes.Internal {
 		level = slog.LevelError
 	}
-	s.options.Logger.LogAttrs(ctx, level, "call failed", slog.String("audit_id", c.auditID),
-		slog.String("reason", c.refusal.reasonName()), slog.String("error", c.refusal.cause.Error()))
+	s.options.Logger.LogAttrs(ctx, level, "call failed", slog.String("event", "call_failed"),
+		slog.String("audit_id", c.auditID), slog.String("reason", c.refusal.reasonName()),
+		slog.String("error", c.refusal.cause.Error()))
 }
 
 // record describes the call for the audit trail. It holds only pseudonyms and digests.

@@ -52,7 +52,8 @@ func newTransportErrors(options Options) *transportErrors {
 func (e *transportErrors) report(r listen.Refusal) {
 	e.counter.WithLabelValues(r.Kind).Inc()
 	if e.lines.isDue(r.Kind) {
-		e.logger.Warn("refused before the service", "kind", r.Kind, "peer", r.Peer, "error", r.Err.Error())
+		e.logger.Warn("refused before the service", "event", "refused_before_service",
+			"kind", r.Kind, "peer", r.Peer, "error", r.Err.Error())
 	}
 }
 

@@ -47,14 +47,10 @@ func (s *Store) observe(next *state, clock kustomer.Clock) {
 	next.clock = clock
 	apart := clock.Apart()
 	if apart >= WarnApart && s.clockNotice.due("apart", s.options.Elapsed()) {
-		s.options.Logger.Warn(WarnClock, "kustomer_minus_ours_seconds", clock.Offset().Seconds())
+		s.options.Logger.Warn(WarnClock, "event", "clock_differs", "kustomer_minus_ours_seconds", clock.Offset().Seconds())
 	}
 	if apart <= s.clock.limit {
-		s.clock.beyond = 0
-		if next.skewed != nil {
-			next.skewed = nil
-			s.options.Logger.Info("our clock agrees with Kustomer's again")
-		}
+		s.clock.beyond, next.skewed = 0, nil
 		return
 	}
 	s.clock.beyond++

@@ -71,7 +71,7 @@ func TestAFileThatIsNoSecretAtStart(t *testing.T) {
 				t.Errorf("%s: %v; want an error with the path and %q", path, err, want)
 			}
 		}
-		if log.count("without a signing secret") != 1 || log.count(want) != 1 {
+		if log.count("event=outage_began") != 1 || log.count(want) != 1 {
 			t.Errorf("%s: log: %s", path, log)
 		}
 	}

@@ -46,7 +46,8 @@ func (s *Store) run(ctx context.Context) {
 		mayAsk = started + s.refresh.minGap
 		due = s.options.Elapsed() + s.interval()
 		if err == nil {
-			failures, s.failureNotice = 0, notice{}
+			s.recovered(failures)
+			failures = 0
 			continue
 		}
 		s.warn(err)
@@ -73,7 +74,7 @@ func (s *Store) await(ctx context.Context, due, mayAsk time.Duration) bool {
 			due = 0
 		case <-timer.C:
 			if s.clock.stepped(s.options.Now(), s.options.Elapsed()) {
-				s.options.Logger.Warn("the system clock was set; asking Kustomer for the time")
+				s.options.Logger.Warn("the system clock was set; asking Kustomer for the time", "event", "clock_stepped")
 				due = 0
 			}
 		}
@@ -91,6 +92,15 @@ func (s *Store) interval() time.Duration {
 	return interval + time.Duration(spread*(2*s.options.Random()-1)*float64(interval))
 }
 
+// recovered tells that the source answers again.
+func (s *Store) recovered(failures int) {
+	s.failureNotice = notice{}
+	if failures > 0 {
+		s.options.Logger.Info("the signing secret is refreshed again", "event", "secret_refresh_recovered",
+			"source", s.source, "failures", failures)
+	}
+}
+
 // warn logs why an attempt failed, the same reason at most once a minute.
 func (s *Store) warn(err error) {
 	if !s.failureNotice.due(err.Error(), s.options.Elapsed()) {
@@ -98,10 +108,10 @@ func (s *Store) warn(err error) {
 	}
 	now := s.now.Load()
 	if now.current.ID == "" {
-		s.options.Logger.Warn("no signing secret", "source", s.source, "error", err.Error())
+		s.options.Logger.Warn("no signing secret", "event", "secret_refresh_failed", "source", s.source, "error", err.Error())
 		return
 	}
 	s.options.Logger.Warn("the signing secret could not be refreshed; keeping the last good one",
-		"source", s.source, "secret_id", now.current.ID,
+		"event", "secret_refresh_failed", "source", s.source, "secret_id", now.current.ID,
 		"age_seconds", (s.options.Elapsed() - now.loadedAt).Seconds(), "error", err.Error())
 }

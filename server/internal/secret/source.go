@@ -66,8 +66,5 @@ func openFile(s *Store, source Source) error {
 		Looked: func(value sensitive.String, err error) { _ = s.take(value, kustomer.Clock{}, err) },
 	})
 	s.release = file.Close
-	if err := s.Ready(); err != nil {
-		s.options.Logger.Error("serving without a signing secret until its file has one", "error", err.Error())
-	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+	"github.com/chatidentity/chatidentity/server/internal/outage"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
@@ -75,6 +76,10 @@ type Store struct {
 	release  func()        // lets go of what keeps the secret current
 	results  *results
 	now      atomic.Pointer[state]
+	opened   time.Duration
+	missing  *outage.Outage // there is no secret to sign with
+	apart    *outage.Outage // the clocks are
+	closed   atomic.Bool
 
 	// Only the goroutine that changes the state uses these, one at a time.
 	clock         clockWatch
@@ -89,6 +94,7 @@ type state struct {
 	loadedAt time.Duration // of the last good load
 	changed  time.Duration // when previous was replaced
 
+	awaited     bool  // the first answer of the source
 	unavailable error // why there is no secret, or will be none when it is stale
 	skewed      error
 	clock       kustomer.Clock
@@ -136,6 +142,7 @@ func (s *Store) Skewed() error { return s.now.Load().skewed }
 // Ready returns why no token can be issued now, or nil.
 func (s *Store) Ready() error {
 	if _, err := s.Current(); err != nil {
+		s.missing.Look() // no call is refused before the outage is announced
 		return err
 	}
 	return s.Skewed()
@@ -145,7 +152,38 @@ func (s *Store) Ready() error {
 // nothing else leads to it any more.
 func (s *Store) Close() {
 	s.release()
-	s.options.Logger.Info("signing secret no longer used", "source", s.source, "secret_id", s.now.Load().current.ID)
+	s.options.Logger.Info("signing secret no longer used", "event", "secret_released",
+		"source", s.source, "secret_id", s.now.Load().current.ID)
+	s.closed.Store(true)
+	s.look()
+}
+
+// Outages are those of the secret and of the clock.
+func (s *Store) Outages() []*outage.Outage { return []*outage.Outage{s.missing, s.apart} }
+
+// firstAnswer is how long the first answer of a source may take before that counts as an outage.
+const firstAnswer = time.Second
+
+// isMissing is Current, except that a source that was asked a moment ago may yet answer.
+func (s *Store) isMissing() error {
+	_, err := s.Current()
+	if s.closed.Load() || s.now.Load().awaited && s.options.Elapsed()-s.opened < firstAnswer {
+		return nil
+	}
+	return err
+}
+
+// isApart is Skewed, until the store is closed.
+func (s *Store) isApart() error {
+	if s.closed.Load() {
+		return nil
+	}
+	return s.Skewed()
+}
+
+func (s *Store) look() {
+	s.missing.Look()
+	s.apart.Look()
 }
 
 // Loaded returns a channel that is closed once there is a secret.
@@ -172,7 +210,10 @@ func newStore(options Options) *Store {
 		release: func() {},
 		results: newResults(),
 	}
-	s.now.Store(&state{unavailable: fmt.Errorf("%w yet: the first answer is awaited", ErrUnavailable)})
+	s.now.Store(&state{awaited: true, unavailable: fmt.Errorf("%w yet: the first answer is awaited", ErrUnavailable)})
+	s.opened = s.options.Elapsed()
+	s.missing = outage.New("secret", s.options.Logger, s.isMissing)
+	s.apart = outage.New("clock", s.options.Logger, s.isApart)
 	return s
 }
 
@@ -180,6 +221,7 @@ func newStore(options Options) *Store {
 // error. Only one goroutine at a time calls it.
 func (s *Store) take(value sensitive.String, clock kustomer.Clock, err error) error {
 	next := *s.now.Load()
+	next.awaited = false
 	if err == nil {
 		err = s.accept(&next, value)
 	}
@@ -193,6 +235,7 @@ func (s *Store) take(value sensitive.String, clock kustomer.Clock, err error) er
 	if hadNone && next.current.ID != "" {
 		close(s.loaded)
 	}
+	s.look()
 	return err
 }
 
@@ -206,10 +249,10 @@ func (s *Store) accept(next *state, value sensitive.String) error {
 		if next.current.ID != "" {
 			next.previous, next.changed = next.current, s.options.Elapsed()
 		}
-		s.options.Logger.Info("signing secret loaded", "source", s.source,
+		s.options.Logger.Info("signing secret loaded", "event", "secret_loaded", "source", s.source,
 			"secret_id", fresh.ID, "previous_secret_id", next.current.ID)
 		for _, doubt := range Doubts(value) {
-			s.options.Logger.Warn("the signing secret is doubtful: "+doubt, "secret_id", fresh.ID)
+			s.options.Logger.Warn("the signing secret is doubtful: "+doubt, "event", "secret_doubtful", "secret_id", fresh.ID)
 		}
 		next.current = fresh
 	}

@@ -129,14 +129,14 @@ func (f *Follower) look() bool {
 		}
 		switch result, err := one.look(); result {
 		case reloaded:
-			f.log.Info("reloaded", "setting", one.setting)
+			f.log.Info("reloaded", "event", "file_reloaded", "setting", one.setting)
 			f.reloads.WithLabelValues(one.kind, resultOK).Inc()
 		case rejected:
 			message := "reload rejected, keeping the last good version"
 			if !one.good.Load() {
 				message = "reload rejected, there is no good version yet"
 			}
-			f.log.Warn(message, "setting", one.setting, "error", err.Error())
+			f.log.Warn(message, "event", "file_rejected", "setting", one.setting, "error", err.Error())
 			f.reloads.WithLabelValues(one.kind, resultError).Inc()
 		case unsettled:
 			again = true

@@ -101,9 +101,8 @@ func (c *committer) seal() {
 // them may already stand in the sink.
 func (c *committer) fail(err error) {
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	if c.failure.Swap(&failure{err}) == nil {
-		c.o.Logger.Error("audit records cannot be written", "error", err)
-	}
+	c.failure.Store(&failure{err})
+	c.outage.Look()
 	c.metrics.failures.Inc()
 	c.pending.finish(err)
 	c.queue.refuse(err) // those that joined while it failed
@@ -115,9 +114,9 @@ func (c *committer) succeed() {
 	c.metrics.batch.Observe(float64(len(b.ends)))
 	c.queue.settle()
 	if c.failure.Swap(nil) != nil {
-		c.o.Logger.Info("audit records are written again")
 		c.queue.signal() // for the records that came while it was not listened to
 	}
+	c.outage.Look()
 	b.finish(nil)
 	c.pending, c.spare = nil, b
 }
@@ -160,7 +159,8 @@ func (c *committer) logHead(message string) {
 		return
 	}
 	c.logged = head.Seq
-	c.o.Logger.Info(message, "head", head.String(), "count", c.sealed, "instance", c.o.Instance, "key_id", c.key.ID())
+	c.o.Logger.Info(message, "event", "audit_head",
+		"head", head.String(), "count", c.sealed, "instance", c.o.Instance, "key_id", c.key.ID())
 }
 
 // drain writes what is left, including the summaries of the running second.
@@ -175,7 +175,7 @@ func (c *committer) drain() {
 	}
 	c.logHead("audit head at stop")
 	if err := c.sink.close(); err != nil {
-		c.o.Logger.Error("close the audit sink", "error", err)
+		c.o.Logger.Error("the audit sink did not close well", "event", "audit_close_failed", "error", err.Error())
 	}
 }
 
@@ -188,5 +188,6 @@ func (c *committer) abandon() {
 		b.finish(err)
 	}
 	c.drop(uint64(lost))
-	c.o.Logger.Error("audit records were lost at stop", "records", lost, "error", err)
+	c.o.Logger.Error("audit records were lost at stop", "event", "audit_records_lost",
+		"records", lost, "error", err.Error())
 }

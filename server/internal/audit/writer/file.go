@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+
+	"github.com/chatidentity/chatidentity/server/internal/outage"
 )
 
 // fileState is how the audit file stands.
@@ -32,18 +35,22 @@ type fileSink struct {
 	size  int64       // where the last whole batch ends
 	wrote int64       // how much of what is torn can be ours
 
-	low   alarm // free space is below MinFree
-	stuck alarm // the file cannot be rotated
+	space, rotation trouble
 }
 
-// alarm is on while something is wrong.
-type alarm bool
+// trouble is what goes wrong beside the commits, and its announcement. The committer alone sets it.
+type trouble struct {
+	err    error
+	outage *outage.Outage
+}
 
-// goesOn sets the alarm, and reports whether it was off before and is on now.
-func (a *alarm) goesOn(on bool) bool {
-	was := *a
-	*a = alarm(on)
-	return on && !bool(was)
+func (t *trouble) announced(part string, log *slog.Logger) {
+	t.outage = outage.New(part, log, func() error { return t.err })
+}
+
+func (t *trouble) set(err error) {
+	t.err = err
+	t.outage.Look()
 }
 
 func newFileSink(o *Options, m *metrics, found *opening, changed func()) (*fileSink, error) {
@@ -54,6 +61,8 @@ func newFileSink(o *Options, m *metrics, found *opening, changed func()) (*fileS
 		o: o, m: m, lock: found.lock, changed: changed,
 		state: stateWhole, f: found.f, info: found.info, size: found.end,
 	}
+	s.space.announced("audit_space", o.Logger)
+	s.rotation.announced("audit_rotation", o.Logger)
 	if err := s.distrust(found.untrusted); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: put it aside: %w", found.untrusted, err), found.close())
 	}
@@ -66,7 +75,7 @@ func (s *fileSink) distrust(path string) error {
 		return nil
 	}
 	s.o.Logger.Error("the last record of an audit file is not one that was written there; "+
-		"the file is put aside and a new chain begins", "file", path)
+		"the file is put aside and a new chain begins", "event", "audit_file_untrusted", "file", path)
 	if err := renameStamped(path, untrustedPath, s.o.Now()); err != nil || path != s.o.File {
 		return err
 	}
@@ -168,7 +177,8 @@ func (s *fileSink) problem(size int64) (string, error) {
 
 // leave gives up the open file because somebody else changed it.
 func (s *fileSink) leave(problem string) {
-	s.o.Logger.Error("the audit file was "+problem+" by somebody else; going on in a new one", "file", s.o.File)
+	s.o.Logger.Error("the audit file was "+problem+" by somebody else; going on in a new one",
+		"event", "audit_file_changed", "file", s.o.File)
 	_ = s.f.Close() // what it held is either at the path or lost already
 	s.state = stateClosed
 	s.m.replaced.Inc()
@@ -226,9 +236,11 @@ func (s *fileSink) checkSpace() {
 		return // the path is gone: commit reports it
 	}
 	s.m.free.Set(float64(free))
-	if s.low.goesOn(free < s.o.MinFree) {
-		s.o.Logger.Warn(WarnLowSpace, "file", s.o.File, "free_bytes", free, "min_free_bytes", s.o.MinFree)
+	err = nil
+	if free < s.o.MinFree {
+		err = fmt.Errorf("%s: %s: %d bytes are free, fewer than %d", s.o.File, WarnLowSpace, free, s.o.MinFree)
 	}
+	s.space.set(err)
 }
 
 func (s *fileSink) close() error {

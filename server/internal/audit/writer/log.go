@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/outage"
 )
 
 // ErrUnavailable is wrapped by every error of Write and Available: the record is not known to be
@@ -32,6 +33,7 @@ type Log struct {
 	timers  sync.Pool // of the waiting calls
 
 	failure atomic.Pointer[failure] // of the last commit; nil: it went well
+	outage  *outage.Outage          // of the sink, whether it fails or hangs
 	dropped atomic.Uint64           // records lost since the last one that says so
 
 	rotates chan chan error
@@ -57,6 +59,7 @@ func Open(o Options) (*Log, error) {
 		o: o, key: key, queue: newQueue(o.Now), floods: newFloods(), metrics: newMetrics(),
 		rotates: make(chan chan error), closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	l.outage = outage.New("audit", o.Logger, l.state)
 	var from position
 	if l.sink, from, err = openSink(&l.o, l.metrics, func() { l.begin("FILE_CHANGED") }); err != nil {
 		return nil, err
@@ -70,8 +73,8 @@ func currentKey(o Options) (*audit.Key, error) {
 	if len(o.Keys) > 0 {
 		return o.Keys[0], nil
 	}
-	o.Logger.Warn("no audit keys are configured: records are chained under a key of this process alone; " +
-		"nobody can verify them later, or find a person in them")
+	o.Logger.Warn("no audit keys are configured: records are chained under a key of this process alone; "+
+		"nobody can verify them later, or find a person in them", "event", "audit_key_missing")
 	return audit.NewEphemeralKey()
 }
 
@@ -138,8 +141,15 @@ func (l *Log) Available() error {
 	if l.o.Mode == ModeBestEffort {
 		return nil
 	}
-	return l.state()
+	err := l.state()
+	if err != nil {
+		l.outage.Look() // no call is refused before the outage is announced
+	}
+	return err
 }
+
+// Outage is that of the sink, in either mode.
+func (l *Log) Outage() *outage.Outage { return l.outage }
 
 // Pseudonym returns what a record holds in place of a person's identifier: see
 // [audit.Key.Pseudonym].
@@ -228,6 +238,7 @@ func (l *Log) wait(ctx context.Context, written *result) error {
 		return fmt.Errorf("%w: the call ended before its record was durable: %w", ErrUnavailable, ctx.Err())
 	case <-t.C:
 		l.metrics.timeouts.Inc()
+		l.outage.Look()
 		return fmt.Errorf("%w: the record was not durable within %v", ErrUnavailable, l.o.Timeout)
 	}
 }

@@ -122,7 +122,10 @@ func TestWarnsWithoutAKeyAndWhenTheDiskIsLow(t *testing.T) {
 		defer mu.Unlock()
 		free = n
 	}
-	warned := func() int { return strings.Count(string(log.Bytes()), "nearly full") }
+	warned := func() [2]int {
+		began, ended := logged(t, log, "outage began"), logged(t, log, "outage ended")
+		return [2]int{len(began), len(ended)}
+	}
 	synctest.Test(t, func(t *testing.T) {
 		l, err := Open(o)
 		if err != nil {
@@ -130,12 +133,12 @@ func TestWarnsWithoutAKeyAndWhenTheDiskIsLow(t *testing.T) {
 		}
 		for i, step := range []struct {
 			free int64
-			want int
-		}{{1000, 0}, {999, 1}, {998, 1}, {1000, 1}, {10, 2}} {
+			want [2]int // outages begun and ended
+		}{{1000, [2]int{0, 0}}, {999, [2]int{1, 0}}, {998, [2]int{1, 0}}, {1000, [2]int{1, 1}}, {10, [2]int{2, 1}}} {
 			setFree(step.free)
 			time.Sleep(2 * time.Second)
 			if got := warned(); got != step.want {
-				t.Errorf("step %d: warned %d times, want %d", i, got, step.want)
+				t.Errorf("step %d: %v outages begun and ended, want %v", i, got, step.want)
 			}
 		}
 		mustWrite(t, l, "a")

@@ -144,7 +144,7 @@ func (p *opening) repair(o *Options) error {
 		return err
 	}
 	o.Logger.Warn("the audit file ended in a torn line, as after a crash; it was cut off and kept",
-		"file", o.File, "kept_as", to.Name(), "bytes", size-p.end)
+		"event", "audit_line_torn", "file", o.File, "kept_as", to.Name(), "bytes", size-p.end)
 	return errors.Join(p.f.Sync(), syncDir(o.File))
 }
 

@@ -19,13 +19,13 @@ func (s *fileSink) rotate(head audit.Head) error {
 		return nil
 	}
 	err := s.setAside()
-	if s.stuck.goesOn(err != nil) {
-		s.o.Logger.Error("the audit file cannot be rotated; it grows on", "file", s.o.File, "error", err)
-	}
 	if err != nil {
-		return fmt.Errorf("rotate %s: %w", s.o.File, err)
+		err = fmt.Errorf("rotate %s, which grows on: %w", s.o.File, err)
 	}
-	s.o.Logger.Info("audit file rotated", "file", s.o.File, "from_head", head.String())
+	if s.rotation.set(err); err != nil {
+		return err
+	}
+	s.o.Logger.Info("audit file rotated", "event", "audit_rotated", "file", s.o.File, "from_head", head.String())
 	s.state = stateClosed
 	return errors.Join(s.f.Close(), s.create())
 }

@@ -32,7 +32,7 @@ func openSink(o *Options, m *metrics, changed func()) (sink, position, error) {
 	case err != nil:
 		return nil, position{}, err
 	case device != nil:
-		o.Logger.Warn(WarnDevice, "path", o.File)
+		o.Logger.Warn(WarnDevice, "event", "audit_device", "path", o.File)
 		return device, position{}, nil
 	}
 	s, err := newFileSink(o, m, found, changed)

@@ -90,7 +90,7 @@ func TestAServerThatLies(t *testing.T) {
 			if n := admitted(t, r, 20, budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/h"))); n != 10 {
 				t.Errorf("%d passed, want 10", n)
 			}
-			await(t, "the cause to be logged", func() bool { return strings.Contains(log.String(), "cause") })
+			await(t, "the cause to be logged", func() bool { return strings.Contains(log.String(), "event=outage_began") })
 			if text := log.String(); strings.Contains(text, "canary") {
 				t.Errorf("the log says too much:\n%s", text)
 			}

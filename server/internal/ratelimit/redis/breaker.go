@@ -3,10 +3,12 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/outage"
 	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
@@ -37,19 +39,38 @@ type breaker struct {
 	clock  func() time.Duration
 	jitter func() float64
 	log    *slog.Logger
-	policy Failure // for the log
+	policy Failure
+	outage *outage.Outage
 
 	state    atomic.Int32
-	failures atomic.Int32 // in a row
-	lastFail atomic.Int64 // when the last of them was counted, on clock
+	failures atomic.Int32          // in a row
+	lastFail atomic.Int64          // when the last of them was counted, on clock
+	cause    atomic.Pointer[error] // of the last of them
 	wentDown chan struct{}
 	changes  [down + 1]atomic.Uint64 // to each state
 }
 
 func newBreaker(probe func(context.Context) error, clock func() time.Duration, o *Options) *breaker {
-	return &breaker{
+	b := &breaker{
 		probe: probe, clock: clock, jitter: o.Jitter, log: o.Log, policy: o.Failure,
 		wentDown: make(chan struct{}, 1),
+	}
+	b.outage = outage.New("limiter", o.Log.With("policy", o.Failure.String()), b.trouble)
+	return b
+}
+
+// trouble is why limits are not shared now. A server that fails to answer some calls alone is no
+// trouble where those are decided locally; where they are refused, it is until it has failed none
+// for a while.
+func (b *breaker) trouble() error {
+	failed := b.cause.Load()
+	switch {
+	case b.is(down):
+		return fmt.Errorf("redis does not answer: rate limits are no longer shared: %w", *failed)
+	case failed != nil && b.policy == FailClosed && b.clock()-time.Duration(b.lastFail.Load()) < steady:
+		return fmt.Errorf("redis does not answer some calls, which are refused: %w", *failed)
+	default:
+		return nil
 	}
 }
 
@@ -60,7 +81,9 @@ func (b *breaker) answered() {
 	if b.failures.Load() != 0 {
 		b.failures.Store(0)
 	}
-	b.change(starting, up)
+	if b.change(starting, up) {
+		b.log.Info("redis answers: rate limits are shared", "event", "limiter_shared")
+	}
 }
 
 // failed counts a call, begun at that time, that the server did not answer. Concurrent calls that
@@ -70,10 +93,12 @@ func (b *breaker) failed(began time.Duration, err error) {
 	if int64(began) < last || !b.lastFail.CompareAndSwap(last, int64(b.clock())) {
 		return
 	}
+	b.cause.Store(&err)
+	defer b.outage.Look()
 	if b.failures.Add(1) < tolerated {
 		return
 	}
-	if b.change(up, down, "cause", err.Error()) || b.change(starting, down, "cause", err.Error()) {
+	if b.change(up, down) || b.change(starting, down) {
 		select {
 		case b.wentDown <- struct{}{}:
 		default:
@@ -81,18 +106,12 @@ func (b *breaker) failed(began time.Duration, err error) {
 	}
 }
 
-// change moves from one state to another and logs that, once.
-func (b *breaker) change(from, to state, details ...any) bool {
+// change moves from one state to another, and reports whether it did.
+func (b *breaker) change(from, to state) bool {
 	if !b.is(from) || !b.state.CompareAndSwap(int32(from), int32(to)) {
 		return false
 	}
 	b.changes[to].Add(1)
-	if to == down {
-		b.log.Warn("redis does not answer: rate limits are no longer shared",
-			append(details, "policy", b.policy.String())...)
-	} else {
-		b.log.Info("redis answers: rate limits are shared")
-	}
 	return true
 }
 
@@ -137,5 +156,6 @@ func (b *breaker) recovered(ctx context.Context) bool {
 	}
 	b.answered()
 	b.change(down, up)
+	b.outage.Look()
 	return true
 }

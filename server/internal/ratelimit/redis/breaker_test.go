@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +55,7 @@ func TestBreakerDeclaresADeadServerDownAtTheStart(t *testing.T) {
 		if err := b.ready(); err != nil || !b.is(down) {
 			t.Errorf("after three failures: ready is %v, state %v", err, b.state.Load())
 		}
-		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "cause=timeout policy=local") {
+		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "policy=local part=limiter event=outage_began") || !strings.Contains(log.String(), "timeout") {
 			t.Errorf("%d lines of log:\n%s", n, log)
 		}
 	})
@@ -142,6 +143,34 @@ func TestBreakerOpensAfterThreeFailuresInARow(t *testing.T) {
 			t.Error("not brought back by a probe")
 		}
 	})
+}
+
+// While calls that redis does not answer are refused, a server that answers only some of them is an
+// outage too, until it has failed none for a while. Where such calls are decided locally, it is none.
+func TestBreakerAnnouncesSingleFailuresThatRefuseCalls(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[Failure][]int{FailClosed: {1, 0, 1, 1}, FailLocal: {0, 0, 0, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			server := &fakeServer{clock: ratelimit.Monotonic()}
+			log := &strings.Builder{}
+			b := newBreaker(server.probe, server.clock, &Options{
+				Failure: policy, Log: slog.New(slog.NewTextHandler(log, nil)), Jitter: func() float64 { return 0 },
+			})
+			lines := func(event string) int { return strings.Count(log.String(), "event="+event) }
+			for range 20 { // never two in a row
+				time.Sleep(time.Second)
+				b.failed(server.clock(), errors.New("slow"))
+				b.answered()
+				b.outage.Look()
+			}
+			began, ended := lines("outage_began"), lines("outage_ended")
+			time.Sleep(steady)
+			b.outage.Look()
+			if got := []int{began, ended, lines("outage_began"), lines("outage_ended")}; !slices.Equal(got, want) {
+				t.Errorf("%s: begun and ended, during and after: %v, want %v:\n%s", policy, got, want, log)
+			}
+		})
+	}
 }
 
 // A single stall fails all the calls that wait at that moment.

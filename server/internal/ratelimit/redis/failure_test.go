@@ -77,7 +77,7 @@ func TestRedisFailsToLocal(t *testing.T) {
 				t.Errorf("%d more passed after the failure", n)
 			}
 			await(t, "one line for each change", func() bool {
-				return strings.Count(log.String(), "level=WARN") == int(r.breaker.changes[down].Load())
+				return strings.Count(log.String(), "event=outage_began") == int(r.breaker.changes[down].Load())
 			})
 		})
 	}

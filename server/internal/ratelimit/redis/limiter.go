@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
+	"github.com/chatidentity/chatidentity/server/internal/outage"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -78,6 +79,9 @@ func (l *Limiter) Run(ctx context.Context) {
 // Ready returns nil once the server has answered or was declared down, which takes less than half a
 // second and three timeouts.
 func (l *Limiter) Ready() error { return l.breaker.ready() }
+
+// Outage is that of the server.
+func (l *Limiter) Outage() *outage.Outage { return l.breaker.outage }
 
 // Take admits the call and spends every budget, or refuses it and spends none. The error is nil or
 // [ErrUnavailable]. It waits for the server no longer than [Options.Timeout] and does not end early

@@ -65,7 +65,7 @@ type Options struct {
 	// Timeout is the longest that a decision waits. It must be positive.
 	Timeout time.Duration
 	Failure Failure
-	// Log gets one line for each change between up and down.
+	// Log gets a line when the server first answers, and one for the begin and end of each outage.
 	Log *slog.Logger
 	// Jitter returns numbers in [0,1) that spread the replicas' attempts to reach a dead server:
 	// [math/rand/v2.Float64] outside tests.
