@@ -86,17 +86,21 @@ func (c *Chain) Seal(b, body []byte, dropped uint64) []byte {
 }
 
 // Linker computes macs under one key. It is not safe for concurrent use.
-type Linker struct{ hash hash.Hash }
+type Linker struct {
+	hash hash.Hash
+	prev MAC // what is hashed has to be on the heap
+	sum  MAC
+}
 
 // NewLinker returns the linker of a key.
-func NewLinker(k *Key) *Linker { return &Linker{hmac.New(sha256.New, k.mac[:])} }
+func NewLinker(k *Key) *Linker { return &Linker{hash: hmac.New(sha256.New, k.mac[:])} }
 
 // link returns the mac of a line that follows prev and whose covered part is given.
 func (l *Linker) link(prev MAC, covered []byte) MAC {
+	l.prev = prev
 	l.hash.Reset()
-	_, _ = l.hash.Write(prev[:])
+	_, _ = l.hash.Write(l.prev[:])
 	_, _ = l.hash.Write(covered)
-	var sum MAC
-	l.hash.Sum(sum[:0])
-	return sum
+	l.hash.Sum(l.sum[:0])
+	return l.sum
 }

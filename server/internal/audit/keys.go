@@ -40,7 +40,7 @@ type Key struct {
 	mac       [32]byte // of the chain
 	pseudonym [32]byte
 	limits    [32]byte  // of the names of shared rate limits
-	hashes    sync.Pool // HMACs under pseudonym, ready to be reset
+	hashes    sync.Pool // of pseudonymizers
 }
 
 // NewKey derives an audit key from at least 32 secret bytes.
@@ -84,18 +84,24 @@ func (k *Key) Pseudonym(kind, value string) string {
 	if kind == KindEmail {
 		value = foldASCII(value)
 	}
-	h, ok := k.hashes.Get().(hash.Hash)
-	if ok {
-		h.Reset()
-	} else {
-		h = hmac.New(sha256.New, k.pseudonym[:])
+	p, ok := k.hashes.Get().(*pseudonymizer)
+	if !ok {
+		p = &pseudonymizer{hash: hmac.New(sha256.New, k.pseudonym[:])}
 	}
-	defer k.hashes.Put(h)
-	_, _ = io.WriteString(h, kind)
-	_, _ = h.Write([]byte{0})
-	_, _ = io.WriteString(h, value)
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(h.Sum(sum[:0])[:pseudonymBytes])
+	defer k.hashes.Put(p)
+	p.buffer = append(append(append(p.buffer[:0], kind...), 0), value...)
+	p.hash.Reset()
+	_, _ = p.hash.Write(p.buffer)
+	p.buffer = p.hash.Sum(p.buffer[:0])
+	var text [2 * pseudonymBytes]byte
+	hex.Encode(text[:], p.buffer[:pseudonymBytes])
+	return string(text[:])
+}
+
+// pseudonymizer is a keyed hash and the memory around it, to be used again.
+type pseudonymizer struct {
+	hash   hash.Hash
+	buffer []byte
 }
 
 func foldASCII(s string) string {

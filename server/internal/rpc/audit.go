@@ -66,7 +66,7 @@ func (s *Server) logCause(ctx context.Context, c *call) {
 // record describes the call for the audit trail. It holds only pseudonyms and digests.
 func (s *Server) record(c *call) *audit.Record {
 	login, _ := c.signed.Login()
-	record := &audit.Record{
+	c.record = audit.Record{
 		Time:        c.began,
 		AuditID:     c.auditID,
 		Event:       c.method.event,
@@ -84,21 +84,21 @@ func (s *Server) record(c *call) *audit.Record {
 		Duration:    s.options.Now().Sub(c.began),
 	}
 	if c.organization.isKnown() {
-		record.Organization = c.organization.Name
+		c.record.Organization = c.organization.Name
 	}
 	if c.refusal != nil {
-		record.Outcome, record.Reason = c.refusal.codeName(), c.refusal.reasonName()
+		c.record.Outcome, c.record.Reason = c.refusal.codeName(), c.refusal.reasonName()
 	}
 	if !c.issued.IsZero() {
-		record.IssuedAt = c.issued.Unix()
+		c.record.IssuedAt = c.issued.Unix()
 	}
 	if c.given.ExternalID != "" {
-		record.ExternalIDHMAC = s.options.Audit.Pseudonym(audit.KindExternalID, c.given.ExternalID)
+		c.record.ExternalIDHMAC = s.options.Audit.Pseudonym(audit.KindExternalID, c.given.ExternalID)
 	}
 	if c.given.Email != "" {
-		record.EmailHMAC = s.options.Audit.Pseudonym(audit.KindEmail, c.given.Email)
+		c.record.EmailHMAC = s.options.Audit.Pseudonym(audit.KindEmail, c.given.Email)
 	}
-	return record
+	return &c.record
 }
 
 // traceID returns the trace-id of a W3C traceparent header, or nothing.

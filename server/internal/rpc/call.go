@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
@@ -42,10 +43,10 @@ type call struct {
 	tokenDigest string
 	secretID    string
 
+	record audit.Record // of the call, made at its end
+
 	// Where the call is in its chain; see unary.go.
 	step    int
-	info    *grpc.UnaryServerInfo
-	next    grpc.UnaryHandler
 	handler grpc.UnaryHandler
 }
 

@@ -104,15 +104,14 @@ func (r *refusal) status(metadata map[string]string) *status.Status {
 
 // asRefusal makes an INTERNAL of an error that no step of the chain meant for the client.
 func asRefusal(err error) *refusal {
-	var r *refusal
-	switch {
-	case err == nil:
+	if err == nil { // before anything is allocated
 		return nil
-	case errors.As(err, &r):
-		return r
-	default:
-		return internal(err)
 	}
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return internal(err)
 }
 
 // internal is the refusal for a fault of the sidecar.

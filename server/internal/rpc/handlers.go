@@ -21,6 +21,13 @@ type handlers struct {
 	server *Server
 }
 
+// issueReply is a reply in one piece of memory.
+type issueReply struct {
+	pb.IssueTokenResponse
+
+	issued, expires timestamppb.Timestamp
+}
+
 // IssueToken signs with one snapshot of the secret.
 func (h handlers) IssueToken(ctx context.Context, _ *pb.IssueTokenRequest) (*pb.IssueTokenResponse, error) {
 	c := callFrom(ctx)
@@ -35,13 +42,15 @@ func (h handlers) IssueToken(ctx context.Context, _ *pb.IssueTokenRequest) (*pb.
 	}
 	c.issued, c.secretID, c.tokenDigest = issued, secrets.Current.ID, token.Digest(signed.Reveal())
 	login, _ := c.signed.Login()
-	return &pb.IssueTokenResponse{
-		Token:           signed.Reveal(),
-		IssueTime:       timestamppb.New(issued),
-		ExpireTime:      timestamppb.New(issued.Add(token.Lifetime)),
-		LoginIdentifier: identifiers[login],
-		AuditId:         c.auditID,
-	}, nil
+	reply := &issueReply{
+		issued:  timestamppb.Timestamp{Seconds: issued.Unix()},
+		expires: timestamppb.Timestamp{Seconds: issued.Add(token.Lifetime).Unix()},
+	}
+	reply.Token = signed.Reveal()
+	reply.IssueTime, reply.ExpireTime = &reply.issued, &reply.expires
+	reply.LoginIdentifier = identifiers[login]
+	reply.AuditId = c.auditID
+	return &reply.IssueTokenResponse, nil
 }
 
 // VerifyToken returns what Kustomer would say now.

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
@@ -20,10 +19,11 @@ import (
 
 // method is what the chain does with an RPC. Health and reflection have an action only.
 type method struct {
+	typed
+
 	action  caller.Action
 	event   audit.Event                                  // of its record
 	limits  []ratelimit.Limit                            // that it spends
-	check   checker                                      // parses its request
 	success func(m *metrics, c *call) prometheus.Counter // what an answer counts as
 	// leavesUnrecorded is for a reply that may leave although its record cannot be written. It carries
 	// no token.
@@ -36,14 +36,14 @@ var methods = map[string]method{
 		action:  caller.Call,
 		event:   audit.EventIssue,
 		limits:  ratelimit.Limits(),
-		check:   checking((*Server).checkIssue),
+		typed:   typedBy((*Server).checkIssue, handlers.IssueToken),
 		success: (*metrics).issued,
 	},
 	pb.ChatIdentityService_VerifyToken_FullMethodName: {
 		action:           caller.Call,
 		event:            audit.EventVerify,
 		limits:           []ratelimit.Limit{ratelimit.Global, ratelimit.Caller},
-		check:            checking((*Server).checkVerify),
+		typed:            typedBy((*Server).checkVerify, handlers.VerifyToken),
 		success:          (*metrics).verified,
 		leavesUnrecorded: true,
 	},
@@ -57,17 +57,28 @@ var methods = map[string]method{
 // isOurs reports whether the RPC belongs to the contract. Health and reflection leave no record.
 func (m method) isOurs() bool { return m.event != "" }
 
-// checker fills in the call from its request and returns what is wrong with it.
-type checker func(s *Server, ctx context.Context, c *call, req any) *refusal
+// typed is what depends on the type of an RPC's request.
+type typed struct {
+	newRequest func() any
+	check      func(s *Server, ctx context.Context, c *call, req any) *refusal // what is wrong with it
+	handlerOf  func(s *Server) grpc.UnaryHandler
+}
 
-// checking makes a checker of one that knows the type of its request.
-func checking[Request any](check func(*Server, context.Context, *call, Request) *refusal) checker {
-	return func(s *Server, ctx context.Context, c *call, req any) *refusal {
-		request, ok := req.(Request)
-		if !ok {
-			return internal(fmt.Errorf("no rules for a %T", req))
-		}
-		return check(s, ctx, c, request)
+// typedBy makes it of a check, which fills in the call, and a handler.
+func typedBy[Request, Reply any](
+	check func(*Server, context.Context, *call, *Request) *refusal,
+	answer func(handlers, context.Context, *Request) (*Reply, error),
+) typed {
+	return typed{
+		newRequest: func() any { return new(Request) },
+		check: func(s *Server, ctx context.Context, c *call, req any) *refusal {
+			return check(s, ctx, c, req.(*Request)) //nolint:forcetypeassert // newRequest made it
+		},
+		handlerOf: func(s *Server) grpc.UnaryHandler {
+			return func(ctx context.Context, req any) (any, error) {
+				return answer(handlers{server: s}, ctx, req.(*Request)) //nolint:forcetypeassert // newRequest made it
+			}
+		},
 	}
 }
 

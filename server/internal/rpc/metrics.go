@@ -3,13 +3,11 @@ package rpc
 import (
 	"maps"
 	"slices"
-	"sync"
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
-	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -96,42 +94,11 @@ func (m *metrics) count(c *call) {
 // issued counts a token.
 func (m *metrics) issued(c *call) prometheus.Counter {
 	login, _ := c.signed.Login()
-	return m.tokens.of(c.organization.Name, login)
+	return m.tokens.of(tokenLabels{c.organization.Name, login})
 }
 
 // verified counts a verdict.
 func (m *metrics) verified(c *call) prometheus.Counter { return m.verdicts.WithLabelValues(c.verdict) }
-
-// tokenCounter counts tokens. It has the series of the organizations that there are at a scrape.
-type tokenCounter struct {
-	*prometheus.CounterVec
-
-	organizations func() []string // their names now
-	known         sync.Map        // those that have series
-}
-
-func (t *tokenCounter) of(organization string, identifier customer.Identifier) prometheus.Counter {
-	t.known.LoadOrStore(organization, nil)
-	return t.WithLabelValues(organization, identifier.String())
-}
-
-// Collect sends the metrics, those of a new organization as 0. A call that ends after its
-// organization has gone may bring its series back for one scrape.
-func (t *tokenCounter) Collect(metrics chan<- prometheus.Metric) {
-	current := t.organizations()
-	for _, name := range current {
-		for _, identifier := range []customer.Identifier{customer.ExternalID, customer.Email} {
-			t.of(name, identifier)
-		}
-	}
-	for name := range t.known.Range {
-		if !slices.Contains(current, name.(string)) { //nolint:forcetypeassert // see of
-			t.known.Delete(name)
-			t.DeletePartialMatch(prometheus.Labels{organizationLabel: name.(string)}) //nolint:forcetypeassert // see of
-		}
-	}
-	t.CounterVec.Collect(metrics)
-}
 
 // organizationNames returns the names of all organizations.
 func (s *Server) organizationNames() []string {

@@ -11,10 +11,11 @@ import (
 type served struct {
 	method
 
-	fullMethod string
-	name       string // the last part of fullMethod
-	chain      []grpc.UnaryServerInterceptor
-	series     *grpcSeries
+	info    *grpc.UnaryServerInfo
+	name    string // the last part of its full name
+	chain   []grpc.UnaryServerInterceptor
+	handler grpc.UnaryHandler // nil: the generated code's
+	series  *grpcSeries
 }
 
 // registrar registers services so that their unary calls go through our chain. grpc's own chain makes
@@ -29,49 +30,57 @@ func (r registrar) RegisterService(service *grpc.ServiceDesc, implementation any
 	own := *service
 	own.Methods = slices.Clone(service.Methods)
 	for i, desc := range service.Methods {
-		fullMethod := "/" + service.ServiceName + "/" + desc.MethodName
-		method := methods[fullMethod]
-		m := &served{
-			method: method, fullMethod: fullMethod, name: desc.MethodName,
-			chain: r.server.unaryChain(method.isOurs()),
-		}
-		r.server.served[fullMethod] = m
-		own.Methods[i].Handler = func(
-			implementation any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
-		) (any, error) {
-			return r.server.serve(m, desc, implementation, ctx, decode)
-		}
+		own.Methods[i].Handler = r.server.handle(service.ServiceName, desc, implementation)
 	}
 	r.ServiceRegistrar.RegisterService(&own, implementation)
 }
 
-// serve takes a call from its message to its reply. A message that cannot be decoded never reaches
-// the chain.
-func (s *Server) serve(
-	m *served, desc grpc.MethodDesc, implementation any, ctx context.Context, decode func(any) error,
-) (any, error) {
-	c := &call{Context: ctx, arrival: arrivalOf(ctx), method: m, began: s.options.Now()}
-	c.next = c.goOn
-	reply, err := desc.Handler(implementation, c, decode, enter)
-	if err != nil && c.step == 0 {
-		s.reportUndecodable(ctx, err)
+// handle returns what grpc calls for a method of a service: from the message to the reply. A message
+// that cannot be decoded never reaches the chain.
+func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any) grpc.MethodHandler {
+	info := &grpc.UnaryServerInfo{Server: implementation, FullMethod: "/" + service + "/" + desc.MethodName}
+	m := &served{method: methods[info.FullMethod], info: info, name: desc.MethodName}
+	m.chain = s.unaryChain(m.isOurs())
+	s.served[info.FullMethod] = m
+	receive := desc.Handler // for health, the generated code's
+	if m.isOurs() {
+		m.handler = m.handlerOf(s)
+		receive = m.receive
 	}
-	return reply, err
+	return func(implementation any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		c := &call{Context: ctx, arrival: arrivalOf(ctx), method: m, began: s.options.Now()}
+		reply, err := receive(implementation, c, decode, enter)
+		if err != nil && c.step == 0 {
+			s.reportUndecodable(ctx, err)
+		}
+		return reply, err
+	}
+}
+
+// receive is a handler like the generated one, without its closure.
+func (m *served) receive(
+	_ any, ctx context.Context, decode func(any) error, enter grpc.UnaryServerInterceptor,
+) (any, error) {
+	req := m.newRequest()
+	if err := decode(req); err != nil {
+		return nil, err
+	}
+	return enter(ctx, req, m.info, m.handler)
 }
 
 // enter begins the chain of a call.
-func enter(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	c := callFrom(ctx)
-	c.info, c.handler = info, handler
-	return c.goOn(ctx, req)
+func enter(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	callFrom(ctx).handler = handler
+	return goOn(ctx, req)
 }
 
-// goOn takes the call one step further and, after the last step, to the handler of its method.
-func (c *call) goOn(ctx context.Context, req any) (any, error) {
+// goOn takes a call one step further and, after the last step, to its handler.
+func goOn(ctx context.Context, req any) (any, error) {
+	c := callFrom(ctx)
 	if c.step == len(c.method.chain) {
 		return c.handler(ctx, req)
 	}
 	take := c.method.chain[c.step]
 	c.step++
-	return take(ctx, req, c.info, c.next)
+	return take(ctx, req, c.method.info, goOn)
 }
