@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
@@ -43,12 +45,25 @@ type call struct {
 	tokenDigest string
 	secretID    string
 
-	record audit.Record // of the call, made at its end
+	record   audit.Record // made at the end
+	messages messages
 
 	// Where the call is in its chain; see unary.go.
 	step    int
 	handler grpc.UnaryHandler
 }
+
+// messages is room for the messages of a call, in the same piece of memory.
+type messages struct {
+	issue           pb.IssueTokenRequest
+	verify          pb.VerifyTokenRequest
+	issueReply      pb.IssueTokenResponse
+	issued, expires timestamppb.Timestamp
+}
+
+func (c *call) issueRequest() *pb.IssueTokenRequest { return &c.messages.issue }
+
+func (c *call) verifyRequest() *pb.VerifyTokenRequest { return &c.messages.verify }
 
 // setCaller says who is calling.
 func (c *call) setCaller(who caller.Identity) { c.caller, c.callerName = who, who.String() }

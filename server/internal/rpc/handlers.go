@@ -21,13 +21,6 @@ type handlers struct {
 	server *Server
 }
 
-// issueReply is a reply in one piece of memory.
-type issueReply struct {
-	pb.IssueTokenResponse
-
-	issued, expires timestamppb.Timestamp
-}
-
 // IssueToken signs with one snapshot of the secret.
 func (h handlers) IssueToken(ctx context.Context, _ *pb.IssueTokenRequest) (*pb.IssueTokenResponse, error) {
 	c := callFrom(ctx)
@@ -42,15 +35,11 @@ func (h handlers) IssueToken(ctx context.Context, _ *pb.IssueTokenRequest) (*pb.
 	}
 	c.issued, c.secretID, c.tokenDigest = issued, secrets.Current.ID, token.Digest(signed.Reveal())
 	login, _ := c.signed.Login()
-	reply := &issueReply{
-		issued:  timestamppb.Timestamp{Seconds: issued.Unix()},
-		expires: timestamppb.Timestamp{Seconds: issued.Add(token.Lifetime).Unix()},
-	}
-	reply.Token = signed.Reveal()
-	reply.IssueTime, reply.ExpireTime = &reply.issued, &reply.expires
-	reply.LoginIdentifier = identifiers[login]
-	reply.AuditId = c.auditID
-	return &reply.IssueTokenResponse, nil
+	reply := &c.messages.issueReply
+	c.messages.issued.Seconds, c.messages.expires.Seconds = issued.Unix(), issued.Add(token.Lifetime).Unix()
+	reply.Token, reply.AuditId, reply.LoginIdentifier = signed.Reveal(), c.auditID, identifiers[login]
+	reply.IssueTime, reply.ExpireTime = &c.messages.issued, &c.messages.expires
+	return reply, nil
 }
 
 // VerifyToken returns what Kustomer would say now.

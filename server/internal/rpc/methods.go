@@ -36,14 +36,14 @@ var methods = map[string]method{
 		action:  caller.Call,
 		event:   audit.EventIssue,
 		limits:  ratelimit.Limits(),
-		typed:   typedBy((*Server).checkIssue, handlers.IssueToken),
+		typed:   typedBy((*call).issueRequest, (*Server).checkIssue, handlers.IssueToken),
 		success: (*metrics).issued,
 	},
 	pb.ChatIdentityService_VerifyToken_FullMethodName: {
 		action:           caller.Call,
 		event:            audit.EventVerify,
 		limits:           []ratelimit.Limit{ratelimit.Global, ratelimit.Caller},
-		typed:            typedBy((*Server).checkVerify, handlers.VerifyToken),
+		typed:            typedBy((*call).verifyRequest, (*Server).checkVerify, handlers.VerifyToken),
 		success:          (*metrics).verified,
 		leavesUnrecorded: true,
 	},
@@ -59,24 +59,25 @@ func (m method) isOurs() bool { return m.event != "" }
 
 // typed is what depends on the type of an RPC's request.
 type typed struct {
-	newRequest func() any
-	check      func(s *Server, ctx context.Context, c *call, req any) *refusal // what is wrong with it
-	handlerOf  func(s *Server) grpc.UnaryHandler
+	requestOf func(c *call) any                                               // empty, to be decoded into
+	check     func(s *Server, ctx context.Context, c *call, req any) *refusal // what is wrong with it
+	handlerOf func(s *Server) grpc.UnaryHandler
 }
 
-// typedBy makes it of a check, which fills in the call, and a handler.
+// typedBy makes it of the place for the request, a check, which fills in the call, and a handler.
 func typedBy[Request, Reply any](
+	requestOf func(*call) *Request,
 	check func(*Server, context.Context, *call, *Request) *refusal,
 	answer func(handlers, context.Context, *Request) (*Reply, error),
 ) typed {
 	return typed{
-		newRequest: func() any { return new(Request) },
+		requestOf: func(c *call) any { return requestOf(c) },
 		check: func(s *Server, ctx context.Context, c *call, req any) *refusal {
-			return check(s, ctx, c, req.(*Request)) //nolint:forcetypeassert // newRequest made it
+			return check(s, ctx, c, req.(*Request)) //nolint:forcetypeassert // requestOf returned it
 		},
 		handlerOf: func(s *Server) grpc.UnaryHandler {
 			return func(ctx context.Context, req any) (any, error) {
-				return answer(handlers{server: s}, ctx, req.(*Request)) //nolint:forcetypeassert // newRequest made it
+				return answer(handlers{server: s}, ctx, req.(*Request)) //nolint:forcetypeassert // requestOf returned it
 			}
 		},
 	}

@@ -61,7 +61,7 @@ func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any
 func (m *served) receive(
 	_ any, ctx context.Context, decode func(any) error, enter grpc.UnaryServerInterceptor,
 ) (any, error) {
-	req := m.newRequest()
+	req := m.requestOf(callFrom(ctx))
 	if err := decode(req); err != nil {
 		return nil, err
 	}
