@@ -2,7 +2,7 @@
 BUF      = go tool -modfile=tools/buf/go.mod buf
 LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
-MODULES  = bench/abuse bench/limits deploy/test deploy/validate examples/conformance examples/go tools/sbom tools/schema
+MODULES  = bench/abuse bench/limits bench/performance deploy/test deploy/validate examples/conformance examples/go tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -47,9 +47,12 @@ schema: ## Check the schema of audit records with a JSON Schema validator
 	cd tools/schema && go test -count=1 ./...
 
 .PHONY: bench
-bench: ## Measure throughput and footprint (a quiet machine)
-	go run ./bench/throughput
-	go run ./bench/footprint
+bench: ## Measure calls, latency and footprint, and write docs/performance.md (a quiet machine; ten minutes at most)
+	cd bench/performance && go run . $(BENCH)
+
+.PHONY: bench-others
+bench-others: ## Compare with what users of other languages would write (Node, Python, JDK, Maven)
+	cd bench/performance && go run . -others $(BENCH)
 
 .PHONY: abuse
 abuse: ## Attack the sidecar inside the manifest's limits (a quiet machine, Linux, root for all rows; twenty minutes)

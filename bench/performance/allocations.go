@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/chatidentity/chatidentity/bench/performance/load"
@@ -13,6 +14,8 @@ import (
 )
 
 const (
+	withDeadline = ", calls with a deadline"
+
 	allocationRounds = 3
 	allocationLoad   = time.Second
 )
@@ -22,6 +25,15 @@ func (b *bench) measureAllocations(ctx context.Context) error {
 	contenders, err := b.startMain(false)
 	if err != nil {
 		return err
+	}
+	for _, c := range contenders[:2] {
+		timed, err := load.Dial(c.process.Listen[loopback], 1, customers)
+		if err != nil {
+			return err
+		}
+		timed.Deadline = time.Minute
+		b.ends = append(b.ends, timed.Close)
+		contenders = append(contenders, &contender{name: c.name + withDeadline, process: c.process, caller: timed})
 	}
 	objects, calls := map[string]stats.Series{}, map[string]stats.Series{}
 	for range allocationRounds {
@@ -47,9 +59,12 @@ func (b *bench) measureAllocations(ctx context.Context) error {
 	b.figures["own allocations"] = objects[written].Minus(objects[floor])
 	var table [][]string
 	for _, c := range contenders {
-		own := ""
-		if c.name != floor {
-			own = objects[c.name].Minus(objects[floor]).Text(1)
+		own, like := "", floor
+		if strings.HasSuffix(c.name, withDeadline) {
+			like = floor + withDeadline
+		}
+		if c.name != like {
+			own = objects[c.name].Minus(objects[like]).Text(1)
 		}
 		table = append(table, []string{c.name, objects[c.name].Text(1), own, calls[c.name].Text(2)})
 	}

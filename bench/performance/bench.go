@@ -18,13 +18,14 @@ import (
 )
 
 type options struct {
-	rounds int
-	length time.Duration
-	only   string
-	others bool
-	base   string
-	dir    string
-	page   string
+	rounds  int
+	length  time.Duration
+	records int
+	only    string
+	others  bool
+	base    string
+	dir     string
+	page    string
 }
 
 // bench is one run of the benchmark.
@@ -36,6 +37,7 @@ type bench struct {
 	page       *page.Page
 	figures    map[string]stats.Series // what targets.go compares with the targets
 	ends       []func() error          // what to do at the end of the section
+	faults     []error                 // what could not be measured; the rest could
 
 	sidecar, floor, before string // programs; before is "" without a commit to compare with
 }
@@ -94,9 +96,9 @@ func run(ctx context.Context, o options) error {
 	}
 	b.page.Add(b.block("machine"), "The run took %v.", time.Since(began).Round(time.Second))
 	if o.page == "" {
-		return nil
+		return errors.Join(b.faults...)
 	}
-	return b.page.WriteTo(filepath.Join(b.repository, o.page))
+	return errors.Join(append(b.faults, b.page.WriteTo(filepath.Join(b.repository, o.page)))...)
 }
 
 // prepare builds the programs and makes their files.

@@ -25,6 +25,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 15, "interleaved rounds of each measurement under load")
 	flag.DurationVar(&o.length, "length", 200*time.Millisecond, "of one measurement under load")
 	flag.StringVar(&o.only, "only", "", "measure these sections alone: a regular expression")
+	flag.IntVar(&o.records, "records", 10_000_000, "how many audit records to verify")
 	flag.BoolVar(&o.others, "others", false, "measure the contenders in other languages instead")
 	flag.StringVar(&o.base, "base", "", "a commit whose sidecar to measure as well")
 	flag.StringVar(&o.dir, "dir", "", "where audit files are written; its disk is what is measured (default: the system's temporary directory)")

@@ -18,35 +18,74 @@ type part struct {
 	edits []edit
 }
 
-// edit replaces a text, which must stand exactly once in the file, by another.
-type edit struct{ file, old, new string }
+// edit replaces every line of a file that has a text in it. There must be so many of them.
+type edit struct {
+	file, text string
+	lines      int
+	by         string
+}
 
-const chain = "server/internal/rpc/chain.go"
+const (
+	chain   = "server/internal/rpc/chain.go"
+	place   = "server/internal/rpc/place.go"
+	server  = "server/internal/rpc/server.go"
+	traffic = "server/internal/listen/traffic.go"
+)
 
 var parts = []part{
 	{name: "everything on, record written"},
 	{name: "record synced", args: []string{"--audit-sync", "on"}},
 	{name: "no call waits for its record", args: []string{"--audit-mode", "best-effort"}},
-	{name: "record to /dev/null", args: []string{"--audit-file", "-"}},
+	{name: "records to /dev/null", args: []string{"--audit-file", "-"}},
 	{name: "no limits", args: []string{"--limit-global", "off", "--limit-caller", "off", "--limit-customer", "off"}},
-	{name: "no metrics of calls", edits: []edit{{chain, "\t\ts.metrics.grpc.UnaryServerInterceptor(),\n", ""}}},
+	{name: "no metrics of calls", edits: []edit{{chain, "s.count, ", 1, ""}}},
 	{name: "no recovery", edits: []edit{
-		{chain, "\t\trecovered,    // of", "\t\t// of"},
-		{chain, "\t\t\trecovered, // a panic", "\t\t\t// a panic"},
-		{chain, "\trecovered := recovery", "\t_ = recovery"},
+		{chain, "\trecovered, ", 2, ""},
+		{chain, "recovered := recovery", 1, "\t_ = recovery.UnaryServerInterceptor"},
 	}},
-	{name: "no bound of open calls", edits: []edit{{"server/internal/rpc/server.go", "\t\tgrpc.InTapHandle(s.place),\n", ""}}},
+	{name: "no bounds of open calls and header fields", edits: []edit{
+		{place, "isOver, fields := connection.IsOver()", 1, "\tisOver, fields := false, 0"},
+		{place, "func countFields(", 1, "var _ = countFields\n\nfunc countFields(header metadata.MD) int {"},
+	}},
+	{name: "no bounds of frames and bytes", edits: []edit{
+		{traffic, "func (t *traffic) Read(p []byte)", 1, readFreely},
+		{traffic, "func (t *traffic) Write(p []byte)", 1, writeFreely},
+	}},
+	{name: "a goroutine for each call instead of workers", edits: []edit{{server, "grpc.NumStreamWorkers(", 1, ""}}},
 }
+
+// What reads and writes a connection without counting. The connection must still be told that its
+// client has proven itself.
+const (
+	readFreely = `func (t *traffic) Read(p []byte) (int, error) {
+	if proven := t.proven; proven != nil {
+		t.proven = nil
+		proven()
+	}
+	return t.Conn.Read(p)
+}
+
+func (t *traffic) readAndCount(p []byte) (int, error) {`
+	writeFreely = `func (t *traffic) Write(p []byte) (int, error) {
+	return t.Conn.Write(p)
+}
+
+func (t *traffic) writeAndCount(p []byte) (int, error) {`
+)
 
 // measureParts measures what each part costs: everything on, and one part off at a time.
 func (b *bench) measureParts(ctx context.Context) error {
-	commands := []named{{floor, b.bareCommand("parts-floor")}}
+	commands := []named{
+		{floor, b.bareCommand("parts-floor")},
+		{"the floor with 64 stream workers", b.bareCommand("parts-workers", "--workers", "64")},
+	}
 	for i, p := range parts {
 		program := b.sidecar
 		if p.edits != nil {
 			var err error
 			if program, err = b.edited(ctx, i, p.edits); err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
+				b.faults = append(b.faults, fmt.Errorf("parts: %s: %w", p.name, err))
+				continue
 			}
 		}
 		commands = append(commands, named{p.name, b.sidecarCommand(program, fmt.Sprint("part", i), p.args...)})
@@ -65,10 +104,10 @@ func (b *bench) measureParts(ctx context.Context) error {
 		return err
 	}
 	var table [][]string
-	for _, l := range lanes[1:] {
+	for i, l := range lanes[1:] {
 		saves := ""
-		if l != lanes[1] {
-			saves = lanes[1].cpu.Minus(l.cpu).Text(1)
+		if i > 1 { // neither the floor with workers nor everything on
+			saves = lanes[2].cpu.Minus(l.cpu).Text(1)
 		}
 		table = append(table, []string{l.name, l.cpu.Text(1), l.cpu.Over(lanes[0].cpu).Text(2), saves})
 	}
@@ -91,11 +130,19 @@ func (b *bench) edited(ctx context.Context, number int, edits []edit) (string, e
 		if err != nil {
 			return "", err
 		}
-		if strings.Count(string(text), e.old) != 1 {
-			return "", fmt.Errorf("%s has not exactly one %q: mend the table of parts", e.file, e.old)
+		lines := strings.SplitAfter(string(text), "\n")
+		found := 0
+		for i := range lines {
+			if strings.Contains(lines[i], e.text) {
+				found++
+				lines[i] = e.by + "\n"
+			}
+		}
+		if found != e.lines {
+			return "", fmt.Errorf("%s has %d lines with %q instead of %d: mend the table of parts", e.file, found, e.text, e.lines)
 		}
 		overlay[original] = changed
-		if err := os.WriteFile(changed, []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
+		if err := os.WriteFile(changed, []byte(strings.Join(lines, "")), 0o600); err != nil {
 			return "", err
 		}
 	}

@@ -23,14 +23,12 @@ import (
 )
 
 const (
-	verifyMost   = 10_000_000 // records
-	verifyLess   = 1_000_000  // to see whether memory grows with them
 	verifyRounds = 2
 	recordFile   = 100 << 20 // bytes of a file, as --audit-max-size
-	spaceNeeded  = 12 << 30
+	recordSpace  = 1 << 10   // bytes of the disk for each record, more than it takes
 )
 
-// measureVerify verifies ten million records. They are real ones, repeated, numbered and chained anew.
+// measureVerify verifies ten million records (-records). They are real ones, repeated, numbered and chained anew.
 func (b *bench) measureVerify(ctx context.Context) error {
 	lines, err := b.realRecords(ctx)
 	if err != nil {
@@ -42,11 +40,11 @@ func (b *bench) measureVerify(ctx context.Context) error {
 	}
 	var rates, cpu, most, little stats.Series
 	for range verifyRounds {
-		short, err := b.verify(ctx, verifyLess, files[:less])
+		short, err := b.verify(ctx, b.records/10, files[:less])
 		if err != nil {
 			return err
 		}
-		long, err := b.verify(ctx, verifyMost, files)
+		long, err := b.verify(ctx, b.records, files)
 		if err != nil {
 			return err
 		}
@@ -54,9 +52,9 @@ func (b *bench) measureVerify(ctx context.Context) error {
 		rates, cpu = append(rates, long.rate/1e6), append(cpu, long.cpu)
 	}
 	b.figures["verify"] = rates
-	b.page.Add("verify", "`audit verify` of ten million records (%d files): %s million a second, %s µs of CPU a record. "+
-		"At most %.0f MiB were resident; %.0f MiB with the first million alone.",
-		len(files), rates.Text(2), cpu.Text(2), most.Median(), little.Median())
+	b.page.Add("verify", "`audit verify` of %d records in %d files: %s million a second, %s µs of CPU a record. "+
+		"At most %.0f MiB were resident; %.0f MiB with the first tenth of them alone.",
+		b.records, len(files), rates.Text(2), cpu.Text(2), most.Median(), little.Median())
 	for _, file := range files {
 		if err := os.Remove(file); err != nil {
 			return err
@@ -110,8 +108,8 @@ func (b *bench) writeChain(ctx context.Context, lines [][]byte) ([]string, int, 
 	if err := unix.Statfs(b.work, &disk); err != nil {
 		return nil, 0, err
 	}
-	if disk.Bavail*uint64(disk.Bsize) < spaceNeeded {
-		return nil, 0, fmt.Errorf("ten million records need 12 GiB in %s (see -dir)", b.work)
+	if disk.Bavail*uint64(disk.Bsize) < uint64(b.records)*recordSpace {
+		return nil, 0, fmt.Errorf("%s has no room for %d records (see -dir and -records)", b.work, b.records)
 	}
 	key, err := hkdf.Key(sha256.New, auditKey, nil, "chatidentity audit v1 mac", sha256.Size)
 	if err != nil {
@@ -127,11 +125,11 @@ func (b *bench) writeChain(ctx context.Context, lines [][]byte) ([]string, int, 
 	var files []string
 	var less int
 	var c chainer
-	for c.seq < verifyMost && ctx.Err() == nil {
+	for c.seq < b.records && ctx.Err() == nil {
 		path := b.file(fmt.Sprintf("verify-%03d.jsonl", len(files)))
-		until := verifyMost
-		if c.seq < verifyLess {
-			until = verifyLess // a file ends there
+		until := b.records
+		if c.seq < b.records/10 {
+			until = b.records / 10 // a file ends there
 		}
 		if err := c.writeFile(path, bodies, until, func(covered []byte) {
 			hash.Reset()
@@ -142,7 +140,7 @@ func (b *bench) writeChain(ctx context.Context, lines [][]byte) ([]string, int, 
 			return nil, 0, err
 		}
 		files = append(files, path)
-		if c.seq == verifyLess {
+		if c.seq == b.records/10 {
 			less = len(files)
 		}
 	}

@@ -13,9 +13,6 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 )
 
-// deadline is that of each call. Clients of the sidecar set one.
-const deadline = 20 * time.Second
-
 // Caller makes the n-th call.
 type Caller interface {
 	Call(ctx context.Context, n int64) error
@@ -23,7 +20,8 @@ type Caller interface {
 
 // GRPC calls IssueToken, each call for the next customer, and over the next connection.
 type GRPC struct {
-	Customers int64 // in rotation
+	Customers int64         // in rotation
+	Deadline  time.Duration // of each call; 0: none, which leaves out what deadlines cost gRPC itself
 
 	connections []*grpc.ClientConn
 	clients     []pb.ChatIdentityServiceClient
@@ -59,8 +57,11 @@ func (g *GRPC) Close() error {
 
 // Call asks for a token.
 func (g *GRPC) Call(ctx context.Context, n int64) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
+	if g.Deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, g.Deadline)
+		defer cancel()
+	}
 	client := g.clients[n%int64(len(g.clients))]
 	_, err := client.IssueToken(ctx, &pb.IssueTokenRequest{Customer: &pb.Customer{
 		ExternalId: "customer_" + strconv.FormatInt(n%g.Customers, 10),

@@ -20,7 +20,6 @@ type HTTP struct {
 // NewHTTP returns a caller of the server at host:port.
 func NewHTTP(address string, customers int64, connections int) *HTTP {
 	return &HTTP{Customers: customers, url: "http://" + address + "/chat-token", client: http.Client{
-		Timeout:   deadline,
 		Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections},
 	}}
 }

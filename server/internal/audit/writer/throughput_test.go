@@ -19,7 +19,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
-// bench/audit runs these benchmarks in rounds and prints their table.
+// What the log alone takes, in one process: go test -run '^$' -bench 'Throughput|Alone'. bench/performance
+// measures the server.
 
 var (
 	benchDir  = flag.String("dir", "", "where to write, on the disk to measure (default: the system's temporary directory)")
