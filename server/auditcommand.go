@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
@@ -28,6 +30,15 @@ type auditFlags struct {
 func (f *auditFlags) keyFlag() config.Flag {
 	return config.String(&f.AuditKeyFile, "audit-key-file", "PATH", "",
 		"The audit keys that serve uses; older ones below the current one.")
+}
+
+// unreadable makes a usage error of a file that cannot be read to its end: exit code 1 is for records
+// that are wrong.
+func unreadable(err error) error {
+	if source := new(reader.SourceError); errors.As(err, &source) {
+		return config.Usage("%v", source)
+	}
+	return err
 }
 
 // keys returns the keys. A file that cannot be read is a usage error: exit code 1 is for records

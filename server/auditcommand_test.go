@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"os"
 	"path/filepath"
@@ -39,6 +41,10 @@ func TestAuditCommands(t *testing.T) {
 	if err := os.WriteFile(edited, []byte(strings.Replace(string(text), `"caller":"loopback"`, `"caller":"loopbacc"`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	truncated := filepath.Join(directory, "truncated.jsonl.gz")
+	if err := os.WriteFile(truncated, truncatedGzip(t, text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		stdin  string
 		args   []string
@@ -60,6 +66,12 @@ func TestAuditCommands(t *testing.T) {
 		"verify, no such head": {"", []string{"verify", "--audit-key-file", key, "--head", "9:" + strings.Repeat("0", 64), file}, 1, `"fault":"tail cut"`, ""},
 		"verify, bad head":     {"", []string{"verify", "--audit-key-file", key, "--head", "9", file}, 2, "", "--head"},
 		"verify, no such file": {"", []string{"verify", "--audit-key-file", key, "/no/such/file"}, 2, "", "/no/such/file"},
+		"verify, truncated":    {"", []string{"verify", "--audit-key-file", key, truncated}, 2, `"ok":false,"records":3,`, "unexpected EOF"},
+		"verify, trunc., text": {"", []string{"verify", "--output", "text", "--audit-key-file", key, truncated}, 2, "3 records whole", "unexpected EOF"},
+		"find, truncated":      {"", []string{"find", "--audit-id", first.GetAuditId(), truncated}, 2, `"outcome":"OK"`, "unexpected EOF"},
+		"verify, endless":      {string(text) + strings.Repeat("\x00", 17<<20), []string{"verify", "--audit-key-file", key, "-"}, 2, `"records":3,`, "line 4: a line is longer than 16 MiB"},
+		"find, endless":        {string(text) + strings.Repeat("\x00", 17<<20), []string{"find", "--audit-id", first.GetAuditId(), "-"}, 2, `"outcome":"OK"`, "longer than 16 MiB"},
+		"verify, no records":   {"root:x:0:0\n", []string{"verify", "--audit-key-file", key, "-"}, 1, `"other_lines":1`, ""},
 		"find email":           {"", []string{"find", "--audit-key-file", key, "--email", "Ada@example.com", file}, 0, first.GetAuditId(), "1 of 3 records match"},
 		"find external id":     {"", []string{"find", "--audit-key-file", key, "--external-id", "user_id", file}, 0, first.GetAuditId(), "1 of 3"},
 		"find nobody":          {"", []string{"find", "--audit-key-file", key, "--external-id", "nobody", file}, 0, "", "0 of 3"},
@@ -83,4 +95,18 @@ func TestAuditCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// truncatedGzip is a gzipped file that ends behind all of text, but before the end of the gzip.
+func truncatedGzip(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Flush(); err != nil { // and no Close
+		t.Fatal(err)
+	}
+	return packed.Bytes()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -50,8 +51,9 @@ func newAuditFindCommand(console *console) *cobra.Command {
 		Use:   "find FILE...",
 		Short: "Find the audit records of a person, token, call or caller.",
 		Long: `It prints the records that match everything that is given, and does not verify
-them: see audit verify. The files may be gzipped, and may be container logs; -
-is standard input. The exit code is 0 even when nothing matches.`,
+them: see audit verify. The files may be gzipped, and may be logs of containers,
+of the journal or of syslog; - is standard input. The exit code is 0 even when
+nothing matches, and 2 when a file cannot be read to its end.`,
 		Example: "chatidentity audit find --audit-key-file audit.key --email ada@example.com audit.jsonl",
 		RunE: func(command *cobra.Command, args []string) error {
 			c.Files = args
@@ -93,18 +95,18 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	found, err := reader.Find(ctx, reader.Files(c.Files...), query,
 		reader.FindOptions{Keys: keys, Output: output, Progress: bar.show}, console.out)
 	bar.done()
-	if err != nil {
-		return err
-	}
 	said := fmt.Sprintf("%d of %d records match", found.Matches, found.Records)
 	if found.Unknown > 0 {
 		said += fmt.Sprintf("; %d are under unknown keys, where nobody can be searched for", found.Unknown)
 	}
-	if found.Unreadable > 0 {
-		said += fmt.Sprintf("; %d lines are not records", found.Unreadable)
+	if found.Damaged > 0 {
+		said += fmt.Sprintf("; %d lines are damaged records", found.Damaged)
 	}
-	_, err = fmt.Fprintln(console.err, said)
-	return err
+	if found.Others > 0 {
+		said += fmt.Sprintf("; %d lines are no records", found.Others)
+	}
+	_, printErr := fmt.Fprintln(console.err, said)
+	return errors.Join(unreadable(err), printErr)
 }
 
 func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {

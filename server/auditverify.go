@@ -26,10 +26,12 @@ func newAuditVerifyCommand(console *console) *cobra.Command {
 		Use:   "verify FILE...",
 		Short: "Check that audit records are complete, unchanged and in order.",
 		Long: `Give the audit files in the order in which they were written. They may be
-gzipped, and may be container logs; - is standard input.
+gzipped, and may be logs of containers, of the journal or of syslog, in which
+other lines stand between the records; - is standard input.
 
 The exit code is 0 when all records are intact. Otherwise it is 1, and the first
-fault is shown. For what this proves and what it does not, see docs/audit.md.`,
+fault is shown; it is 2 when a file cannot be read to its end. For what this
+proves and what it does not, see docs/audit.md.`,
 		Example: "chatidentity audit verify --audit-key-file audit.key audit*.jsonl",
 		RunE: func(command *cobra.Command, args []string) error {
 			c.Files = args
@@ -72,6 +74,7 @@ type verifyReport struct {
 	OK           bool   `json:"ok"`
 	Records      uint64 `json:"records"`
 	Unverifiable uint64 `json:"unverifiable"`
+	OtherLines   uint64 `json:"other_lines"`
 	Chains       uint64 `json:"chains"`
 	First        string `json:"first,omitempty"`
 	Last         string `json:"last,omitempty"`
@@ -80,6 +83,7 @@ type verifyReport struct {
 	FaultFile    string `json:"fault_file,omitempty"`
 	FaultLine    int    `json:"fault_line,omitempty"`
 	Detail       string `json:"detail,omitempty"`
+	Error        string `json:"error,omitempty"` // why a file could not be read to its end
 }
 
 // run prints what is whole, and the first fault.
@@ -92,21 +96,25 @@ func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 	options.Progress = bar.show
 	report, err := reader.Verify(ctx, reader.Files(c.Files...), options)
 	bar.done()
-	if err != nil {
-		return err
-	}
 	answer := verifyReport{
-		OK: report.Fault == nil, Records: report.Records, Unverifiable: report.Unverifiable, Chains: report.Chains,
+		OK: report.Fault == nil && err == nil, Records: report.Records, Unverifiable: report.Unverifiable,
+		OtherLines: report.Others, Chains: report.Chains,
 		First: report.First, Last: report.Last, Head: report.Head.String(),
+	}
+	if err != nil {
+		answer.Error = err.Error()
 	}
 	if fault := report.Fault; fault != nil {
 		answer.Fault, answer.Detail = string(fault.Kind), fault.Detail
 		answer.FaultFile, answer.FaultLine = fault.File, fault.Line
 	}
-	if err := c.print(console, answer, report.String()); err != nil {
-		return err
+	if printErr := c.print(console, answer, report.String()); printErr != nil {
+		return printErr
 	}
-	if report.Fault != nil {
+	switch {
+	case err != nil:
+		return unreadable(err)
+	case report.Fault != nil:
 		return errNegative
 	}
 	return nil

@@ -3,6 +3,8 @@ package reader
 import (
 	"bytes"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 // criLine is a line of a container log in Kubernetes, such as
@@ -24,4 +26,33 @@ func parseCRI(b []byte) (criLine, bool) {
 		return criLine{}, false
 	}
 	return criLine{string(stream), string(tag) == "P", text}, true
+}
+
+// join takes the CRI prefix off a line, if it has one, and puts the parts of a split line together.
+// It reports whether that makes a line: a part makes none yet.
+func (s *scanner) join(v *scanned) bool {
+	line, ok := parseCRI(v.line)
+	switch {
+	case !ok && v.torn && len(v.line) == 0: // the source ends between two parts
+		v.text = s.parts
+		return true
+	case !ok:
+		v.text = v.line
+		return true
+	case line.stream != "stdout":
+		v.text, v.foreign = v.line, true
+		return true
+	case !line.partial && !s.parted:
+		v.text = line.text
+		return true
+	}
+	if !s.parted {
+		s.parts = s.parts[:0]
+	}
+	if len(s.parts) <= audit.MaxLine { // longer lines are refused later, but not kept
+		s.parts = append(s.parts, line.text...)
+	}
+	s.parted = line.partial
+	v.text = s.parts
+	return !line.partial
 }

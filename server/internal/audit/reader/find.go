@@ -41,10 +41,11 @@ type FindOptions struct {
 
 // Found is what a search went through.
 type Found struct {
-	Records    uint64 // read
-	Matches    uint64 // printed
-	Unreadable uint64 // lines that are no records
-	Unknown    uint64 // records under unknown keys, in which a person cannot be searched for
+	Records uint64 // read
+	Matches uint64 // printed
+	Others  uint64 // lines that are plainly no records
+	Damaged uint64 // lines that are records no more
+	Unknown uint64 // records under unknown keys, in which a person cannot be searched for
 }
 
 // wanted is a field's value, as it stands in a matching record.
@@ -110,8 +111,12 @@ func (f *finder) addPerson(field *audit.Field, value string, keys []*audit.Key) 
 }
 
 func (f *finder) visit(s scanned) error {
-	if readable := !s.long && f.line.Parse(s.text) == nil; !readable {
-		f.found.Unreadable++
+	switch {
+	case s.foreign:
+		f.found.Others++
+		return nil
+	case s.long || f.line.Parse(s.text) != nil:
+		f.found.Damaged++
 		return nil
 	}
 	f.found.Records++

@@ -41,6 +41,7 @@ func (f *Fault) String() string {
 type Report struct {
 	Records      uint64     // before the fault
 	Unverifiable uint64     // of them, those under unknown keys
+	Others       uint64     // lines among them that are plainly no records
 	Chains       uint64     // that begin anew, one after another
 	First, Last  string     // earliest and latest time in them
 	Head         audit.Head // of the last record: what the first record of a later file follows
@@ -56,12 +57,18 @@ func (r *Report) String() string {
 		if r.Unverifiable > 0 {
 			_, _ = fmt.Fprintf(&b, "; %d records not verifiable: their key is not known", r.Unverifiable)
 		}
+		if r.Others > 0 {
+			_, _ = fmt.Fprintf(&b, "; %d lines are no records", r.Others)
+		}
 	}
 	if r.Fault != nil {
 		if b.Len() > 0 {
 			_ = b.WriteByte('\n')
 		}
 		_, _ = b.WriteString(r.Fault.String())
+	}
+	if b.Len() == 0 {
+		_, _ = b.WriteString("no record was read")
 	}
 	return b.String()
 }

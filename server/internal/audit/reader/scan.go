@@ -9,26 +9,43 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-
-	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
 
 const (
 	progressEvery = 1 << 14 // lines between two calls of a Progress
-	bufferSize    = 1 << 16
+	bufferSize    = 1 << 16 // more than any collector makes of a record
+	longestLine   = 1 << 24 // in bytes: what has longer ones is no log
 )
+
+var errEndless = fmt.Errorf("a line is longer than %d MiB: this is no log", longestLine>>20)
 
 // Progress is told, now and then and at the end, how many bytes of the files and how many lines
 // have been read.
 type Progress func(bytes int64, lines uint64)
 
-// Source is one file of records: as the log wrote it, or as a container runtime keeps it, with the
-// CRI prefix before each line. Either may be gzipped.
+// Source is one file of records: as the log wrote it, or as a log collector keeps its lines, among
+// those of others. Either may be gzipped.
 type Source struct {
 	Name string
 	Open func() (io.ReadCloser, error)
 }
+
+// SourceError is a source that cannot be read to its end.
+type SourceError struct {
+	Name string
+	err  error
+}
+
+func (e *SourceError) Error() string {
+	if failed := new(fs.PathError); errors.As(e.err, &failed) { // which would name it once more
+		return fmt.Sprintf("read %s: %v", e.Name, failed.Err)
+	}
+	return fmt.Sprintf("read %s: %v", e.Name, e.err)
+}
+
+func (e *SourceError) Unwrap() error { return e.err }
 
 // Files returns the sources of paths; "-" is standard input.
 func Files(paths ...string) []Source {
@@ -44,13 +61,15 @@ func Files(paths ...string) []Source {
 	return sources
 }
 
-// scanned is one line of a source, without prefix and newline.
+// scanned is one line of a source. Its bytes are valid until the next line.
 type scanned struct {
-	source string
-	number int    // of the line, from 1
-	text   []byte // valid until the next line
-	torn   bool   // the source ends in the middle of it
-	long   bool   // it is longer than a record can be, and not all here
+	source  string
+	number  int    // of the line, from 1
+	line    []byte // without newline
+	text    []byte // the record in it
+	foreign bool   // it is plainly no record
+	torn    bool   // the source ends in the middle of it
+	long    bool   // it is longer than a record can be, and not all here
 }
 
 // scanner reads sources line by line.
@@ -82,12 +101,12 @@ func (s *scanner) report() {
 func (s *scanner) scanOne(ctx context.Context, source Source, visit func(scanned) error) error {
 	f, err := source.Open()
 	if err != nil {
-		return fmt.Errorf("read audit records: %w", err)
+		return &SourceError{source.Name, err}
 	}
 	defer func() { _ = f.Close() }()
 	r, err := s.unpack(f)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", source.Name, err)
+		return &SourceError{source.Name, err}
 	}
 	s.parts, s.parted = s.parts[:0], false
 	for number, ended := 1, false; !ended; number++ {
@@ -95,7 +114,7 @@ func (s *scanner) scanOne(ctx context.Context, source Source, visit func(scanned
 		err := v.read(r)
 		ended = errors.Is(err, io.EOF)
 		if err != nil && !ended {
-			return fmt.Errorf("read %s: %w", source.Name, err)
+			return &SourceError{source.Name, fmt.Errorf("line %d: %w", number, err)}
 		}
 		if !s.complete(&v, ended) {
 			continue
@@ -114,15 +133,25 @@ func (s *scanner) scanOne(ctx context.Context, source Source, visit func(scanned
 func (s *scanner) complete(v *scanned, ended bool) bool {
 	v.torn = ended
 	switch {
-	case ended && len(v.text) == 0 && !s.parted:
+	case v.long:
+		v.text = v.line
+		return true
+	case bytes.HasPrefix(v.line, recordStart):
+		v.text = bytes.TrimSuffix(v.line, []byte("\r"))
+		return true
+	case ended && len(v.line) == 0 && !s.parted:
 		return false
-	case s.cutPrefix(v):
-		return true
-	case ended && s.parted:
-		v.text = s.parts
-		return true
 	}
-	return false
+	if !s.join(v) && !ended {
+		return false
+	}
+	if !v.foreign {
+		v.text, v.foreign = unwrap(v.text)
+	}
+	if v.torn && bytes.HasPrefix(recordStart, v.text) {
+		v.foreign = false
+	}
+	return true
 }
 
 func (s *scanner) count(ctx context.Context) error {
@@ -158,37 +187,28 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// read takes the next line. What exceeds the buffer is skipped.
+// read takes the next line. Of one that exceeds the buffer only the end is kept.
 func (v *scanned) read(r *bufio.Reader) error {
 	text, err := r.ReadSlice('\n')
-	for errors.Is(err, bufio.ErrBufferFull) {
-		v.long = true
-		_, err = r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return v.readLong(r, text)
 	}
-	v.text = bytes.TrimSuffix(text, []byte("\n"))
+	v.line = bytes.TrimSuffix(text, []byte("\n"))
 	return err
 }
 
-// cutPrefix takes the CRI prefix off a line, if it has one, and puts the parts of a split line
-// together. It reports whether that makes a line: standard error makes none, and a part none yet.
-func (s *scanner) cutPrefix(v *scanned) bool {
-	line, ok := parseCRI(v.text)
-	switch {
-	case !ok:
-		return true
-	case line.stream != "stdout":
-		return false
-	case !line.partial && !s.parted:
-		v.text = line.text
-		return true
+func (v *scanned) readLong(r *bufio.Reader, text []byte) error {
+	v.long, v.foreign = true, true
+	err := bufio.ErrBufferFull
+	for n := 0; errors.Is(err, bufio.ErrBufferFull); {
+		if n += len(text); n > longestLine {
+			return errEndless
+		}
+		_, isForeign := unwrap(text)
+		v.foreign = v.foreign && isForeign
+		text, err = r.ReadSlice('\n')
 	}
-	if !s.parted {
-		s.parts = s.parts[:0]
-	}
-	if len(s.parts) <= audit.MaxLine { // longer lines are refused later, but not kept
-		s.parts = append(s.parts, line.text...)
-	}
-	s.parted = line.partial
-	v.text = s.parts
-	return !line.partial
+	_, isForeign := unwrap(text)
+	v.line, v.foreign = bytes.TrimSuffix(text, []byte("\n")), v.foreign && isForeign
+	return err
 }

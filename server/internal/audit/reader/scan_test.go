@@ -51,6 +51,9 @@ func TestContainerLogs(t *testing.T) {
 
 func TestVerifyReportsWhatItCannotRead(t *testing.T) {
 	t.Parallel()
+	if _, err := Verify(t.Context(), Files(t.TempDir()), VerifyOptions{}); !errors.As(err, new(*SourceError)) {
+		t.Fatalf("a directory: %v", err)
+	}
 	if _, err := Verify(t.Context(), Files(filepath.Join(t.TempDir(), "none")), VerifyOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("got %v, want ErrNotExist", err)
 	}

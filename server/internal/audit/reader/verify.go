@@ -36,7 +36,7 @@ var errFault = errors.New("fault")
 
 // Verify reads records in order and reports whether they are one whole chain, or several after one
 // another. It stops at the first fault, which is no error: an error is a file that cannot be read,
-// or the end of ctx.
+// or the end of ctx, and comes with the report of what was whole up to there.
 func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, error) {
 	v := &verifier{o: o, linkers: map[string]*audit.Linker{}, heads: map[audit.Head]struct{}{}}
 	for _, k := range o.Keys {
@@ -52,7 +52,7 @@ func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, er
 	s := &scanner{progress: o.Progress}
 	err := s.scan(ctx, sources, v.visit)
 	if err != nil && !errors.Is(err, errFault) {
-		return nil, err
+		return &v.report, err
 	}
 	if v.report.Fault == nil {
 		v.report.Fault = v.atEnd()
@@ -63,7 +63,7 @@ func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, er
 // atEnd finds the faults that no record shows.
 func (v *verifier) atEnd() *Fault {
 	if v.report.Records == 0 {
-		return &Fault{Kind: FaultMissing, Detail: "there is no record"}
+		return &Fault{Kind: FaultMissing, Detail: fmt.Sprintf("there is no record among %d lines", v.report.Others)}
 	}
 	for h := range v.heads {
 		return &Fault{Kind: FaultTailCut, Detail: fmt.Sprintf(
@@ -73,6 +73,10 @@ func (v *verifier) atEnd() *Fault {
 }
 
 func (v *verifier) visit(s scanned) error {
+	if s.foreign {
+		v.report.Others++
+		return nil
+	}
 	if v.gap != 0 {
 		return v.seek(s)
 	}
@@ -109,6 +113,8 @@ func (v *verifier) check(s scanned) (FaultKind, string) {
 			"when the log was killed, serve cuts that off at its next start"
 	case s.long:
 		return FaultEdited, audit.ErrTooLong.Error()
+	case err != nil && len(s.text) < len(s.line): // says more of the whole line
+		return FaultEdited, l.Parse(s.line).Error()
 	case err != nil:
 		return FaultEdited, err.Error()
 	case v.o.TrustFirst && v.report.Records == 0 && l.Seq > 1:
