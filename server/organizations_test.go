@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -157,14 +158,14 @@ func TestProofOfTheUserEndToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, withSecret("--policy-file", policy, "--audit-file", auditFile, "--log-level", "debug"))
-	idToken := func(subject string, age time.Duration) string {
+	idToken := func(subject string, age time.Duration, groups ...string) string {
 		headers := jws.NewHeaders()
 		if err := headers.Set(jws.KeyIDKey, "one"); err != nil {
 			t.Fatal(err)
 		}
 		issued := time.Now().Add(-age)
 		claims, err := json.Marshal(map[string]any{
-			"iss": "https://login.example.com", "aud": "backend", "sub": subject, "email": canaryEmail, "email_verified": true,
+			"iss": "https://login.example.com", "aud": "backend", "sub": subject, "email": canaryEmail, "email_verified": "true", "groups": groups,
 			"iat": issued.Unix(), "exp": issued.Add(time.Hour).Unix(),
 		})
 		if err != nil {
@@ -198,6 +199,11 @@ func TestProofOfTheUserEndToEnd(t *testing.T) {
 	eventually(t, "keys", func() bool { return issue(good, canaryID, "") == nil })
 	p.assertOneOutage(t, "jwks")
 	expect("both", "", issue(good, canaryID, canaryEmail))
+	large := idToken(canaryID, 0, slices.Repeat([]string{"0190b5a4-7b3c-7d2e-8f10-2b3c4d5e6f70"}, 590)...)
+	if size := len(large); size < 30<<10 || size > 32<<10 {
+		t.Fatalf("the large ID token has %d bytes", size)
+	}
+	expect("an ID token of 30 KiB", "", issue(large, canaryID, canaryEmail))
 	expect("no token", "USER_UNPROVEN", issue("", canaryID, ""))
 	expect("a token of rubbish", "USER_UNPROVEN", issue("canary", canaryID, ""))
 	expect("replayed after max_age", "USER_UNPROVEN", issue(idToken(canaryID, 11*time.Minute), canaryID, ""))

@@ -13,6 +13,11 @@ const (
 	maxCalls = 2304
 	// maxHeldBytes bounds the requests of those calls.
 	maxHeldBytes = 16 << 20
+	// maxMetadataBytes bounds the metadata of calls that have much of it, decoded: with HPACK a few bytes
+	// can stand for all of it.
+	maxMetadataBytes = 16 << 20
+	// maxBlocks bounds header blocks of which the rest has yet to come. Decoded, one may hold 256 KiB.
+	maxBlocks = 32
 	// maxLongStreams bounds streams of health and reflection, which last as long as their client
 	// likes.
 	maxLongStreams = 64
@@ -31,8 +36,8 @@ const (
 // Bounds is what calls may hold and how many idle frames may pass, over all connections of the
 // process.
 type Bounds struct {
-	calls, bytes, streams pool
-	strangers             *allowance
+	calls, bytes, streams, metadata, blocks pool
+	strangers                               *allowance
 
 	mu      sync.Mutex
 	callers map[string]*allowance
@@ -42,24 +47,29 @@ type Bounds struct {
 func NewBounds() *Bounds {
 	b := &Bounds{callers: map[string]*allowance{}}
 	b.calls.size, b.bytes.size, b.streams.size = maxCalls, maxHeldBytes, maxLongStreams
+	b.metadata.size, b.blocks.size = maxMetadataBytes, maxBlocks
 	b.strangers = b.newAllowance(strangerFrames)
 	// A pool of their own: what strangers hold is never taken from a caller.
 	b.strangers.calls.pool = &pool{size: maxStrangerCalls}
 	b.strangers.bytes.pool = &pool{size: maxHeldBytes / 16}
 	b.strangers.streams.pool = &pool{}
+	b.strangers.metadata.pool = &pool{size: maxMetadataBytes / 16}
+	b.strangers.blocks.pool = &pool{size: maxBlocks / 8}
 	return b
 }
 
 // allowance is what the connections of one caller share.
 type allowance struct {
-	calls, bytes, streams share
-	frames                *rate.Limiter
-	connections           int
+	calls, bytes, streams, metadata, blocks share
+
+	frames      *rate.Limiter
+	connections int
 }
 
 func (b *Bounds) newAllowance(frames int) *allowance {
 	return &allowance{
 		calls: share{pool: &b.calls}, bytes: share{pool: &b.bytes}, streams: share{pool: &b.streams},
+		metadata: share{pool: &b.metadata}, blocks: share{pool: &b.blocks},
 		frames: rate.NewLimiter(rate.Limit(frames), frames),
 	}
 }

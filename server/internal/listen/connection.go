@@ -74,6 +74,30 @@ func (c *Connection) HoldStream() (release func()) { //nolint:nonamedreturns // 
 	return func() { t.lasting.take(-1) }
 }
 
+// HoldMetadata counts a call's metadata until the context of the call ends, and reports whether the
+// connection, and its caller, may hold that much.
+func (c *Connection) HoldMetadata(ctx context.Context, bytes int) bool {
+	t := c.traffic
+	if t == nil {
+		return false
+	}
+	t.metadata.take(int64(bytes))
+	if t.metadata.isOver() {
+		t.metadata.take(int64(-bytes))
+		return false
+	}
+	context.AfterFunc(ctx, func() { t.metadata.take(int64(-bytes)) })
+	return true
+}
+
+// Explain says that a call is about to be answered with an error that somebody has given a reason for.
+// Without that, an answer that is an error alone counts as the transport's own.
+func (c *Connection) Explain() {
+	if c.traffic != nil {
+		c.traffic.streams.explain()
+	}
+}
+
 // CutOff closes the connection. It is for calls that cannot be answered without holding something for
 // as long as their client likes.
 func (c *Connection) CutOff() {

@@ -16,9 +16,11 @@ const (
 	frameContinuation frameType = 0x9
 )
 
-// Error codes of a GOAWAY.
+// Error codes of a GOAWAY or an RST_STREAM.
 const (
 	noError         = 0x0
+	frameSizeError  = 0x6
+	cancelled       = 0x8
 	enhanceYourCalm = 0xb
 )
 

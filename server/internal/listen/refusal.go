@@ -25,6 +25,11 @@ const (
 	kindHeldBytes   = "held_bytes"
 	kindHeldCalls   = "held_calls"
 	kindLateRequest = "late_request"
+	kindLateHeaders = "late_headers"
+	kindMetadata    = "metadata_size"
+	kindUnexplained = "unexplained"
+	kindReset       = "transport_reset"
+	kindClosed      = "transport_closed"
 )
 
 // reasons are what is said of each kind when no error says more.
@@ -45,6 +50,13 @@ var reasons = map[string]error{
 	kindHeldBytes:   errors.New("requests that are not answered hold too many bytes: the connection was closed"),
 	kindHeldCalls:   errors.New("more calls than its share, with deadlines far away: the connection was closed"),
 	kindLateRequest: errors.New("a request did not arrive whole, or its answer was not read: the connection was closed"),
+	kindLateHeaders: errors.New("a header block was not complete within 2 s: the connection was closed"),
+	kindMetadata:    errors.New("metadata of more than 128 KiB: the call was reset"),
+	kindUnexplained: errors.New("the transport answered a call with an error of its own: its encoding, content type " +
+		"or headers are not gRPC that is spoken here"),
+	kindReset: errors.New("the transport reset a call: its headers or frames break HTTP/2, or too many calls are open"),
+	kindClosed: errors.New("the transport closed a connection: it does not speak plain gRPC (TLS where there is none?), " +
+		"breaks HTTP/2, has metadata over 128 KiB or answers no ping"),
 }
 
 // Kinds returns every kind of Refusal.

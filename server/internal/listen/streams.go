@@ -13,7 +13,13 @@ type streams struct {
 	open   map[uint32]stream
 	newest uint32
 	ended  bool // the connection is closed
+	// explained are the errors that have a reason and are yet to be sent.
+	explained int
 }
+
+// maxBlockBytes is what counts of a header block among the bytes that a connection holds. What a longer
+// one holds is counted among the blocks until it is whole, and then among the metadata.
+const maxBlockBytes = 16 << 10
 
 // stream is a call that is open.
 type stream struct {
@@ -22,6 +28,7 @@ type stream struct {
 	// What has come to its end; both: the request is whole.
 	headers, data bool
 	excess        bool // beyond the connection's share: it will be refused
+	replied       bool // the server has sent headers, so its answer is no error alone
 }
 
 func (c stream) isWhole() bool { return c.headers && c.data }
@@ -33,6 +40,8 @@ type change struct {
 	bytes  int64 // held
 	whole  bool  // a request has come to its end
 	idle   int64 // frames that moved no call forward; below 0: credit
+	failed bool  // the server has answered with an error alone, and nobody has given a reason for it
+	reset  bool  // the server has reset a call that was open
 }
 
 // received takes in a frame of the client.
@@ -69,6 +78,9 @@ func (s *streams) begin(f frame, now time.Duration) change {
 // grow adds a frame to a request.
 func (s *streams) grow(f frame, call stream, c change) change {
 	c.bytes = int64(f.length)
+	if f.kind != frameData { // headers come first
+		c.bytes = min(c.bytes, max(0, maxBlockBytes-call.bytes))
+	}
 	call.bytes += c.bytes
 	call.headers = call.headers || f.endsHeaders()
 	call.data = call.data || f.endsStream()
@@ -79,6 +91,9 @@ func (s *streams) grow(f frame, call stream, c change) change {
 
 func (s *streams) remove(id uint32, call stream, idle int64) change {
 	delete(s.open, id)
+	if len(s.open) == 0 { // whatever was explained has been sent, or its client is gone
+		s.explained = 0
+	}
 	c := change{bytes: -call.bytes, idle: idle}
 	c.close(call)
 	return c
@@ -107,7 +122,7 @@ func (s *streams) exceed(id uint32) bool {
 
 // sent takes in a frame of the server.
 func (s *streams) sent(f frame, now func() time.Duration) change {
-	if !f.endsStream() && f.kind != frameResetStream {
+	if f.kind != frameHeaders && !f.endsStream() && f.kind != frameResetStream {
 		return change{}
 	}
 	s.mu.Lock()
@@ -115,9 +130,22 @@ func (s *streams) sent(f frame, now func() time.Duration) change {
 	call, isOpen := s.open[f.stream]
 	switch {
 	case isOpen && f.endsStream():
-		return s.remove(f.stream, call, -answerCredit)
+		failed := f.kind == frameHeaders && !call.replied
+		if failed && s.explained > 0 {
+			failed = false
+			s.explained--
+		}
+		c := s.remove(f.stream, call, -answerCredit)
+		c.failed = failed
+		return c
+	case isOpen && f.kind == frameHeaders:
+		call.replied = true
+		s.open[f.stream] = call
+		return change{}
 	case isOpen:
-		return s.remove(f.stream, call, resetCost(call, now()))
+		c := s.remove(f.stream, call, resetCost(call, now()))
+		c.reset = true
+		return c
 	case f.kind == frameResetStream:
 		return change{idle: 1}
 	default:
@@ -141,6 +169,13 @@ func resetCost(call stream, now time.Duration) int64 {
 
 // answerCredit is how many idle frames each answered call excuses: acknowledgements, window updates.
 const answerCredit = 4
+
+// explain says that an error that has a reason is about to be sent.
+func (s *streams) explain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.explained++
+}
 
 // late counts the calls that have been open for too long.
 func (s *streams) late(now time.Duration) int64 {

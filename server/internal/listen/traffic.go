@@ -44,11 +44,14 @@ type traffic struct {
 	own       *rate.Limiter // idle frames that are this connection's whatever its caller's others do
 	debt      atomic.Int64  // idle frames not yet paid for
 	lasting   portion       // streams of health and reflection
+	metadata  portion
+	over      atomic.Bool // by the client, by a goodbye or by us: if grpc closes it then, it has a reason
 
 	streams streams
 	began   time.Time
 	proven  func() // called at the first whole request
 	in      frameReader
+	block   block
 
 	writing sync.Mutex
 	out     frameReader
@@ -61,8 +64,9 @@ func newTraffic(conn, socket net.Conn, of *allowance, report func(kind string)) 
 	return &traffic{
 		Conn: conn, socket: socket, report: report, allowance: of,
 		calls: portion{share: &of.calls}, bytes: portion{share: &of.bytes},
-		lasting: portion{share: &of.streams},
-		own:     rate.NewLimiter(connectionFloor, connectionFloor), began: time.Now(),
+		lasting: portion{share: &of.streams}, metadata: portion{share: &of.metadata},
+		block: block{portion: portion{share: &of.blocks}},
+		own:   rate.NewLimiter(connectionFloor, connectionFloor), began: time.Now(),
 		in: frameReader{skip: prefaceSize},
 	}
 }
@@ -70,6 +74,14 @@ func newTraffic(conn, socket net.Conn, of *allowance, report func(kind string)) 
 // Read returns what the client sent, once its frames are paid for: of a flood that is cut off grpc sees
 // nothing.
 func (t *traffic) Read(p []byte) (int, error) {
+	n, err := t.read(p)
+	if err != nil {
+		t.over.Store(true)
+	}
+	return n, err
+}
+
+func (t *traffic) read(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
 	if n == 0 {
 		return n, err
@@ -80,6 +92,8 @@ func (t *traffic) Read(p []byte) (int, error) {
 	case unpaid != nil:
 		return 0, unpaid
 	case t.bytes.isOver():
+		return 0, t.cutOff(kindHeldBytes)
+	case !t.block.follow(t.in.skip > 0, t.endLateHeaders, t.gone):
 		return 0, t.cutOff(kindHeldBytes)
 	case (slept || n == len(p)) && isGone(t.socket): // nobody waits for the answers
 		return 0, io.EOF
@@ -98,6 +112,7 @@ func (t *traffic) receive(p []byte) {
 		if !whole {
 			continue
 		}
+		t.block.received(f)
 		c := t.streams.received(f, now)
 		t.apply(c)
 		if c.opened > 0 && t.calls.isOver() {
@@ -125,7 +140,9 @@ func (t *traffic) Write(p []byte) (int, error) {
 		f, after, whole := t.out.next(rest)
 		rest = after
 		if whole {
-			t.apply(t.streams.sent(f, t.age))
+			c := t.streams.sent(f, t.age)
+			t.apply(c)
+			t.reportOwn(f, c, after)
 		}
 	}
 	return t.Conn.Write(p)
@@ -194,8 +211,12 @@ func (t *traffic) endLateCalls() {
 	}
 }
 
+// endLateHeaders cuts the connection off because of its header block.
+func (t *traffic) endLateHeaders() { _ = t.cutOff(kindLateHeaders) }
+
 // cutOff closes the connection, with a GOAWAY if what was sent so far ends with a frame.
 func (t *traffic) cutOff(kind string) error {
+	t.over.Store(true)
 	t.report(kind)
 	t.sendAway(enhanceYourCalm)
 	return errors.Join(errCutOff, t.Close())
@@ -219,6 +240,10 @@ var errCutOff = errors.New("the connection was cut off")
 // the connection: its caller pays for both, or it could go on with the next one.
 func (t *traffic) Close() error {
 	t.closing.Do(func() {
+		if !t.over.Load() {
+			t.report(kindClosed)
+		}
+		t.block.end()
 		left := t.streams.end()
 		t.apply(left)
 		t.allowance.spend(connectionCost - int(left.opened+left.excess)*youngResetCost)

@@ -134,8 +134,11 @@ func TestAnsweredCallsAreNoFlood(t *testing.T) {
 		}
 		if data, ok := got.(*http2.DataFrame); ok {
 			answered++
-			if err := answers.WriteHeaders(http2.HeadersFrameParam{StreamID: data.StreamID, EndHeaders: true, EndStream: true}); err != nil {
-				t.Fatal(err)
+			for _, ends := range []bool{false, true} {
+				answer := http2.HeadersFrameParam{StreamID: data.StreamID, EndHeaders: true, EndStream: ends}
+				if err := answers.WriteHeaders(answer); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 	}

@@ -15,6 +15,7 @@ type arrival struct {
 
 	connection *listen.Connection
 	headers    metadata.MD // grpc's own: not to be changed
+	isTooLarge bool        // the metadata: the call is refused once its caller is known
 }
 
 type arrivalKey struct{}

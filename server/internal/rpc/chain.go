@@ -39,6 +39,7 @@ func (s *Server) unaryChain(isOurs bool) []grpc.UnaryServerInterceptor {
 // streamChain is for health and reflection, whose streams carry nothing of ours.
 func (s *Server) streamChain() []grpc.StreamServerInterceptor {
 	return []grpc.StreamServerInterceptor{
+		explained,
 		s.admitStream, // before the metrics, which take any method's name as a label
 		s.metrics.grpc.StreamServerInterceptor(),
 		recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.recovered)),

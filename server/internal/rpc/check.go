@@ -13,7 +13,11 @@ import (
 // check parses the request, once. What is wrong with it is reported only after the call has been
 // paid for, so that invalid requests are limited too.
 func (s *Server) check(ctx context.Context, c *call, req any) *refusal {
-	c.invalid = c.method.check(s, ctx, c, req)
+	if c.arrival.isTooLarge {
+		c.invalid = metadataTooLarge()
+	} else {
+		c.invalid = c.method.check(s, ctx, c, req)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -38,6 +39,7 @@ var reasonCodes = map[pb.ErrorReason]codes.Code{
 	pb.ErrorReason_ERROR_REASON_USER_UNPROVEN:          codes.PermissionDenied,
 	pb.ErrorReason_ERROR_REASON_USER_MISMATCH:          codes.PermissionDenied,
 	pb.ErrorReason_ERROR_REASON_RATE_LIMITED:           codes.ResourceExhausted,
+	pb.ErrorReason_ERROR_REASON_METADATA_TOO_LARGE:     codes.ResourceExhausted,
 	pb.ErrorReason_ERROR_REASON_AUDIT_UNAVAILABLE:      codes.Unavailable,
 	pb.ErrorReason_ERROR_REASON_SECRET_UNAVAILABLE:     codes.Unavailable,
 	pb.ErrorReason_ERROR_REASON_LIMITER_UNAVAILABLE:    codes.Unavailable,
@@ -159,6 +161,13 @@ func rateLimited(limit ratelimit.Limit, retryAfter time.Duration) *refusal {
 				Subject: limit.String(), Description: limit.Description(),
 			}}},
 		},
+	}
+}
+
+func metadataTooLarge() *refusal {
+	return &refusal{
+		reason:  pb.ErrorReason_ERROR_REASON_METADATA_TOO_LARGE,
+		message: fmt.Sprintf("the metadata of the call takes more than %d KiB", maxMetadata>>10),
 	}
 }
 

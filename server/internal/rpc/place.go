@@ -22,6 +22,12 @@ const (
 	// maxHeaderFields bounds the header fields of a call. HPACK sends one in a byte; here each takes a
 	// hundred, which the bound on bytes does not see.
 	maxHeaderFields = 100
+	// maxMetadata bounds the metadata of a call, as HTTP/2 counts it: an ID token of 32 KiB and the rest.
+	maxMetadata = 48 << 10
+	// freeMetadata is what a call may have without being counted: as many calls as may be open can.
+	freeMetadata = 16 << 10
+	// shortDeadline is what may have passed before grpc opens the call. Then it answers by itself.
+	shortDeadline = 10 * time.Millisecond
 )
 
 // place decides whether a call gets a place among those that are open, before grpc reads its message.
@@ -29,15 +35,22 @@ const (
 // connection, under the transport's lock, and must not block.
 func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, error) {
 	connection := listen.ConnectionOf(ctx)
-	isOver, fields := connection.IsOver(), countFields(info.Header)
-	arrived := &arrival{Context: ctx, connection: connection, headers: info.Header}
+	fields, size := measure(info.Header)
+	arrived := &arrival{Context: ctx, connection: connection, headers: info.Header, isTooLarge: size > maxMetadata}
+	isOver := connection.IsOver() || size > freeMetadata && !connection.HoldMetadata(ctx, size)
+	deadline, hasDeadline := ctx.Deadline()
+	left := time.Until(deadline)
+	if hasDeadline && left < shortDeadline {
+		connection.Explain()
+	}
 	if !isOver && fields <= maxHeaderFields {
 		return arrived, nil
 	}
-	if deadline, has := ctx.Deadline(); has && time.Until(deadline) > farDeadline {
+	if hasDeadline && left > farDeadline {
 		connection.CutOff() // and with it the call, which stops its timer
 		return arrived, nil
 	}
+	connection.Explain()
 	if isOver {
 		s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of open calls")
 		return nil, s.refusePlace(arrived, info.FullMethodName)
@@ -47,12 +60,17 @@ func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, er
 	return nil, status.Errorf(codes.ResourceExhausted, "the call has more than %d header fields", maxHeaderFields)
 }
 
-func countFields(header metadata.MD) int {
-	fields := 0
-	for _, values := range header {
+// measure returns the number of header fields, and their size as HTTP/2 counts it (RFC 9113, section
+// 6.5.2).
+func measure(header metadata.MD) (fields, size int) { //nolint:nonamedreturns // says which is which
+	const overhead = 32
+	for name, values := range header {
 		fields += len(values)
+		for _, value := range values {
+			size += len(name) + len(value) + overhead
+		}
 	}
-	return fields
+	return fields, size
 }
 
 // refusePlace records a call that gets no place. The audit counts such records together and does not

@@ -20,8 +20,10 @@ import (
 
 // Bounds of what one client can make the process hold.
 const (
-	maxMessageBytes      = 16 << 10
-	maxHeaderBytes       = 16 << 10
+	maxMessageBytes = 16 << 10
+	// maxHeaderBytes is what grpc takes of the metadata of a call, as HTTP/2 counts it. It can only cut
+	// the connection for more, with everybody's calls: so it takes far more than place does.
+	maxHeaderBytes       = 128 << 10
 	maxConcurrentStreams = 1024
 	// streamWorkers serve calls on stacks that have grown already. More of them rotate, and their
 	// stacks fall out of the processor's cache; further calls get goroutines of their own.
@@ -90,6 +92,9 @@ func (s *Server) bounds() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
+		// The package encoding/gzip would compress the replies too. A reply is a token, which does not get
+		// smaller.
+		grpc.RPCDecompressor(grpc.NewGZIPDecompressor()), //nolint:staticcheck // for requests alone: see above
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(handshakeTimeout),

@@ -10,6 +10,13 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/listen"
 )
 
+// explained says that what the handler of a stream returns, and a stream without a reply, is not the
+// transport's doing.
+func explained(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	defer arrivalOf(stream.Context()).connection.Explain()
+	return handler(srv, stream)
+}
+
 // endAtStop bounds the open streams, and ends them when the server stops. Health watches and
 // reflection last as long as their client likes, and a graceful stop waits for them.
 func (s *Server) endAtStop(

@@ -21,7 +21,6 @@ const (
 	kindStreams       = "stream_limit"
 	kindDecode        = "decode"
 	kindMessageSize   = "message_size"
-	kindEncoding      = "encoding"
 	kindUnknownMethod = "unknown_method"
 )
 
@@ -40,7 +39,7 @@ func newTransportErrors(options Options) *transportErrors {
 		lines:  newThrottle(options.Now),
 	}
 	own := []string{
-		kindCallsInFlight, kindHeaderFields, kindStreams, kindDecode, kindMessageSize, kindEncoding, kindUnknownMethod,
+		kindCallsInFlight, kindHeaderFields, kindStreams, kindDecode, kindMessageSize, kindUnknownMethod,
 	}
 	for _, kind := range append(listen.Kinds(), own...) {
 		e.counter.WithLabelValues(kind)
@@ -90,17 +89,14 @@ func undecodable(err error) string {
 		return kindDecode
 	case codes.ResourceExhausted:
 		return kindMessageSize
-	case codes.Unimplemented:
-		return kindEncoding
 	default:
 		return ""
 	}
 }
 
 var undecodableReasons = map[string]string{
-	kindDecode:      "the message cannot be decoded",
-	kindMessageSize: "the message is too large",
-	kindEncoding:    "the message has an encoding that is not known",
+	kindDecode:      "the message cannot be decoded, or its gzip cannot be unpacked",
+	kindMessageSize: "the message is too large, or its gzip unpacks to more than is accepted",
 }
 
 // unknownMethod answers calls of services that are not served. It only has to exist: admitStream

@@ -50,6 +50,9 @@ func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any
 	return func(implementation any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		c := &call{Context: ctx, arrival: arrivalOf(ctx), method: m, began: s.options.Now()}
 		reply, err := receive(implementation, c, decode, enter)
+		if err != nil {
+			c.arrival.connection.Explain()
+		}
 		if err != nil && c.step == 0 {
 			s.reportUndecodable(ctx, err)
 		}

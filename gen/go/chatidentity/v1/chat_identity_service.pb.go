@@ -202,6 +202,9 @@ const (
 	// INTERNAL. A fault of the sidecar; its log names the cause under the audit
 	// ID. Do not retry.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 14
+	// RESOURCE_EXHAUSTED. The metadata of the call takes more than 48 KiB, as
+	// HTTP/2 counts it. Do not retry.
+	ErrorReason_ERROR_REASON_METADATA_TOO_LARGE ErrorReason = 15
 	// UNAVAILABLE. A file of the sidecar's configuration is missing or wrong, so
 	// it answers nobody until the file is mended. Safe to retry.
 	ErrorReason_ERROR_REASON_NOT_CONFIGURED ErrorReason = 16
@@ -225,6 +228,7 @@ var (
 		12: "ERROR_REASON_CLOCK_SKEWED",
 		13: "ERROR_REASON_PROOF_UNAVAILABLE",
 		14: "ERROR_REASON_INTERNAL",
+		15: "ERROR_REASON_METADATA_TOO_LARGE",
 		16: "ERROR_REASON_NOT_CONFIGURED",
 	}
 	ErrorReason_value = map[string]int32{
@@ -243,6 +247,7 @@ var (
 		"ERROR_REASON_CLOCK_SKEWED":           12,
 		"ERROR_REASON_PROOF_UNAVAILABLE":      13,
 		"ERROR_REASON_INTERNAL":               14,
+		"ERROR_REASON_METADATA_TOO_LARGE":     15,
 		"ERROR_REASON_NOT_CONFIGURED":         16,
 	}
 )
@@ -685,7 +690,7 @@ const file_chatidentity_v1_chat_identity_service_proto_rawDesc = "" +
 	"\x15VERDICT_NOT_YET_VALID\x10\x03\x12\x19\n" +
 	"\x15VERDICT_BAD_SIGNATURE\x10\x04\x12\x15\n" +
 	"\x11VERDICT_MALFORMED\x10\x05\x12\x1b\n" +
-	"\x17VERDICT_PREVIOUS_SECRET\x10\x06*\xb0\x04\n" +
+	"\x17VERDICT_PREVIOUS_SECRET\x10\x06*\xd5\x04\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12!\n" +
 	"\x1dERROR_REASON_INVALID_CUSTOMER\x10\x01\x12%\n" +
@@ -702,7 +707,8 @@ const file_chatidentity_v1_chat_identity_service_proto_rawDesc = "" +
 	" ERROR_REASON_LIMITER_UNAVAILABLE\x10\v\x12\x1d\n" +
 	"\x19ERROR_REASON_CLOCK_SKEWED\x10\f\x12\"\n" +
 	"\x1eERROR_REASON_PROOF_UNAVAILABLE\x10\r\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x0e\x12\x1f\n" +
+	"\x15ERROR_REASON_INTERNAL\x10\x0e\x12#\n" +
+	"\x1fERROR_REASON_METADATA_TOO_LARGE\x10\x0f\x12\x1f\n" +
 	"\x1bERROR_REASON_NOT_CONFIGURED\x10\x102\xc6\x01\n" +
 	"\x13ChatIdentityService\x12U\n" +
 	"\n" +

@@ -41,7 +41,9 @@ const (
 // `google.rpc.ErrorInfo` with the domain `chatidentity` and an `ErrorReason`
 // as its reason (the value's name without the prefix `ERROR_REASON_`), and the
 // call's `audit_id` in the metadata. Errors of the transport (a message that
-// cannot be decoded or is over 16 KiB, an unknown method) carry none.
+// cannot be decoded or is over 16 KiB, an unknown method or encoding) carry
+// none: they mean that the caller's set-up is wrong. Requests may be compressed
+// with gzip; replies never are.
 //
 // Chat must never decide whether an app runs: call with a deadline, and on any
 // error go on without chat log-in.
@@ -113,7 +115,9 @@ func (c *chatIdentityServiceClient) VerifyToken(ctx context.Context, in *VerifyT
 // `google.rpc.ErrorInfo` with the domain `chatidentity` and an `ErrorReason`
 // as its reason (the value's name without the prefix `ERROR_REASON_`), and the
 // call's `audit_id` in the metadata. Errors of the transport (a message that
-// cannot be decoded or is over 16 KiB, an unknown method) carry none.
+// cannot be decoded or is over 16 KiB, an unknown method or encoding) carry
+// none: they mean that the caller's set-up is wrong. Requests may be compressed
+// with gzip; replies never are.
 //
 // Chat must never decide whether an app runs: call with a deadline, and on any
 // error go on without chat log-in.

@@ -161,6 +161,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL. A fault of the sidecar; its log names the cause under the audit
     ID. Do not retry.
     """
+    ERROR_REASON_METADATA_TOO_LARGE: _ErrorReason.ValueType  # 15
+    """RESOURCE_EXHAUSTED. The metadata of the call takes more than 48 KiB, as
+    HTTP/2 counts it. Do not retry.
+    """
     ERROR_REASON_NOT_CONFIGURED: _ErrorReason.ValueType  # 16
     """UNAVAILABLE. A file of the sidecar's configuration is missing or wrong, so
     it answers nobody until the file is mended. Safe to retry.
@@ -227,6 +231,10 @@ Safe to retry.
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 14
 """INTERNAL. A fault of the sidecar; its log names the cause under the audit
 ID. Do not retry.
+"""
+ERROR_REASON_METADATA_TOO_LARGE: ErrorReason.ValueType  # 15
+"""RESOURCE_EXHAUSTED. The metadata of the call takes more than 48 KiB, as
+HTTP/2 counts it. Do not retry.
 """
 ERROR_REASON_NOT_CONFIGURED: ErrorReason.ValueType  # 16
 """UNAVAILABLE. A file of the sidecar's configuration is missing or wrong, so

@@ -143,6 +143,11 @@ export enum ErrorReason {
    */
   ERROR_REASON_INTERNAL = 14,
   /**
+   * ERROR_REASON_METADATA_TOO_LARGE - RESOURCE_EXHAUSTED. The metadata of the call takes more than 48 KiB, as
+   * HTTP/2 counts it. Do not retry.
+   */
+  ERROR_REASON_METADATA_TOO_LARGE = 15,
+  /**
    * ERROR_REASON_NOT_CONFIGURED - UNAVAILABLE. A file of the sidecar's configuration is missing or wrong, so
    * it answers nobody until the file is mended. Safe to retry.
    */
@@ -714,7 +719,9 @@ export const VerifyTokenResponse: MessageFns<VerifyTokenResponse> = {
  * `google.rpc.ErrorInfo` with the domain `chatidentity` and an `ErrorReason`
  * as its reason (the value's name without the prefix `ERROR_REASON_`), and the
  * call's `audit_id` in the metadata. Errors of the transport (a message that
- * cannot be decoded or is over 16 KiB, an unknown method) carry none.
+ * cannot be decoded or is over 16 KiB, an unknown method or encoding) carry
+ * none: they mean that the caller's set-up is wrong. Requests may be compressed
+ * with gzip; replies never are.
  *
  * Chat must never decide whether an app runs: call with a deadline, and on any
  * error go on without chat log-in.
