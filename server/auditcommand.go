@@ -28,7 +28,7 @@ type auditFlags struct {
 }
 
 func (f *auditFlags) keyFlag() config.Flag {
-	return config.String(&f.AuditKeyFile, "audit-key-file", "PATH", "",
+	return config.Path(&f.AuditKeyFile, "audit-key-file", "",
 		"The audit keys that serve uses; older ones below the current one.")
 }
 

@@ -28,7 +28,7 @@ type auditFindCommand struct {
 type wanted struct {
 	audit.Field
 
-	value *string
+	value string
 }
 
 // searchFlags are the flags of the fields that can be searched for.
@@ -40,7 +40,7 @@ func (c *auditFindCommand) searchFlags() []config.Flag {
 		}
 		w := &wanted{Field: field}
 		c.wanted = append(c.wanted, w)
-		flags = append(flags, config.Value(&w.value, given, field.Search.By, field.Search.Value, "", field.Search.Help))
+		flags = append(flags, config.String(&w.value, field.Search.By, field.Search.Value, "", field.Search.Help))
 	}
 	return flags
 }
@@ -60,21 +60,32 @@ nothing matches, and 2 when a file cannot be read to its end.`,
 			return c.run(command.Context(), console)
 		},
 	}, config.Group{Flags: slices.Concat([]config.Flag{c.keyFlag()}, c.searchFlags(), []config.Flag{
-		config.Value(&c.Since, parseTime, "since", "TIME", "", "Records from this time on, such as 2026-11-23T00:00:00Z."),
-		config.Value(&c.Output, config.OneOf(outputAuto, "table", "json"), "output", "FORMAT", outputAuto,
-			"table, json (the lines as they are), or auto: a table on a terminal and JSON elsewhere."),
+		config.Value(&c.Since, parseSince, "since", "TIME", "",
+			"Records from this time on: 2026-11-23, 2026-11-23T08:00:00Z, or 24h for the last day."),
+		outputChoice(&c.Output, "table, json (the lines as they are), or auto: a table on a terminal and JSON elsewhere."),
 	})})
 }
 
-// given tells an empty value from none.
-func given(text string) (*string, error) { return &text, nil }
+// timeForms are how people write a time. Without a zone it is UTC, as in records.
+var timeForms = []string{
+	time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04",
+	"2006-01-02 15:04:05Z07:00", time.DateTime, "2006-01-02 15:04", time.DateOnly,
+}
 
-func parseTime(text string) (time.Time, error) {
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return at, fmt.Errorf("%q must be a time such as 2026-11-23T00:00:00Z", text)
+func parseSince(text string) (time.Time, error) { return timeOf(text, time.Now()) }
+
+// timeOf reads a time, or how long before now it was.
+func timeOf(text string, now time.Time) (time.Time, error) {
+	for _, form := range timeForms {
+		if at, err := time.Parse(form, strings.ToUpper(text)); err == nil {
+			return at, nil
+		}
 	}
-	return at, nil
+	if ago, err := config.ParseDuration(text); err == nil && ago > 0 {
+		return now.Add(-ago), nil
+	}
+	return time.Time{}, fmt.Errorf(
+		"%q must be a time such as 2026-11-23 or 2026-11-23T00:00:00Z, or a time ago such as 24h", text)
 }
 
 // run prints the records that match, and a summary on standard error.
@@ -88,7 +99,7 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 		return err
 	}
 	output := reader.OutputJSON
-	if c.Output == "table" || c.Output == outputAuto && console.terminal {
+	if wantsText(c.Output, console) {
 		output = reader.OutputTable
 	}
 	bar := newProgressBar(console, c.Files)
@@ -112,13 +123,10 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
 	query := reader.Query{Values: map[string]string{}, Since: c.Since}
 	for _, w := range c.wanted {
-		if w.value == nil {
-			continue
-		}
-		value := *w.value
+		value := w.value
 		switch {
 		case value == "":
-			return query, config.Usage("--%s is empty: give the value to search for, or leave the flag out", w.Search.By)
+			continue
 		case w.Search.Pseudonym != "" && c.AuditKeyFile == "":
 			return query, config.Usage("--%s needs --audit-key-file: records hold keyed pseudonyms and no names", w.Search.By)
 		case w.Name == audit.TokenSHA256:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,34 +38,17 @@ proves and what it does not, see docs/audit.md.`,
 		},
 	}, config.Group{Flags: slices.Concat([]config.Flag{
 		c.keyFlag(),
-		{
-			Name: "head", Placeholder: "SEQ:MAC", Set: c.addHeads,
-			Help: "A head from the program log, which must be among the records. Repeatable.",
-		},
-		{
-			Name: "from-head", Placeholder: "SEQ:MAC", Set: c.setFromHead,
-			Help: "What the first record follows, when earlier files are gone.",
-		},
+		config.List(&c.Heads, audit.ParseHead, "head", "SEQ:MAC", "",
+			"A head from the program log, which must be among the records. Repeatable."),
+		config.Value(&c.FromHead, parseFromHead, "from-head", "SEQ:MAC", "",
+			"What the first record follows, when earlier files are gone."),
 		config.Switch(&c.AllowUnverifiable, "allow-unverifiable", "Continue past records whose key is unknown."),
 	}, c.flags())})
 }
 
-// addHeads refuses an empty head: who gives one wants a check.
-func (c *auditVerifyCommand) addHeads(text string) error {
-	for part := range strings.SplitSeq(text, ",") {
-		head, err := audit.ParseHead(part)
-		if err != nil {
-			return err
-		}
-		c.Heads = append(c.Heads, head)
-	}
-	return nil
-}
-
-func (c *auditVerifyCommand) setFromHead(text string) error {
+func parseFromHead(text string) (*audit.Head, error) {
 	head, err := audit.ParseHead(text)
-	c.FromHead = &head
-	return err
+	return &head, err
 }
 
 // verifyReport is what audit verify prints for programs.

@@ -36,7 +36,7 @@ func (f *clientFlags) flags() config.Group {
 		config.Value(&f.Address, config.ParseAddress, "address", "ADDRESS", config.DefaultListen,
 			"The sidecar's address: host:port or unix:/path."),
 		config.Duration(&f.Timeout, "timeout", "5s", "How long to wait for the answer."),
-		config.String(&f.CallerTokenFile, "caller-token-file", "PATH", "",
+		config.Path(&f.CallerTokenFile, "caller-token-file", "",
 			"File with the caller token, if the sidecar requires one."),
 	}, f.clientTLSFlags.flags(), f.outputFlag.flags())}
 }
@@ -133,14 +133,20 @@ type outputFlag struct {
 }
 
 func (f *outputFlag) flags() []config.Flag {
-	choice := config.OneOf(outputAuto, "text", "json")
-	return []config.Flag{config.Value(&f.Output, choice, "output", "FORMAT", outputAuto,
-		"text, json, or auto: text on a terminal and machine-readable output elsewhere.")}
+	return []config.Flag{
+		outputChoice(&f.Output, "text, json, or auto: text on a terminal and machine-readable output elsewhere."),
+	}
+}
+
+// outputChoice is the flag of every command that prints an answer. What one of them takes all take,
+// since its variable is one for all: a table is the text of audit find.
+func outputChoice(to *string, help string) config.Flag {
+	return config.Value(to, config.OneOf(outputAuto, "text", "table", "json"), "output", "FORMAT", outputAuto, help)
 }
 
 // print writes the answer as JSON, or as text on a terminal.
 func (f *outputFlag) print(console *console, answer any, text string) error {
-	if f.wantsText(console) {
+	if wantsText(f.Output, console) {
 		_, err := fmt.Fprintln(console.out, text)
 		return err
 	}
@@ -149,6 +155,6 @@ func (f *outputFlag) print(console *console, answer any, text string) error {
 	return encoder.Encode(answer)
 }
 
-func (f *outputFlag) wantsText(console *console) bool {
-	return f.Output == "text" || f.Output == outputAuto && console.terminal
+func wantsText(output string, console *console) bool {
+	return output == "text" || output == "table" || output == outputAuto && console.terminal
 }

@@ -21,11 +21,11 @@ type clientTLSFlags struct {
 
 func (f *clientTLSFlags) flags() []config.Flag {
 	return []config.Flag{
-		config.String(&f.ServerCA, "server-ca", "PATH", "", "CA of a sidecar that listens with TLS, in PEM."),
+		config.Path(&f.ServerCA, "server-ca", "", "CA of a sidecar that listens with TLS, in PEM."),
 		config.String(&f.ServerName, "server-name", "NAME", "",
 			"Name that its certificate must contain, if not the host of the address."),
-		config.String(&f.ClientCert, "client-cert", "PATH", "", "Certificate to present, in PEM."),
-		config.String(&f.ClientKey, "client-key", "PATH", "", "Private key of --client-cert."),
+		config.Path(&f.ClientCert, "client-cert", "", "Certificate to present, in PEM."),
+		config.Path(&f.ClientKey, "client-key", "", "Private key of --client-cert."),
 	}
 }
 
@@ -42,9 +42,13 @@ func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error)
 	if err != nil {
 		return nil, config.Usage("--server-ca: %v", err)
 	}
+	certificates, err := watch.ParseCertificates(authorities)
+	if err != nil {
+		return nil, config.Usage("--server-ca %s: %v", f.ServerCA, err)
+	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authorities) {
-		return nil, config.Usage("--server-ca %s: it contains no PEM certificate", f.ServerCA)
+	for _, authority := range certificates {
+		pool.AddCert(authority)
 	}
 	certificate, err := f.certificate()
 	if err != nil {
@@ -64,5 +68,5 @@ func (f *clientTLSFlags) certificate() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	return tls.X509KeyPair(chain, key)
+	return watch.ParseKeyPair(chain, key)
 }

@@ -46,8 +46,8 @@ func TestUsageErrors(t *testing.T) {
 		{"version --version", `unknown flag --version`},
 		{"audit verify --no-allow-unverifiable x", `unknown flag --no-allow-unverifiable`},
 
-		{"serve --listen", `--listen: the value is missing: give --listen ADDRESS`},
-		{"serve --secret-file", `--secret-file: the value is missing: give --secret-file PATH`},
+		{"serve --listen", `--listen: the value is missing: give --listen ADDRESS, such as 127.0.0.1:9451`},
+		{"serve --secret-file", `--secret-file: the value is missing: give --secret-file PATH, such as /etc/chatidentity/file`},
 		{"issue --external-id --email", `--external-id: "--email" looks like a flag: give a value, or write --external-id=--email if that is the value`},
 		{"issue --external-id -5", `--external-id: "-5" looks like a flag: give a value, or write --external-id=-5 if that is the value`},
 		{"serve --allow-uid -1", `--allow-uid: "-1" looks like a flag: give a value, or write --allow-uid=-1 if that is the value`},
@@ -55,16 +55,19 @@ func TestUsageErrors(t *testing.T) {
 		{"health --timeout=-1s", `--timeout -1s must be positive`},
 		{"health --timeout 0", `--timeout 0s must be positive`},
 
-		{"serve --listen 127.0.0.1", `--listen: "127.0.0.1" must be host:port or unix:/path`},
-		{"serve --listen ''", `--listen is empty: give an address`},
-		{"serve --listen 127.0.0.1:0,x", `--listen: "x" must be host:port or unix:/path`},
-		{"serve --listen=127.0.0.1:65536", `--listen: "127.0.0.1:65536" must have a port from 0 to 65535`},
-		{"serve --admin-listen ''", `--admin-listen: "" must be host:port or unix:/path`},
+		{"serve --listen 127.0.0.1", `--listen: "127.0.0.1" must be host:port or unix:/path, such as 127.0.0.1:9451`},
+		{"serve --listen ''", `--listen: the value is empty: give --listen ADDRESS, such as 127.0.0.1:9451, or leave the flag out`},
+		{"serve --listen 127.0.0.1:0,x", `--listen: "x" must be host:port or unix:/path, such as 127.0.0.1:9451`},
+		{"serve --listen=127.0.0.1:65536", `--listen: "127.0.0.1:65536" must have a port from 0 to 65535, such as 127.0.0.1:9451`},
+		{
+			"serve --admin-listen ''",
+			`--admin-listen: the value is empty: give --admin-listen HOST:PORT, such as 127.0.0.1:9452, or leave the flag out`,
+		},
 		{"serve --identifier-policy both", `--identifier-policy: "both" is not one of as-given, external-id, email, exclusive`},
 		{"serve --audit-mode lax", `--audit-mode: "lax" is not one of strict, best-effort`},
-		{"serve --audit-sync maybe", `--audit-sync: "maybe" is not one of on, off`},
+		{"serve --audit-sync maybe", `--audit-sync: "maybe" must be true or false, or on or off`},
 		{"serve --audit-timeout 5", `--audit-timeout: "5" must be a duration with a unit, such as 500ms, 10s or 5m`},
-		{"serve --audit-timeout ''", `--audit-timeout: "" must be a duration with a unit, such as 500ms, 10s or 5m`},
+		{"serve --audit-timeout ''", `--audit-timeout: the value is empty: give --audit-timeout DURATION, such as 2s, or leave the flag out`},
 		{
 			"serve --audit-max-size big",
 			`--audit-max-size: "big" must be a whole number of bytes, or one with KiB, MiB or GiB, such as 100MiB`,
@@ -81,15 +84,18 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --socket-mode rw", `--socket-mode: "rw" must be permissions in octal, such as 0660`},
 		{"serve --log-level loud", `--log-level: "loud" is not one of debug, info, warn, error`},
 		{"serve --log-format xml", `--log-format: "xml" is not one of json, text`},
-		{"health --output xml", `--output: "xml" is not one of auto, text, json`},
-		{"audit find --output text x", `--output: "text" is not one of auto, table, json`},
+		{"health --output xml", `--output: "xml" is not one of auto, text, table, json`},
+		{"audit find --output words x", `--output: "words" is not one of auto, text, table, json`},
 		{
 			"audit find --since yesterday x",
-			`--since: "yesterday" must be a time such as 2026-11-23T00:00:00Z`,
+			`--since: "yesterday" must be a time such as 2026-11-23 or 2026-11-23T00:00:00Z, or a time ago such as 24h`,
 		},
-		{"dev --exit=maybe", `--exit: "maybe" must be true or false`},
+		{"dev --exit=maybe", `--exit: "maybe" must be true or false, or on or off`},
 
-		{"audit find --email '' commandline_test.go", `--email is empty: give the value to search for, or leave the flag out`},
+		{
+			"audit find --email '' commandline_test.go",
+			`--email: the value is empty: give --email EMAIL, such as ada@example.com, or leave the flag out`,
+		},
 		{
 			"audit find --token x commandline_test.go",
 			`--token takes - alone: write the token to standard input, where others do not see it`,
@@ -134,18 +140,13 @@ func TestVariables(t *testing.T) {
 			`--limit-caller: rate "5": …`,
 		},
 		{"ALLOW_UID=1,x", "serve", `--allow-uid: "x" must be a user ID in digits, such as 1000 (from $CHATIDENTITY_ALLOW_UID)`},
-		{"LOG_FORMAT=", "serve", `--log-format: "" is not one of json, text (from $CHATIDENTITY_LOG_FORMAT)`},
-		{"AUDIT_FILE=", "serve", `--audit-file is empty: give a path, or - for standard output`},
-		{"OUTPUT=xml", "version", `--output: "xml" is not one of auto, text, json (from $CHATIDENTITY_OUTPUT)`},
+		{"LOG_FORMAT=xml", "serve", `--log-format: "xml" is not one of json, text (from $CHATIDENTITY_LOG_FORMAT)`},
+		{"OUTPUT=xml", "version", `--output: "xml" is not one of auto, text, table, json (from $CHATIDENTITY_OUTPUT)`},
 		{
 			"EXIT=maybe", "dev",
-			`--exit: "maybe" must be true or false (from $CHATIDENTITY_EXIT)`,
+			`--exit: "maybe" must be true or false, or on or off (from $CHATIDENTITY_EXIT)`,
 		},
-		{
-			"EMAIL=", "audit find --caller x commandline_test.go",
-			`--email is empty: give the value to search for, or leave the flag out`,
-		},
-		{"ADDRESS=here", "health", `--address: "here" must be host:port or unix:/path (from $CHATIDENTITY_ADDRESS)`},
+		{"ADDRESS=here", "health", `--address: "here" must be host:port or unix:/path, such as 127.0.0.1:9451 (from $CHATIDENTITY_ADDRESS)`},
 	} {
 		t.Run(test.variable, func(t *testing.T) {
 			t.Parallel()
@@ -194,12 +195,12 @@ func TestRepeatableFlags(t *testing.T) {
 		},
 		"none of them": {
 			nil,
-			[]string{"serve", "--allow-uid", "", "--listen", "unix:/tmp/x"},
-			"--listen unix:/tmp/x: nobody may call over a unix socket yet: give the app's user ID with --allow-uid",
+			[]string{"serve", "--allow-uid", ", ,", "--listen", "unix:/tmp/x"},
+			"--allow-uid: there is no value between the commas",
 		},
-		"an empty head":      {nil, append(verify, "--head", ""), `--head: "" …`},
+		"an empty head":      {nil, append(verify, "--head", ""), `--head: the value is empty: …`},
 		"heads with a comma": {nil, append(verify, "--head", "1:x,"), `--head: "1:x" …`},
-		"an empty from-head": {nil, append(verify, "--from-head="), `--from-head: "" …`},
+		"an empty from-head": {nil, append(verify, "--from-head="), `--from-head: the value is empty: …`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -39,7 +39,10 @@ key, unless --audit-file and --audit-key-file name others. It may listen on any
 address, because its secret is worthless.`,
 		Example: `chatidentity dev
 chatidentity dev --exit --output json`,
-		RunE: func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
+		PersistentPreRunE: completeFlags,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return c.run(command.Context(), console, originsOf(command))
+		},
 	}, append([]config.Group{{Flags: append([]config.Flag{
 		config.Switch(&c.Exit, "exit", "Use free ports, show one token, then exit with code 0."),
 	}, c.flags()...)}}, c.Flags()...)...)
@@ -66,7 +69,7 @@ func (c *devCommand) refuseSecrets() error {
 }
 
 // run shows how one token is issued, and then serves until a signal.
-func (c *devCommand) run(ctx context.Context, console *console) error {
+func (c *devCommand) run(ctx context.Context, console *console, origins config.Origins) error {
 	config.TakeSecrets() // dev must never see real ones
 	if err := c.refuseSecrets(); err != nil {
 		return err
@@ -86,11 +89,12 @@ func (c *devCommand) run(ctx context.Context, console *console) error {
 	if err := c.prepare(scratch, baseURL); err != nil {
 		return err
 	}
-	if err := c.Validate(config.DevSecrets(sensitive.New(vendor.apiKey))); err != nil {
+	if err := c.Validate(origins, config.DevSecrets(sensitive.New(vendor.apiKey))); err != nil {
 		return err
 	}
-	log := c.openLog(console)
+	log := c.openLog(console, origins)
 	defer log.Close()
+	logNotices(log, c.Blank(), c.Idle(), c.Exposed(), c.idleBeforeExit(origins))
 	sidecar, err := openSidecar(ctx, &c.Serve, log)
 	if err != nil {
 		return err
@@ -141,10 +145,26 @@ func (c *devCommand) useFreePorts() {
 	}
 }
 
-// openLog keeps the log out of the way of what dev shows, unless --log-level asks for more.
-func (c *devCommand) openLog(console *console) *process.Log {
-	if c.LogLevel == slog.LevelInfo {
-		c.LogLevel, c.LogFormat = slog.LevelWarn, config.LogText
+// idleBeforeExit returns a notice for each address that nobody can call, since dev ends at once.
+func (c *devCommand) idleBeforeExit(origins config.Origins) []config.Notice {
+	var notices []config.Notice
+	for _, flag := range []string{"listen", "admin-listen"} {
+		if c.Exit && origins.Given[flag] {
+			notices = append(notices, config.Notice{
+				Setting: "--" + flag, Text: "the flag has hardly any effect, because dev --exit ends at once: leave it out",
+			})
+		}
+	}
+	return notices
+}
+
+// openLog keeps the log out of the way of what dev shows, unless flags ask for more.
+func (c *devCommand) openLog(console *console, origins config.Origins) *process.Log {
+	if !origins.Given["log-level"] {
+		c.LogLevel = slog.LevelWarn
+	}
+	if !origins.Given["log-format"] {
+		c.LogFormat = config.LogText
 	}
 	return process.OpenLog(console.err, c.NewLogger)
 }

@@ -27,16 +27,19 @@ a running sidecar it reports that the addresses and the audit file are in use.
 
 The exit code is 0, or 1 when a check failed; warnings do not count. When serve
 would refuse to start, it is serve's, and so is the line on standard error.`,
-		Example: "chatidentity doctor --secret-file /etc/kustomer/secret --identifier-policy external-id",
+		Example:           "chatidentity doctor --secret-file /etc/kustomer/secret --identifier-policy external-id",
+		PersistentPreRunE: completeFlags,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return c.run(command.Context(), console, variables(command.Root()))
+			return c.run(command.Context(), console, originsOf(command), variables(command.Root()))
 		},
 	}, append([]config.Group{{Flags: c.flags()}}, c.Flags()...)...)
 }
 
 // run prints what each check found. known are the environment variables of all flags.
-func (c *doctorCommand) run(ctx context.Context, console *console, known map[string]bool) error {
-	if err := c.Validate(config.TakeSecrets()); err != nil {
+func (c *doctorCommand) run(
+	ctx context.Context, console *console, origins config.Origins, known map[string]bool,
+) error {
+	if err := c.Validate(origins, config.TakeSecrets()); err != nil {
 		return err
 	}
 	report := doctor.Examine(ctx, doctor.Options{Config: &c.Serve, Variables: known})

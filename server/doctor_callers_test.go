@@ -41,7 +41,7 @@ func (p *patient) withTLS(t *testing.T, left time.Duration) {
 	write := func(name, kind string, der []byte) string {
 		return p.write(t, name, string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
 	}
-	p.flags["listen"] = "0.0.0.0:0"
+	p.flags["listen"] = "unix:" + p.path("s") + ",0.0.0.0:0"
 	p.flags["tls-cert"], p.flags["tls-key"] = write("cert.pem", "CERTIFICATE", certificate), write("key.pem", "PRIVATE KEY", private)
 	p.flags["tls-client-ca"] = p.flags["tls-cert"]
 }

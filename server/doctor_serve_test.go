@@ -27,6 +27,7 @@ type toleration struct {
 const (
 	comesLater = "the secret may come later; a sidecar that does not start would keep the app from starting"
 	mended     = "what is wrong in a file keeps nobody's app from starting; serve answers NOT_CONFIGURED until it is mended"
+	blank      = "empty means unset: a template left it blank, and the app must start"
 	recovers   = "another server's outage must not keep the app from starting; serve asks again"
 )
 
@@ -60,6 +61,14 @@ var toleratedByServe = map[string]toleration{
 	"an issuer that is away":            {"its keys are loaded with the first token that needs them", true},
 	"one organization's API away":       {recovers, false},
 	"an organization without its secret, and one without its key": {comesLater, false},
+
+	"a blank CHATIDENTITY_CALLER_TOKENS_FILE": {blank, false},
+	"a blank CHATIDENTITY_POLICY_FILE":        {blank, false},
+	"a blank CHATIDENTITY_ALLOW_UID":          {blank, false},
+	"a blank CHATIDENTITY_AUDIT_KEY_FILE":     {blank, false},
+	"a blank CHATIDENTITY_TLS_CERT":           {blank, false},
+	"a blank CHATIDENTITY_TLS_KEY":            {blank, false},
+	"a blank CHATIDENTITY_TLS_CLIENT_CA":      {blank, false},
 }
 
 func (p *patient) program(ctx context.Context, args ...string) *exec.Cmd {
@@ -233,7 +242,9 @@ func (p *patient) startServe(t *testing.T, expected []doctor.Finding) served {
 }
 
 // want is what is not in order, by check; DIR is the patient's directory, ADMIN its admin address.
-type want map[string]struct {
+type want map[string]expected
+
+type expected struct {
 	status doctor.Status
 	detail string
 }

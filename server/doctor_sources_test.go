@@ -72,10 +72,17 @@ var secretSetUps = map[string]setUp{
 	"one address for calls and administration": {func(t *testing.T, p *patient) {
 		p.flags["listen"] = freeAddress(t)
 		p.flags["admin-listen"] = p.flags["listen"]
-	}, want{"admin listen ADMIN": {doctor.Failed, "in use"}}},
+	}, want{"": {doctor.Failed, "are the same address"}}},
 	"one address twice":       {func(_ *testing.T, p *patient) { p.flags["listen"] = "127.0.0.1:1,127.0.0.1:1" }, want{"": {doctor.Failed, "twice"}}},
 	"the network without TLS": {func(_ *testing.T, p *patient) { p.flags["listen"] = "0.0.0.0:1234" }, want{"": {doctor.Failed, "TLS"}}},
 	"no socket directory":     {func(_ *testing.T, p *patient) { p.flags["listen"] = "unix:/no/such/s" }, want{"listen unix:/no/such/s": {doctor.Failed, "directory"}}},
+	"a flag without effect": {func(t *testing.T, p *patient) {
+		p.secretFile(t, canarySecret)
+		p.flags["secret-refresh"] = "1m"
+	}, want{"flags --secret-refresh": {doctor.Warning, "no signing secret comes from Kustomer's API"}}},
+	"a user without a socket": {func(_ *testing.T, p *patient) { p.flags["listen"] = "127.0.0.1:0" }, want{
+		"": {doctor.Failed, "--allow-uid keeps nobody out"},
+	}},
 	"a misspelt variable": {func(_ *testing.T, p *patient) {
 		p.env = append(p.env, "CHATIDENTITY_IDENTIFIER_POLIC=x", "CHATIDENTITY_SERVICE_PORT=x", "CHATIDENTITY_PORT_1_TCP=x")
 	}, want{

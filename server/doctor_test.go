@@ -47,7 +47,7 @@ type setUp struct {
 func TestDoctorNamesTheFaultAsServeDoes(t *testing.T) {
 	t.Parallel()
 	setUps := map[string]setUp{}
-	for _, part := range []map[string]setUp{secretSetUps, callerSetUps, auditSetUps} {
+	for _, part := range []map[string]setUp{secretSetUps, callerSetUps, auditSetUps, blankSetUps()} {
 		for name, one := range part {
 			if _, twice := setUps[name]; twice {
 				t.Errorf("two set-ups are called %s", name)

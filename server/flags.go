@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -19,7 +20,22 @@ type flagValue struct {
 	group string
 }
 
-func (v *flagValue) Set(text string) error { return v.Flag.Set(text) }
+// Set stores a value of the command line. A blank one is that of a variable, in a script, that has none.
+func (v *flagValue) Set(text string) error {
+	if config.IsBlank(text) {
+		return config.Usage("the value is empty: give %s, or leave the flag out", v.usage())
+	}
+	return v.Flag.Set(text)
+}
+
+// usage shows how the flag is given.
+func (v *flagValue) usage() string {
+	text := strings.TrimSpace("--" + v.Name + " " + v.Placeholder)
+	if example := v.Example(); example != "" && v.Placeholder != "" {
+		text += ", such as " + example
+	}
+	return text
+}
 
 func (*flagValue) String() string { return "" }
 
@@ -41,26 +57,56 @@ func withFlags(command *cobra.Command, groups ...config.Group) *cobra.Command {
 }
 
 // completeFlags sets the flags that were not given: from the environment, or to their defaults.
-func completeFlags(set *pflag.FlagSet) error {
+func completeFlags(command *cobra.Command, _ []string) error {
 	var failed error
-	set.VisitAll(func(flag *pflag.Flag) {
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
 		value, ours := flag.Value.(*flagValue)
 		if !ours || flag.Changed || failed != nil {
 			return
 		}
-		text, found := os.LookupEnv(value.Variable())
+		text := os.Getenv(value.Variable())
 		switch {
-		case found:
-			if err := value.Set(text); err != nil {
+		case !config.IsBlank(text):
+			if err := value.Flag.Set(text); err != nil {
 				failed = config.Usage("--%s: %v (from $%s)", flag.Name, err, value.Variable())
 			}
 		case value.Default != "":
-			if err := value.Set(value.Default); err != nil {
+			if err := value.Flag.Set(value.Default); err != nil {
 				panic("--" + flag.Name + " has a wrong default: " + err.Error())
 			}
 		}
 	})
 	return failed
+}
+
+// originsOf says where the values of a command's flags come from.
+func originsOf(command *cobra.Command) config.Origins {
+	origins := config.Origins{Given: map[string]bool{}}
+	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		value, ours := flag.Value.(*flagValue)
+		if !ours {
+			return
+		}
+		text, found := os.LookupEnv(value.Variable())
+		switch {
+		case flag.Changed || !config.IsBlank(text):
+			origins.Given[flag.Name] = true
+		case found:
+			origins.Blank = append(origins.Blank, value.Variable())
+		}
+	})
+	return origins
+}
+
+// warnOfBlanks completes the flags, and warns of variables that are set but empty. Commands that have
+// a program log warn there.
+func warnOfBlanks(console *console) func(*cobra.Command, []string) error {
+	return func(command *cobra.Command, args []string) error {
+		for _, variable := range originsOf(command).Blank {
+			_, _ = fmt.Fprintf(console.err, "chatidentity: warning: %s: %s\n", variable, config.BlankText)
+		}
+		return completeFlags(command, args)
+	}
 }
 
 // variables returns the environment variables of all flags of all commands.
@@ -114,8 +160,11 @@ func explain(command *cobra.Command, err error) error {
 		return config.Usage("unknown flag %s%s%s", dashes, name, didYouMean("--", name, flagNames(command)))
 	}
 	if missing, is := errors.AsType[*pflag.ValueRequiredError](err); is {
-		flag := missing.GetFlag()
-		return config.Usage("--%s: the value is missing: give --%s %s", flag.Name, flag.Name, flag.Value.Type())
+		usage := "--" + missing.GetFlag().Name + " VALUE"
+		if value, ours := missing.GetFlag().Value.(*flagValue); ours {
+			usage = value.usage()
+		}
+		return config.Usage("--%s: the value is missing: give %s", missing.GetFlag().Name, usage)
 	}
 	if invalid, is := errors.AsType[*pflag.InvalidValueError](err); is {
 		return config.Usage("--%s: %v", invalid.GetFlag().Name, invalid.Unwrap())

@@ -30,7 +30,7 @@ func newIssueCommand(console *console) *cobra.Command {
 		RunE:    func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
 	}, config.Group{Flags: []config.Flag{
 		config.String(&c.ExternalID, "external-id", "ID", "", "The customer's ID in your own database."),
-		config.String(&c.Email, "email", "ADDRESS", "", "The customer's email address, verified by you."),
+		config.String(&c.Email, "email", "EMAIL", "", "The customer's email address, verified by you."),
 		organizationFlag(&c.Organization),
 	}}, c.flags())
 }

@@ -69,7 +69,7 @@ capitals, with underscores. A flag overrides its variable.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		TraverseChildren:  true, // a command's flags come after its name
-		PersistentPreRunE: func(command *cobra.Command, _ []string) error { return completeFlags(command.Flags()) },
+		PersistentPreRunE: warnOfBlanks(console),
 	}
 	root.SetOut(console.out)
 	root.SetErr(console.err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,17 +26,21 @@ func newServeCommand(console *console) *cobra.Command {
 audit file.`,
 		Example: `chatidentity serve --secret-file /etc/kustomer/secret
 KUSTOMER_SECRET_KEY=... chatidentity serve --identifier-policy external-id`,
-		RunE: func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
+		PersistentPreRunE: completeFlags,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return c.run(command.Context(), console, originsOf(command))
+		},
 	}, c.Flags()...)
 }
 
 // run serves until a signal.
-func (c *serveCommand) run(ctx context.Context, console *console) error {
-	if err := c.Validate(config.TakeSecrets()); err != nil {
+func (c *serveCommand) run(ctx context.Context, console *console, origins config.Origins) error {
+	if err := c.Validate(origins, config.TakeSecrets()); err != nil {
 		return err
 	}
 	log := process.OpenLog(console.err, c.NewLogger)
 	defer log.Close()
+	logNotices(log, c.Blank(), c.Idle(), c.Exposed())
 	if err := process.Harden(); err != nil {
 		log.Warn("not hardened", "event", "hardening_failed", "error", err.Error())
 	}
@@ -46,6 +51,13 @@ func (c *serveCommand) run(ctx context.Context, console *console) error {
 	ctx, stop := untilSignal(ctx, sidecar)
 	defer stop()
 	return sidecar.run(ctx)
+}
+
+// logNotices warns of what serve starts with all the same.
+func logNotices(log *process.Log, notices ...[]config.Notice) {
+	for _, notice := range slices.Concat(notices...) {
+		log.Warn(notice.Text, "setting", notice.Setting)
+	}
 }
 
 // untilSignal returns a context that ends at SIGTERM or SIGINT; a second signal kills the process. At

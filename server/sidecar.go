@@ -219,7 +219,8 @@ func (s *sidecar) openServer(context.Context) error {
 	}
 	s.server = rpc.New(options)
 	collectors := []prometheus.Collector{
-		s.log, s.files, s.audit, s.limiter, secret.NewCollector(s.stores), listen.NewCollector(s.listeners...),
+		s.log, s.files, s.config.GateCollector(), s.audit, s.limiter,
+		secret.NewCollector(s.stores), listen.NewCollector(s.listeners...),
 	}
 	if s.tls != nil {
 		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))

@@ -134,7 +134,7 @@ var fields = withKeys([]Field{
 	{
 		Name: "email_hmac", Bound: maxName, Schema: aPseudonym,
 		text:   func(r *Record) string { return r.EmailHMAC },
-		Search: Search{By: "email", Value: "ADDRESS", Help: ofPerson, Pseudonym: KindEmail},
+		Search: Search{By: "email", Value: "EMAIL", Help: ofPerson, Pseudonym: KindEmail},
 	},
 	{
 		Name: "identifier", Bound: maxName, Column: Column{7, 11}, text: func(r *Record) string { return r.Identifier },

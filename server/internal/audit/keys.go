@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -17,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 const (
@@ -126,19 +126,13 @@ func NewEphemeralKey() (*Key, error) {
 }
 
 // ParseKeys reads the keys of a key file, the current one first. A line is base64 of at least 32
-// bytes, optionally after "name:". Blank lines and those that begin with "#" are skipped. Errors
-// name the line and never repeat its content.
+// bytes, optionally after "name:". See watch.Lines for what is skipped. Errors name the line and
+// never repeat its content.
 func ParseKeys(file []byte) ([]*Key, error) {
 	var keys []*Key
 	seen := map[string]int{}
-	number := 0
-	for line := range bytes.Lines(file) {
-		number++
-		line = bytes.TrimSpace(line)
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		k, err := parseKey(string(line))
+	for number, line := range watch.Lines(file) {
+		k, err := parseKey(line)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
@@ -159,11 +153,11 @@ func parseKey(line string) (*Key, error) {
 	if !named {
 		name, text = "", line
 	} else if !keyName.MatchString(name) {
-		return nil, errors.New("a key's name is 1 to 64 of A-Z a-z 0-9 . _ -")
+		return nil, errors.New("a key's name is 1 to 64 of A-Z a-z 0-9 . _ -, such as 2026-11:")
 	}
 	material, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(text), "="))
 	if err != nil {
-		return nil, errors.New("not base64")
+		return nil, errors.New("not base64; make a key with: head -c 32 /dev/urandom | base64")
 	}
 	return NewKey(name, material)
 }

@@ -56,6 +56,17 @@ func TestParseKeys(t *testing.T) {
 	if strings.TrimSpace(strings.ReplaceAll(got, keys[0].ID(), "")) != "" {
 		t.Errorf("a key prints as %s", got)
 	}
+	for _, file := range []string{ // each with the same two keys
+		good + "\n" + other + "\n",
+		"\ufeff" + good + "\n" + other,
+		good + "\r\n" + other + "\r\n",
+		"# one\n" + good + "\n\n  # another\n" + other + "\n# end",
+		"\ufeff# one\r\n" + good + "\r\n\r\n\t" + other + " \r\n",
+	} {
+		if keys, err := ParseKeys([]byte(file)); err != nil || len(keys) != 2 {
+			t.Errorf("ParseKeys(%q) = %v, %v", file, keys, err)
+		}
+	}
 	for file, want := range map[string]string{
 		"":                            "no key in it",
 		"# nothing":                   "no key in it",

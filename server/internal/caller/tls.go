@@ -1,13 +1,13 @@
 package caller
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // TLS is the certificate that a listener shows its callers and the CAs that verify theirs. It is
@@ -22,27 +22,17 @@ type TLS struct {
 // that belongs to another certificate is an error, and so is anything among the CAs that is not a
 // certificate.
 func ParseTLS(certificate, key, clientCA []byte) (*TLS, error) {
-	pair, err := tls.X509KeyPair(certificate, key)
+	pair, err := watch.ParseKeyPair(certificate, key)
 	if err != nil {
-		return nil, fmt.Errorf("certificate and key: %w", err)
+		return nil, err
+	}
+	authorities, err := watch.ParseCertificates(clientCA)
+	if err != nil {
+		return nil, fmt.Errorf("client CA file: %w", err)
 	}
 	pool := x509.NewCertPool()
-	rest := bytes.TrimSpace(clientCA)
-	if len(rest) == 0 {
-		return nil, errors.New("the client CA file holds no certificate")
-	}
-	for len(rest) > 0 {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil || block.Type != "CERTIFICATE" {
-			return nil, errors.New("the client CA file must hold certificates in PEM and nothing else")
-		}
-		ca, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("client CA file: %w", err)
-		}
-		pool.AddCert(ca)
-		rest = bytes.TrimSpace(rest)
+	for _, authority := range authorities {
+		pool.AddCert(authority)
 	}
 	return &TLS{pair, pool}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 const (
@@ -38,36 +39,38 @@ type tokenEntry struct {
 	digest [sha256.Size]byte
 }
 
-// ParseTokens reads up to 1,000 lines, each a name, one space and "sha256:" with the digest of the
-// token in lower-case hexadecimal. Anything else is an error, so a line is never half read. A name
-// may have several tokens, for a change from one to the next. Errors name the line and never repeat
-// it.
+// ParseTokens reads up to 1,000 tokens. A line is a name, white space and "sha256:" with the digest of
+// the token in hexadecimal; see watch.Lines for what is skipped. Anything else is an error, so a line
+// is never half read. A name may have several tokens, for a change from one to the next. Errors name
+// the line and never repeat it.
 func ParseTokens(text []byte) (*Tokens, error) {
 	var tokens Tokens
-	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-	if len(lines) > maxTokens {
-		return nil, fmt.Errorf("it has more than %d lines", maxTokens)
-	}
-	seen := make(map[[sha256.Size]byte]int, len(lines))
-	for i, line := range lines {
+	seen := map[[sha256.Size]byte]int{}
+	for number, line := range watch.Lines(text) {
+		if len(tokens.entries) == maxTokens {
+			return nil, fmt.Errorf("it has more than %d tokens", maxTokens)
+		}
 		entry, err := parseTokenLine(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
+			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 		if before, found := seen[entry.digest]; found {
-			return nil, fmt.Errorf("line %d: the same token as on line %d", i+1, before)
+			return nil, fmt.Errorf("line %d: the same token as on line %d", number, before)
 		}
-		seen[entry.digest] = i + 1
+		seen[entry.digest] = number
 		tokens.entries = append(tokens.entries, entry)
+	}
+	if tokens.entries == nil {
+		return nil, errors.New("no token in it; make one with `chatidentity caller-token NAME`")
 	}
 	return &tokens, nil
 }
 
 func parseTokenLine(line string) (tokenEntry, error) {
-	name, rest, _ := strings.Cut(line, " ")
-	digits, found := strings.CutPrefix(rest, digestPrefix)
+	name, rest, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
+	digits, found := strings.CutPrefix(strings.ToLower(strings.TrimSpace(rest)), digestPrefix)
 	if !found || !tokenName.MatchString(name) || !tokenDigest.MatchString(digits) {
-		return tokenEntry{}, errors.New("must be a name, one space and sha256: with 64 lower-case hexadecimal digits, " +
+		return tokenEntry{}, errors.New("must be a name, a space and sha256: with 64 hexadecimal digits, " +
 			"as `chatidentity caller-token NAME` prints it")
 	}
 	entry := tokenEntry{name: name}

@@ -25,6 +25,14 @@ func parseTokens(t testing.TB, lines ...string) *caller.Tokens {
 	return tokens
 }
 
+func manyTokens(n int) string {
+	var text strings.Builder
+	for i := range n {
+		text.WriteString(lineOf("checkout", fmt.Sprint(i)) + "\n")
+	}
+	return text.String()
+}
+
 func TestParseTokens(t *testing.T) {
 	t.Parallel()
 	good := lineOf("checkout", "secret-of-checkout")
@@ -36,23 +44,30 @@ func TestParseTokens(t *testing.T) {
 		"one line":                      {good + "\n", ""},
 		"no newline at the end":         {good, ""},
 		"two tokens of one name":        {good + "\n" + lineOf("checkout", "the next") + "\n", ""},
-		"empty":                         {"", "line 1"},
-		"an empty line":                 {good + "\n\n", "line 2"},
-		"a comment":                     {"# mine\n" + good, "line 1"},
+		"an empty line":                 {good + "\n\n", ""},
+		"a comment":                     {"# mine\n" + good, ""},
+		"a comment that is indented":    {good + "\n  # mine\n", ""},
+		"Windows line ends":             {"# mine\r\n" + good + "\r\n\r\n", ""},
+		"a byte-order mark":             {"\ufeff" + good, ""},
+		"all three":                     {"\ufeff# mine\r\n\r\n" + good + "\r\n", ""},
+		"white space around":            {"  " + good + " \n", ""},
+		"empty":                         {"", "no token in it"},
+		"nothing but comments":          {"# mine\n", "no token in it"},
+		"an error after a comment":      {"\ufeff# mine\r\n\r\ncheckout\r\n", "line 3"},
 		"a comment after the line":      {good + " # mine", "line 1"},
-		"Windows line ends":             {good + "\r\n", "line 1"},
-		"two spaces":                    {"checkout  sha256:" + digest, "line 1"},
-		"a tab":                         {"checkout\tsha256:" + digest, "line 1"},
+		"two spaces":                    {"checkout  sha256:" + digest, ""},
+		"a tab":                         {"checkout\tsha256:" + digest, ""},
+		"a digest in capitals":          {"checkout sha256:" + strings.ToUpper(digest), ""},
 		"no name":                       {" sha256:" + digest, "line 1"},
 		"a name with a space":           {"check out sha256:" + digest, "line 1"},
 		"a name too long":               {strings.Repeat("n", 65) + " sha256:" + digest, "line 1"},
 		"no digest":                     {"checkout", "line 1"},
 		"a token in place of a digest":  {"checkout chatidentity_canary", "line 1"},
 		"a digest cut short":            {good[:len(good)-1], "line 1"},
-		"a digest in capitals":          {"checkout sha256:" + strings.ToUpper(digest), "line 1"},
 		"another hash":                  {"checkout sha512:" + digest, "line 1"},
 		"the same token of two callers": {good + "\nother sha256:" + digest, "line 2"},
-		"too many":                      {strings.Repeat(good+"\n", 1001), "more than 1000 lines"},
+		"too many":                      {manyTokens(1001), "more than 1000 tokens"},
+		"as many as there may be":       {manyTokens(1000), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

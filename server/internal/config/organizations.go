@@ -110,7 +110,7 @@ func (s *Serve) checkPolicy(p *policy.Policy) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Organizations)) {
 		organization := s.organization(name, p.Organizations[name])
-		if variable := organization.Secrets.SecretKey; variable.isSet() && variable.Value.IsEmpty() {
+		if variable := organization.Secrets.SecretKey; variable.Name != "" && !variable.isSet() {
 			return fmt.Errorf("%s: the environment variable %s is not set or empty", organization.Place, variable.Name)
 		}
 		if _, err := kustomer.ParseBaseURL(organization.APIURL, name); err != nil && organization.UsesAPI() {
@@ -148,7 +148,7 @@ func (s *Serve) variable(name string) sensitive.String {
 	if value, held := s.variables[name]; held {
 		return value
 	}
-	return sensitive.New(os.Getenv(name))
+	return secret.Text(os.Getenv(name))
 }
 
 // keepVariables takes the variables that the policy names out of the environment, and forgets those

@@ -34,6 +34,8 @@ type Serve struct {
 
 	AllowRemote bool // `dev` alone: serve outside loopback
 
+	origins Origins // as Validate got them
+
 	// As Validate found them:
 	policy    *policy.Policy              // nil without a file
 	variables map[string]sensitive.String // that hold secrets of the policy's organizations
@@ -77,13 +79,13 @@ type Audit struct {
 
 func (a *Audit) flags() Group {
 	return Group{"Audit", []Flag{
-		String(&a.AuditFile, "audit-file", "PATH", writer.DefaultFile,
+		Path(&a.AuditFile, "audit-file", writer.DefaultFile,
 			"Where to write records; - is standard output. {instance} in the path becomes the pod or host name."),
 		Value(&a.AuditMode, OneOf(writer.ModeStrict, writer.ModeBestEffort), "audit-mode", "MODE", string(writer.DefaultMode),
 			"strict (no record, no token) or best-effort (count the records that are lost)."),
-		Value(&a.AuditSync, parseOnOff, "audit-sync", "ON|OFF", "on",
+		Value(&a.AuditSync, parseSwitch, "audit-sync", "ON|OFF", "on",
 			"For a file: on (fdatasync before the reply) or off (write before the reply)."),
-		String(&a.AuditKeyFile, "audit-key-file", "PATH", "",
+		Path(&a.AuditKeyFile, "audit-key-file", "",
 			"Keys of the chain and the pseudonyms: each line is base64 of at least 32 bytes, optionally after name:. "+
 				"The first line is the current key."),
 		Duration(&a.AuditTimeout, "audit-timeout", writer.DefaultTimeout.String(), "How long a call waits for its record."),
@@ -135,7 +137,7 @@ func (r *Redis) flags() Group {
 		String(&r.LimitRedis, "limit-redis", "URL", "",
 			"redis://[user@]host[:port][/db], or rediss:// for TLS. Needs --audit-key-file with the same "+
 				"current key in each replica; it keys the names of the budgets."),
-		String(&r.LimitRedisPasswordFile, "limit-redis-password-file", "PATH", "", "File with the password."),
+		Path(&r.LimitRedisPasswordFile, "limit-redis-password-file", "", "File with the password."),
 		String(&r.LimitRedisPrefix, "limit-redis-prefix", "TEXT", "chatidentity",
 			"Prefix of every key. Replicas with the same prefix share their budgets."),
 		Duration(&r.LimitRedisTimeout, "limit-redis-timeout", "50ms", "How long to wait for a decision."),
@@ -152,10 +154,10 @@ type CallerFiles struct {
 
 func (a *CallerFiles) flags() Group {
 	return Group{"Callers", []Flag{
-		String(&a.CallerTokensFile, "caller-tokens-file", "PATH", "",
+		Path(&a.CallerTokensFile, "caller-tokens-file", "",
 			"Bearer tokens of callers: lines of name sha256:HEX, reloaded when they change. "+
 				"With it, calls over loopback need a token."),
-		String(&a.PolicyFile, "policy-file", "PATH", "",
+		Path(&a.PolicyFile, "policy-file", "",
 			"YAML: organizations, and what each caller may do. Reloaded when it changes. "+
 				"With it, callers that it does not name may do nothing."),
 	}}
@@ -172,9 +174,9 @@ func (t *TLS) flags() Group {
 	return Group{
 		"TLS with client certificates, for listeners outside loopback\n" +
 			"(all three or none; reloaded when they change)", []Flag{
-			String(&t.TLSCert, "tls-cert", "PATH", "", "Certificate chain, in PEM."),
-			String(&t.TLSKey, "tls-key", "PATH", "", "Its private key, in PEM."),
-			String(&t.TLSClientCA, "tls-client-ca", "PATH", "", "CAs that sign the callers' certificates, in PEM."),
+			Path(&t.TLSCert, "tls-cert", "", "Certificate chain, in PEM."),
+			Path(&t.TLSKey, "tls-key", "", "Its private key, in PEM."),
+			Path(&t.TLSClientCA, "tls-client-ca", "", "CAs that sign the callers' certificates, in PEM."),
 		},
 	}
 }

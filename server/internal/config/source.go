@@ -51,9 +51,9 @@ func (s *SecretSource) flags() Group {
 			String(&s.Organization, "organization", "NAME", "",
 				"Name of the default organization (default: default). "+
 					"Required with an API key when --api-url contains {organization}."),
-			String(&s.SecretFile, "secret-file", "PATH", "",
+			Path(&s.SecretFile, "secret-file", "",
 				"File with the signing secret, reloaded when it changes. Recommended."),
-			String(&s.APIKeyFile, "api-key-file", "PATH", "",
+			Path(&s.APIKeyFile, "api-key-file", "",
 				"File with an API key that may read the signing secret (roles org.admin and org.user)."),
 			String(&s.APIURL, "api-url", "URL", kustomer.DefaultBaseURL, "Base URL of Kustomer's API."),
 			Duration(&s.SecretRefresh, "secret-refresh", "5m", "How often to read the secret from the API; at least 1s."),
@@ -76,20 +76,36 @@ type Variable struct {
 	Value sensitive.String
 }
 
-func (v Variable) isSet() bool { return v.Name != "" }
+// isSet reports whether it has a value. A blank one is none.
+func (v Variable) isSet() bool { return !IsBlank(v.Value.Reveal()) }
+
+// lookup reads a variable of the environment.
+func lookup(name string) Variable {
+	text, found := os.LookupEnv(name)
+	if !found {
+		return Variable{}
+	}
+	return Variable{name, secret.Text(text)}
+}
 
 // TakeSecrets reads the default organization's secrets and removes them from the environment, so
 // that nothing that prints the environment or passes it on has them.
 func TakeSecrets() Secrets {
-	take := func(name string) Variable {
-		value, set := os.LookupEnv(name)
-		if !set {
-			return Variable{}
+	secrets := Secrets{SecretKey: lookup(secretKeyVariable), APIKey: lookup(apiKeyVariable)}
+	_ = os.Unsetenv(secretKeyVariable) // fails only for malformed names
+	_ = os.Unsetenv(apiKeyVariable)
+	return secrets
+}
+
+// blank returns the names of the variables that are set but have no value.
+func (s *Secrets) blank() []string {
+	var names []string
+	for _, variable := range []Variable{s.SecretKey, s.APIKey} {
+		if variable.Name != "" && !variable.isSet() {
+			names = append(names, variable.Name)
 		}
-		_ = os.Unsetenv(name) // fails only for malformed names
-		return Variable{name, sensitive.New(value)}
 	}
-	return Secrets{SecretKey: take(secretKeyVariable), APIKey: take(apiKeyVariable)}
+	return names
 }
 
 // DevSecrets returns those of `dev`: the stand-in's API key.
@@ -132,18 +148,15 @@ func (s *SecretSource) validate() error {
 }
 
 func (s *SecretSource) validateChoice() error {
-	given := s.Given()
+	given, blank := s.Given(), s.Secrets.blank()
 	switch {
+	case len(given) == 0 && len(blank) > 0:
+		return Usage("%s is empty: set it to the value, or unset it and give --secret-file", strings.Join(blank, ", "))
 	case len(given) == 0:
 		return Usage("no source of the signing secret: give --secret-file (recommended), KUSTOMER_SECRET_KEY, " +
 			"--api-key-file or KUSTOMER_API_KEY; or try `chatidentity dev`")
 	case len(given) > 1:
 		return Usage("%s: more than one source of the signing secret: give one", strings.Join(given, ", "))
-	}
-	for _, variable := range []Variable{s.Secrets.SecretKey, s.Secrets.APIKey} {
-		if variable.isSet() && variable.Value.IsEmpty() {
-			return Usage("%s is empty: set it to the value, or unset it and give --secret-file", variable.Name)
-		}
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 
 // Validate checks how the flags fit together, reads the policy file, and fills in the default
 // organization with its secrets. The error is one line that names the flag and says what to do.
-func (s *Serve) Validate(secrets Secrets) error {
-	s.Secrets = secrets
+func (s *Serve) Validate(origins Origins, secrets Secrets) error {
+	s.origins, s.Secrets = origins, secrets
 	for _, check := range []func() error{
 		s.validateListeners,
 		s.validateTLS,
@@ -56,30 +56,41 @@ func WrongFile(err error) error {
 }
 
 func (s *Serve) validateListeners() error {
-	if len(s.Listen) == 0 {
-		return Usage("--listen is empty: give an address")
-	}
-	seen := map[Address]bool{}
-	for _, address := range s.Listen {
+	for i, address := range s.Listen {
 		switch {
-		case seen[address]:
+		case slices.Contains(s.Listen[:i], address):
 			return Usage("--listen %v is given twice: give it once", address)
+		case slices.ContainsFunc(s.Listen[:i], address.clashes):
+			return Usage("--listen %v is the same address as another --listen: give it once", address)
+		case address.clashes(s.AdminListen):
+			return Usage("--listen %v and --admin-listen %v are the same address: give each its own port",
+				address, s.AdminListen)
 		case address.IsUnix() && len(s.AllowUID) == 0:
 			return Usage("--listen %v: nobody may call over a unix socket yet: give the app's user ID with --allow-uid", address)
 		case address.isOutside() && !s.HasTLS() && !s.AllowRemote:
 			return Usage("--listen %v is not a loopback address: it needs TLS with client certificates "+
 				"(--tls-cert, --tls-key, --tls-client-ca); or use 127.0.0.1:PORT, [::1]:PORT or unix:/path", address)
 		}
-		seen[address] = true
 	}
 	if s.AdminListen.IsUnix() {
-		return Usage("--admin-listen %v must be host:port: Kubernetes probes it over HTTP", s.AdminListen)
+		return Usage("--admin-listen %v must be host:port, such as %s: Kubernetes probes it over HTTP",
+			s.AdminListen, DefaultAdminListen)
 	}
-	if overflow := caller.OverflowUID(); slices.Contains(s.AllowUID, overflow) {
+	return s.validateUsers()
+}
+
+func (s *Serve) validateUsers() error {
+	overflow := caller.OverflowUID()
+	switch {
+	case slices.Contains(s.AllowUID, overflow):
 		return Usage("--allow-uid %d stands for every user that the kernel cannot map into this container: "+
 			"run the app under its own user ID and give that", overflow)
+	case s.origins.Given["allow-uid"] && !slices.ContainsFunc(s.Listen, Address.IsUnix):
+		return Usage("--allow-uid keeps nobody out here: it is about unix sockets, and no --listen is one: " +
+			"add --listen unix:/path, or leave it out")
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (s *Serve) validateTLS() error {
@@ -112,8 +123,6 @@ func (s *Serve) validateCallerFiles() error {
 
 func (a *Audit) validate() error {
 	switch {
-	case a.AuditFile == "":
-		return Usage("--audit-file is empty: give a path, or - for standard output")
 	case a.AuditTimeout < time.Millisecond || a.AuditTimeout > time.Minute:
 		return Usage("--audit-timeout %v must be from 1ms to 1m", a.AuditTimeout)
 	case a.AuditMaxSize < 1<<20:

@@ -54,10 +54,10 @@ func (p IdentifierPolicy) String() string {
 	return fmt.Sprintf("IdentifierPolicy(%d)", p)
 }
 
-// UnmarshalText reads a policy's name.
+// UnmarshalText reads a policy's name, in any case.
 func (p *IdentifierPolicy) UnmarshalText(text []byte) error {
 	for i, name := range policyNames {
-		if name == string(text) {
+		if strings.EqualFold(name, string(text)) {
 			*p = IdentifierPolicy(i)
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 var checks = []check{
 	{"process", hardening},
 	{"environment", environment},
+	{"flags", flags},
 	{"permissions", permissions},
 
 	{"API host", answered(apiHost)},

@@ -56,6 +56,9 @@ func (s *setup) socket(flag string, address config.Address, err error) []Finding
 	}
 }
 
+// othersWrite is what users other than a file's owner and group need to write to it.
+const othersWrite fs.FileMode = 0o002
+
 // socketAccess says what may keep the listed users from connecting to a socket in the directory, or
 // lets others replace it.
 func (s *setup) socketAccess(directory string) []Finding {

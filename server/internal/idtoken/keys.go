@@ -10,6 +10,8 @@ import (
 
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
+
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // minRSABits is the minimum of RFC 7518, section 3.3.
@@ -39,7 +41,7 @@ type publicKey struct {
 // parseKeys reads a JWK set. It skips keys that are not for verifying signatures or are of an
 // unknown type (RFC 7517, section 5). A set without a usable key is an error.
 func parseKeys(text []byte) (keySet, error) {
-	set, err := jwk.Parse(text, jwk.WithIgnoreParseError(true))
+	set, err := jwk.Parse(watch.WithoutMark(text), jwk.WithIgnoreParseError(true))
 	if err != nil {
 		return nil, errors.New("it is not a JWK set")
 	}

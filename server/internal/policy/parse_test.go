@@ -94,6 +94,20 @@ func TestParse(t *testing.T) {
 }
 
 // Every mistake is an error with its line and column.
+// What editors add to the file changes nothing.
+func TestAPolicyAsEditorsSaveIt(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"\ufeff" + goodPolicy,
+		strings.ReplaceAll(goodPolicy, "\n", "\r\n"),
+		"\ufeff# mine\r\n" + strings.ReplaceAll(goodPolicy, "\n", "\r\n") + "# end",
+	} {
+		if parsed := parse(t, text); len(parsed.Organizations) != 3 || len(parsed.Callers) != 4 {
+			t.Errorf("%.20q: %d organizations and %d callers", text, len(parsed.Organizations), len(parsed.Callers))
+		}
+	}
+}
+
 func TestAMistakeIsReportedWithLineAndColumn(t *testing.T) {
 	t.Parallel()
 	callers := "\ncallers: {loopback: {organizations: all}}\n"

@@ -17,7 +17,7 @@ const (
 	maxRefill = 30 * 24 * time.Hour
 
 	off      = "off"
-	rateForm = "want N/s|m|h[:BURST] or off"
+	rateForm = "want N/s|m|h[:BURST] or off, such as 10/m:10"
 )
 
 // Rate is how often something may happen: N times per second, minute or hour, and BURST times at
@@ -29,14 +29,16 @@ type Rate struct {
 	unit     byte // 's', 'm' or 'h'
 }
 
-// ParseRate reads "N/s", "N/m" or "N/h", optionally with ":BURST", or "off". N and BURST are 1 to
-// 1,000,000; BURST defaults to N. An empty budget must earn its burst within 30 days. The time
-// between two calls is rounded up to a whole nanosecond, so the rate is never exceeded.
+// ParseRate reads "N/s", "N/m" or "N/h", optionally with ":BURST", or "off", in any case and with any
+// white space; "false" is what YAML makes of off. N and BURST are 1 to 1,000,000; BURST defaults to N.
+// An empty budget must earn its burst within 30 days. The time between two calls is rounded up to a
+// whole nanosecond, so the rate is never exceeded.
 func ParseRate(text string) (Rate, error) {
-	if text == off {
+	plain := strings.ToLower(strings.Join(strings.Fields(text), ""))
+	if plain == off || plain == "false" {
 		return Rate{}, nil
 	}
-	rate, err := parseRate(text)
+	rate, err := parseRate(plain)
 	if err != nil {
 		return Rate{}, fmt.Errorf("rate %q: %w; %s", text, err, rateForm)
 	}
@@ -80,7 +82,11 @@ func parseRate(text string) (Rate, error) {
 	return rate, nil
 }
 
-var periods = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+var periods = map[string]time.Duration{
+	"s": time.Second, "sec": time.Second, "second": time.Second,
+	"m": time.Minute, "min": time.Minute, "minute": time.Minute,
+	"h": time.Hour, "hour": time.Hour,
+}
 
 func parseCount(name, text string) (int32, error) {
 	n, err := strconv.ParseUint(text, 10, 31)

@@ -22,6 +22,14 @@ func TestParseRate(t *testing.T) {
 		"1/h:720":     {"1/h:720", time.Hour, 720}, // 30 days
 		"7/m:1000000": {"7/m:1000000", 0, 0},       // refused below: 99 days
 		"off":         {"off", 0, 0},
+		"OFF":         {"off", 0, 0},
+		"false":       {"off", 0, 0}, // what YAML makes of off
+		"10/M":        {"10/m:10", 6 * time.Second, 10},
+		"\t1/s\n":     {"1/s:1", time.Second, 1},
+		"3/s : 1":     {"3/s:1", 333_333_334, 1},
+		"1/hour":      {"1/h:1", time.Hour, 1},
+		"5/sec":       {"5/s:5", 200 * time.Millisecond, 5},
+		"10 / min":    {"10/m:10", 6 * time.Second, 10},
 	} {
 		rate, err := ParseRate(text)
 		if text == "7/m:1000000" {
@@ -45,14 +53,13 @@ func TestParseRateSaysWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"":             "no unit of time",
 		"10":           "no unit of time",
-		"Off":          "no unit of time",
 		"10/d":         `unit "d" is not s, m or h`,
 		"10/":          `unit "" is not s, m or h`,
-		"10/M":         `unit "M" is not s, m or h`,
+		"10/moment":    `unit "moment" is not s, m or h`,
 		"0/s":          "N is not a number from 1 to 1000000",
 		"-1/s":         "N is not a number from 1 to 1000000",
 		"+1/s":         "N is not a number from 1 to 1000000",
-		"\t1/s":        "N is not a number from 1 to 1000000",
+		"0x1/s":        "N is not a number from 1 to 1000000",
 		"1.5/s":        "N is not a number from 1 to 1000000",
 		"1000001/s":    "N is not a number from 1 to 1000000",
 		"10/s:":        "BURST is not a number from 1 to 1000000",
@@ -62,7 +69,7 @@ func TestParseRateSaysWhatIsWrong(t *testing.T) {
 		"1/h:721":      "BURST 721 takes more than 30 days to earn",
 	} {
 		rate, err := ParseRate(text)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), "want N/s|m|h[:BURST] or off") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), "want N/s|m|h[:BURST] or off, such as 10/m:10") {
 			t.Errorf("%q: error is %v, want it to name %q and the form", text, err, want)
 		}
 		if rate != (Rate{}) {

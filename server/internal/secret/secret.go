@@ -63,7 +63,7 @@ var (
 
 func check(value sensitive.String) error {
 	switch {
-	case value.IsEmpty():
+	case strings.TrimSpace(value.Reveal()) == "":
 		return ErrEmpty
 	case len(value.Reveal()) > MaxSize:
 		return ErrTooLarge

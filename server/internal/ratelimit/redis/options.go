@@ -34,9 +34,9 @@ func (f Failure) String() string {
 	return "local"
 }
 
-// UnmarshalText reads "local" or "closed".
+// UnmarshalText reads "local" or "closed", in any case.
 func (f *Failure) UnmarshalText(text []byte) error {
-	switch string(text) {
+	switch strings.ToLower(string(text)) {
 	case "local":
 		*f = FailLocal
 	case "closed":

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+// What users other than a file's owner and group can do with it.
+const (
+	othersRead  fs.FileMode = 0o004
+	othersWrite fs.FileMode = 0o002
+)
+
+// Exposed returns a notice for each file with a secret that every user can read, and for each file
+// that decides who may call and that every user can change.
+func (s *Serve) Exposed() []Notice {
+	notices := slices.Concat(
+		exposed(othersRead|othersWrite, s.AuditKeyFile, s.LimitRedisPasswordFile, s.TLSKey),
+		exposed(othersWrite, s.CallerTokensFile, s.PolicyFile, s.TLSCert, s.TLSClientCA),
+	)
+	for _, one := range s.Organizations() {
+		notices = append(notices, exposed(othersRead|othersWrite, one.SecretFile, one.APIKeyFile)...)
+	}
+	return notices
+}
+
+func exposed(forbidden fs.FileMode, paths ...string) []Notice {
+	var notices []Notice
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() || info.Mode()&forbidden == 0 {
+			continue // whoever reads the file says what else is wrong with it
+		}
+		can := "read"
+		if info.Mode()&othersWrite != 0 {
+			can = "change"
+		}
+		notices = append(notices, Notice{Setting: path, Text: fmt.Sprintf("%#o: every user here can %s the file: "+
+			"give it the mode 0600, or 0640 and a group of its own (in Kubernetes: defaultMode 0440 and fsGroup)",
+			info.Mode().Perm(), can)})
+	}
+	return notices
+}
