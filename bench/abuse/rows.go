@@ -60,6 +60,7 @@ var (
 	dear    = []string{"calls_in_flight", "frame_budget"}
 	headers = []string{"late_request", "held_bytes", "unproven", "connection_limit"}
 	strange = []string{"unlisted_uid"}
+	overrun = append([]string{"decode"}, frames...)
 )
 
 var unlimited = []string{"--limit-caller", "off"}
@@ -95,7 +96,7 @@ var single = []row{
 	{attack: "rapid-reset", door: bed.Unix, who: bed.Stranger, connections: 64, kinds: frames, short: true},
 	{attack: "window-update-zero", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: frames, short: true},
 	{attack: "window-overflow", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: frames, short: true},
-	{attack: "data-over-window", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: frames},
+	{attack: "data-over-window", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: overrun},
 	{attack: "data-after-end", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: frames, short: true},
 	{attack: "honest", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: strange},
 	{attack: "unknown-method", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: append(strange, "unknown_method")},

@@ -18,6 +18,9 @@ const (
 	maxMetadataBytes = 16 << 20
 	// maxBlocks bounds header blocks of which the rest has yet to come. Decoded, one may hold 256 KiB.
 	maxBlocks = 32
+	// modestCalls and modestBytes are what a connection may have however much its caller's others hold.
+	modestCalls = 4
+	modestBytes = modestCalls * 16 << 10
 	// maxLongStreams bounds streams of health and reflection, which last as long as their client
 	// likes.
 	maxLongStreams = 64
@@ -48,6 +51,7 @@ func NewBounds() *Bounds {
 	b := &Bounds{callers: map[string]*allowance{}}
 	b.calls.size, b.bytes.size, b.streams.size = maxCalls, maxHeldBytes, maxLongStreams
 	b.metadata.size, b.blocks.size = maxMetadataBytes, maxBlocks
+	b.calls.modest, b.bytes.modest = modestCalls, modestBytes
 	b.strangers = b.newAllowance(strangerFrames)
 	// A pool of their own: what strangers hold is never taken from a caller.
 	b.strangers.calls.pool = &pool{size: maxStrangerCalls}

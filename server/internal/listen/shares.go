@@ -9,11 +9,15 @@ import "sync/atomic"
 // each, and a newcomer finds a place until some ten callers, or four connections of its own caller,
 // hold all they may.
 //
+// Connections that have next to nothing are left alone while a quarter of the pool is free, so that a
+// caller's greedy connections do not starve its modest ones.
+//
 // Places are counted as they are taken, over the bound too. To refuse what is over is up to the
 // one who asks.
 type pool struct {
-	size int64
-	used atomic.Int64
+	size   int64
+	modest int64 // what a connection may have in any case
+	used   atomic.Int64
 }
 
 // connectionGreed leaves a ninth of a caller's part to its other connections.
@@ -40,7 +44,10 @@ func (p *portion) take(n int64) {
 
 // isOver reports whether the connection, or its caller, has more than its share.
 func (p *portion) isOver() bool {
-	all := p.share.pool
+	all, held := p.share.pool, p.held.Load()
+	if held <= all.modest && all.used.Load() <= all.size*3/4 {
+		return false
+	}
 	left := min(all.size-all.used.Load(), all.size/2) - p.share.held.Load()
-	return p.held.Load() > connectionGreed*left
+	return held > connectionGreed*left
 }

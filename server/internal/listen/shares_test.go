@@ -62,3 +62,32 @@ func TestOneConnectionMayHaveAThousandCalls(t *testing.T) {
 		t.Errorf("a connection that is alone gets %d places, want 1024", got)
 	}
 }
+
+func TestAModestConnectionFindsAPlaceBesideGreedyOnes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		used   int64 // by another caller
+		modest int64 // places that it gets
+	}{
+		"most of the pool is free":    {0, 4},
+		"less than a quarter is free": {1800, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := pool{size: 2304, modest: 4}
+			other := newPortion(&share{pool: &all})
+			other.take(test.used)
+			caller := &share{pool: &all}
+			greedy := make([]*portion, 64)
+			for i := range greedy {
+				greedy[i] = newPortion(caller)
+			}
+			fill(greedy...)
+			modest := newPortion(caller)
+			fill(modest)
+			if got := modest.held.Load(); got != test.modest {
+				t.Errorf("the modest connection gets %d places, want %d", got, test.modest)
+			}
+		})
+	}
+}

@@ -194,6 +194,19 @@ func (s *streams) late(now time.Duration) int64 {
 	return late
 }
 
+// olderThan counts the calls that have been open for longer than that.
+func (s *streams) olderThan(age, now time.Duration) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var older int64
+	for _, call := range s.open {
+		if now-call.begun > age {
+			older++
+		}
+	}
+	return older
+}
+
 // end forgets all calls and returns what that gives back.
 func (s *streams) end() change {
 	s.mu.Lock()

@@ -13,8 +13,12 @@ import (
 
 const (
 	// maxFrameDebt is how long a connection's reader sleeps at most for idle frames over the budget.
-	// Whoever is further over it is cut off.
 	maxFrameDebt = time.Second
+	// maxOverdrawn is how often in a row a connection may owe more than that before it is cut off. A
+	// client that is cut off comes back at once, and is dearer then than one that sleeps.
+	maxOverdrawn = 8
+	// heldAge is how old a call is that holds a place from others, on a connection that owes too much.
+	heldAge = 250 * time.Millisecond
 	// requestTimeout is how long a request may take to arrive whole.
 	requestTimeout = 5 * time.Second
 	// callTimeout is how long a call may be open in all. None takes that long here: its answer waits
@@ -43,6 +47,7 @@ type traffic struct {
 	bytes     portion
 	own       *rate.Limiter // idle frames that are this connection's whatever its caller's others do
 	debt      atomic.Int64  // idle frames not yet paid for
+	overdrawn int           // how often in a row it owed too much
 	lasting   portion       // streams of health and reflection
 	metadata  portion
 	over      atomic.Bool // by the client, by a goodbye or by us: if grpc closes it then, it has a reason
@@ -180,15 +185,34 @@ func (t *traffic) pay() (bool, error) {
 	wait := t.allowance.spend(frames)
 	switch {
 	case wait <= 0:
+		t.overdrawn = 0
 		return false, nil
-	case wait > maxFrameDebt:
+	case wait <= maxFrameDebt:
+		t.overdrawn = 0
+	case t.overdrawn == maxOverdrawn:
 		return true, t.cutOff(kindFrameFlood)
+	default:
+		t.overdrawn++
 	}
 	t.report(kindFrameBudget)
-	if !sleep(wait, t.gone) {
-		return true, net.ErrClosed
+	return true, t.sleepOff(min(wait, maxFrameDebt))
+}
+
+// sleepOff lets the reader sleep. A connection that is overdrawn and holds calls meanwhile is cut off.
+func (t *traffic) sleepOff(wait time.Duration) error {
+	if t.overdrawn > 0 {
+		wait -= heldAge
+		if !sleep(heldAge, t.gone) {
+			return net.ErrClosed
+		}
+		if t.streams.olderThan(heldAge, t.age()) > t.lasting.held.Load() {
+			return t.cutOff(kindFrameFlood)
+		}
 	}
-	return true, nil
+	if !sleep(wait, t.gone) {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // sleep waits, and reports whether the connection is still there then.

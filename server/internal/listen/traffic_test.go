@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -90,6 +91,7 @@ func TestFloodsAreCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWire(t, NewBounds().strangers)
+			w.server.overdrawn = maxOverdrawn // it has slept as often as it may
 			w.send(t, func(f *http2.Framer) {
 				for range frames {
 					write(f)
@@ -106,6 +108,50 @@ func TestFloodsAreCutOff(t *testing.T) {
 			if f, ok := goAway.(*http2.GoAwayFrame); !ok || f.ErrCode != http2.ErrCodeEnhanceYourCalm {
 				t.Errorf("the client is told %v, %v", goAway, err)
 			}
+		})
+	}
+}
+
+// A client that is cut off comes back, so a flood is slowed down first, unless it holds calls open.
+func TestAFloodSleepsBeforeItIsCutOff(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		opens bool
+		lasts int64 // streams that may be open for long
+		want  time.Duration
+	}{
+		"no call":                {false, 0, maxOverdrawn * maxFrameDebt},
+		"an open call":           {true, 0, heldAge},
+		"a stream that may last": {true, 1, maxOverdrawn * maxFrameDebt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, accepted := net.Pipe()
+				defer client.Close()
+				server := newTraffic(accepted, accepted, NewBounds().strangers, func(string) {})
+				server.lasting.held.Store(test.lasts)
+				go func() {
+					_, _ = io.WriteString(client, http2.ClientPreface)
+					f := http2.NewFramer(client, nil)
+					if test.opens {
+						_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true})
+					}
+					server.debt.Store(100 * strangerFrames)
+					for f.WritePing(false, [8]byte{}) == nil {
+						server.debt.Add(strangerFrames)
+					}
+				}()
+				go func() { _, _ = io.Copy(io.Discard, client) }()
+				began := time.Now()
+				var err error
+				for buffer := make([]byte, 32<<10); err == nil; {
+					_, err = server.Read(buffer)
+				}
+				if slept := time.Since(began); !errors.Is(err, errCutOff) || slept < test.want || slept > test.want+maxFrameDebt {
+					t.Errorf("%v after %v, want a connection that is cut off after about %v", err, slept, test.want)
+				}
+			})
 		})
 	}
 }
