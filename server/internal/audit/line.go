@@ -2,9 +2,11 @@ package audit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"math/bits"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -70,23 +72,20 @@ func (l *Line) parseFields(b []byte) error {
 		if l.n == maxFields {
 			return errNotRecord
 		}
-		name, rest, ok := cutText(b, `,"`)
-		if !ok || len(rest) < 2 || rest[0] != ':' {
+		name, rest, next, ok := cutName(b, row, l.members[:l.n])
+		if !ok || len(rest) == 0 {
 			return errNotRecord
 		}
 		var value []byte
-		if rest[1] == '"' {
-			value, b, ok = cutText(rest, `:"`)
+		if rest[0] == '"' {
+			value, b, ok = cutText(rest, `"`)
 		} else {
-			value, b, ok = cutNumber(rest[1:])
+			value, b, ok = cutNumber(rest)
 		}
 		if !ok {
 			return errNotRecord
 		}
-		if row, ok = rowAfter(row, name, l.members[:l.n]); !ok {
-			return errNotRecord
-		}
-		l.members[l.n] = member{name, value}
+		l.members[l.n], row = member{name, value}, next
 	}
 	seq, err := strconv.ParseUint(string(l.Get("seq")), 10, 64)
 	if err != nil {
@@ -94,6 +93,25 @@ func (l *Line) parseFields(b []byte) error {
 	}
 	l.Seq = seq
 	return nil
+}
+
+// cutName returns the name of the next field, what follows its colon, and the row of the table
+// behind it.
+func cutName(b []byte, row int, before []member) ([]byte, []byte, int, bool) {
+	const open, end = `,"`, `":`
+	for i := row; i < len(fields)-1; i++ {
+		last := len(open) + len(fields[i].Name)
+		if len(b) > last+len(end) && b[last] == '"' && b[last+1] == ':' &&
+			string(b[:len(open)]) == open && string(b[len(open):last]) == fields[i].Name {
+			return b[len(open):last], b[last+len(end):], i + 1, true
+		}
+	}
+	name, rest, ok := cutText(b, open)
+	if !ok || len(rest) == 0 || rest[0] != ':' {
+		return nil, nil, 0, false
+	}
+	row, ok = rowAfter(row, name, before)
+	return name, rest[1:], row, ok
 }
 
 // rowAfter returns the row of the table behind that of the field, if it may follow at row. A field
@@ -126,7 +144,7 @@ func cutText(b []byte, open string) ([]byte, []byte, bool) {
 	if !ok {
 		return nil, nil, false
 	}
-	for i := 0; i < len(b); {
+	for i := plainStart(b); i < len(b); {
 		switch c := b[i]; {
 		case c == '"':
 			return b[:i], b[i+1:], true
@@ -141,6 +159,23 @@ func cutText(b []byte, open string) ([]byte, []byte, bool) {
 		}
 	}
 	return nil, nil, false
+}
+
+// plainStart is how many bytes at the start are surely printable ASCII other than quotes and
+// backslashes. It looks at eight at a time: most of a line is such text.
+func plainStart(b []byte) int {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; len(b)-n >= 8; n += 8 {
+		word := binary.LittleEndian.Uint64(b[n:])
+		quote, backslash, del := word^each*'"', word^each*'\\', word^each*0x7f
+		// The top bit of a byte: of those below ' ', of those that are 0, of those beyond ASCII.
+		special := (word-each*' ')&^word | (quote-each)&^quote | (backslash-each)&^backslash | (del-each)&^del | word
+		if special &= top; special != 0 {
+			return n + bits.TrailingZeros64(special)/8
+		}
+	}
+	return n
 }
 
 // lengthOfRune is how many bytes the escape or the visible character takes with which b begins; 0
@@ -220,7 +255,8 @@ func (l *Line) Is(name, value string) bool {
 	return l.Text(name) == value
 }
 
-// Follows reports whether the line is what was written after prev, under the key of linker.
-func (l *Line) Follows(prev Head, linker *Linker) bool {
-	return linker.link(prev.MAC, l.covered) == l.MAC
+// Follows reports whether the line is what was written after the line with the mac prev, under the
+// key of linker.
+func (l *Line) Follows(prev MAC, linker *Linker) bool {
+	return linker.link(prev, l.covered) == l.MAC
 }

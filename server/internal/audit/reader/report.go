@@ -72,14 +72,3 @@ func (r *Report) String() string {
 	}
 	return b.String()
 }
-
-// note keeps the earliest and the latest time: calls that ran together are not written in the order
-// in which they came in.
-func (r *Report) note(at []byte) {
-	if r.First == "" || string(at) < r.First {
-		r.First = string(at)
-	}
-	if string(at) > r.Last {
-		r.Last = string(at)
-	}
-}

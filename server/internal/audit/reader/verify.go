@@ -26,6 +26,8 @@ type verifier struct {
 	linkers map[string]*audit.Linker // by the ID of their key
 	heads   map[audit.Head]struct{}  // not found yet
 	line    audit.Line
+	first   []byte // the earliest and the latest time
+	last    []byte
 	gap     uint64 // after a fault of kind missing: the number that was due
 
 	// Of the last chain.start.
@@ -38,10 +40,7 @@ var errFault = errors.New("fault")
 // another. It stops at the first fault, which is no error: an error is a file that cannot be read,
 // or the end of ctx, and comes with the report of what was whole up to there.
 func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, error) {
-	v := &verifier{o: o, linkers: map[string]*audit.Linker{}, heads: map[audit.Head]struct{}{}}
-	for _, k := range o.Keys {
-		v.linkers[k.ID()] = audit.NewLinker(k)
-	}
+	v := &verifier{o: o, linkers: linkersOf(o.Keys), heads: map[audit.Head]struct{}{}}
 	for _, h := range o.Heads {
 		v.heads[h] = struct{}{}
 	}
@@ -50,7 +49,8 @@ func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, er
 		delete(v.heads, *o.From)
 	}
 	s := &scanner{progress: o.Progress}
-	err := s.scan(ctx, sources, v.visit)
+	err := s.scanJudged(ctx, sources, o.Keys, v.visit)
+	v.report.First, v.report.Last = string(v.first), string(v.last)
 	if err != nil && !errors.Is(err, errFault) {
 		return &v.report, err
 	}
@@ -72,20 +72,20 @@ func (v *verifier) atEnd() *Fault {
 	return nil
 }
 
-func (v *verifier) visit(s scanned) error {
-	if s.foreign {
+func (v *verifier) visit(j *judged) error {
+	if j.foreign {
 		v.report.Others++
 		return nil
 	}
 	if v.gap != 0 {
-		return v.seek(s)
+		return v.seek(j)
 	}
-	kind, detail := v.check(s)
+	kind, detail := v.check(j)
 	if kind == "" {
-		v.accept()
+		v.accept(&j.record)
 		return nil
 	}
-	v.report.Fault = &Fault{Kind: kind, File: s.source, Line: s.number, Detail: detail}
+	v.report.Fault = &Fault{Kind: kind, File: j.source, Line: j.number, Detail: detail}
 	if kind == FaultMissing && v.report.Records > 0 {
 		v.gap = v.report.Head.Seq + 1
 		return nil
@@ -95,58 +95,63 @@ func (v *verifier) visit(s scanned) error {
 
 // seek looks behind a gap for the record that is missing there: if it is found, it is not gone but
 // out of order.
-func (v *verifier) seek(s scanned) error {
-	if v.line.Parse(s.text) == nil && v.line.Seq == v.gap {
+func (v *verifier) seek(j *judged) error {
+	if j.err == nil && j.Seq == v.gap {
 		v.report.Fault.Kind = FaultReordered
-		v.report.Fault.Detail += fmt.Sprintf("; record %d stands in %s line %d", v.gap, s.source, s.number)
+		v.report.Fault.Detail += fmt.Sprintf("; record %d stands in %s line %d", v.gap, j.source, j.number)
 		return errFault
 	}
 	return nil
 }
 
 // check compares a record with what must come next. It returns no kind for one that is right.
-func (v *verifier) check(s scanned) (FaultKind, string) {
-	l := &v.line
-	switch err := l.Parse(s.text); {
-	case s.torn:
+func (v *verifier) check(j *judged) (FaultKind, string) {
+	switch {
+	case j.torn:
 		return FaultTorn, "the file ends in the middle of a record; " +
 			"when the log was killed, serve cuts that off at its next start"
-	case s.long:
+	case j.long:
 		return FaultEdited, audit.ErrTooLong.Error()
-	case err != nil && len(s.text) < len(s.line): // says more of the whole line
-		return FaultEdited, l.Parse(s.line).Error()
-	case err != nil:
-		return FaultEdited, err.Error()
-	case v.o.TrustFirst && v.report.Records == 0 && l.Seq > 1:
+	case j.err != nil:
+		return FaultEdited, j.err.Error()
+	case v.o.TrustFirst && v.report.Records == 0 && j.Seq > 1:
 		return "", ""
 	}
-	if kind, detail := v.checkPlace(l); kind != "" {
+	if kind, detail := v.checkPlace(&j.record); kind != "" {
 		return kind, detail
 	}
-	return v.checkLink(l)
+	return v.checkLink(j)
 }
 
-func (v *verifier) checkLink(l *audit.Line) (FaultKind, string) {
-	id := string(l.Get("key_id"))
-	linker := v.linkers[id]
+func (v *verifier) checkLink(j *judged) (FaultKind, string) {
+	linker := v.linkers[string(j.keyID)]
 	switch {
 	case linker == nil && v.o.AllowUnverifiable:
 		v.report.Unverifiable++
 		return "", ""
 	case linker == nil:
-		return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", l.Seq, id)
-	case !l.Follows(v.report.Head, linker):
-		return FaultEdited, fmt.Sprintf("record %d is not what was written after record %d", l.Seq, v.report.Head.Seq)
+		return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", j.Seq, j.keyID)
+	case !v.follows(j, linker):
+		return FaultEdited, fmt.Sprintf("record %d is not what was written after record %d", j.Seq, v.report.Head.Seq)
 	default:
 		return "", ""
 	}
 }
 
+// follows reports whether the line is what was written after the last whole record. Whoever judged it
+// has compared it with the line before it, which is that record unless another chain begins.
+func (v *verifier) follows(j *judged, linker *audit.Linker) bool {
+	if j.compared && j.before == v.report.Head.MAC {
+		return j.follows
+	}
+	return v.line.Parse(j.text) == nil && v.line.Follows(v.report.Head.MAC, linker)
+}
+
 // checkPlace checks the number of a record and who wrote it.
-func (v *verifier) checkPlace(l *audit.Line) (FaultKind, string) {
+func (v *verifier) checkPlace(l *record) (FaultKind, string) {
 	last := v.report.Head.Seq
 	switch {
-	case begins(l) && l.Seq == 1 && last != 0:
+	case l.begins && l.Seq == 1 && last != 0:
 		return v.checkNewChain(l)
 	case l.Seq > last+1 && last == 0:
 		return FaultMissing, fmt.Sprintf(
@@ -155,28 +160,26 @@ func (v *verifier) checkPlace(l *audit.Line) (FaultKind, string) {
 		return FaultMissing, fmt.Sprintf("record %d follows record %d", l.Seq, last)
 	case l.Seq <= last:
 		return FaultReordered, fmt.Sprintf("record %d stands after record %d", l.Seq, last)
-	case v.report.Records > 0 && !begins(l) && !v.sameWriter(l):
+	case v.report.Records > 0 && !l.begins && !v.sameWriter(l):
 		return FaultSpliced, fmt.Sprintf("record %d is of another instance or key", l.Seq)
 	}
 	return "", ""
 }
 
-func begins(l *audit.Line) bool { return string(l.Get("event")) == string(audit.EventStart) }
-
 // sameWriter reports whether a record is of the process that wrote the last chain.start.
-func (v *verifier) sameWriter(l *audit.Line) bool {
-	return bytes.Equal(l.Get("instance"), v.instance) && bytes.Equal(l.Get("key_id"), v.keyID)
+func (v *verifier) sameWriter(l *record) bool {
+	return bytes.Equal(l.instance, v.instance) && bytes.Equal(l.keyID, v.keyID)
 }
 
 // checkNewChain checks the first record of a further chain, of a process that could not know the
 // records before it, as after each start on standard output.
-func (v *verifier) checkNewChain(l *audit.Line) (FaultKind, string) {
+func (v *verifier) checkNewChain(l *record) (FaultKind, string) {
 	switch {
 	case v.report.Records == 0:
 		return FaultMissing, "a new chain begins here, although the records should follow a head that was given"
-	case !bytes.Equal(l.Get("instance"), v.instance):
+	case !bytes.Equal(l.instance, v.instance):
 		return FaultSpliced, "a chain of another instance begins; verify each instance by itself"
-	case bytes.Compare(l.Get("time"), v.started) <= 0:
+	case bytes.Compare(l.time, v.started) <= 0:
 		return FaultReordered, "a chain begins that is not later than the one before it"
 	}
 	v.report.Head = audit.Head{}
@@ -184,8 +187,8 @@ func (v *verifier) checkNewChain(l *audit.Line) (FaultKind, string) {
 }
 
 // accept makes the line the last whole record.
-func (v *verifier) accept() {
-	l, r := &v.line, &v.report
+func (v *verifier) accept(l *record) {
+	r := &v.report
 	if l.Seq == 1 || r.Records == 0 {
 		r.Chains++
 	}
@@ -194,10 +197,15 @@ func (v *verifier) accept() {
 	if len(v.heads) > 0 {
 		delete(v.heads, r.Head)
 	}
-	if begins(l) || r.Records == 1 {
-		v.instance = append(v.instance[:0], l.Get("instance")...)
-		v.keyID = append(v.keyID[:0], l.Get("key_id")...)
-		v.started = append(v.started[:0], l.Get("time")...)
+	if l.begins || r.Records == 1 {
+		v.instance = append(v.instance[:0], l.instance...)
+		v.keyID = append(v.keyID[:0], l.keyID...)
+		v.started = append(v.started[:0], l.time...)
 	}
-	r.note(l.Get("time"))
+	if v.first == nil || bytes.Compare(l.time, v.first) < 0 { // calls that ran together end in any order
+		v.first = append(v.first[:0], l.time...)
+	}
+	if bytes.Compare(l.time, v.last) > 0 {
+		v.last = append(v.last[:0], l.time...)
+	}
 }

@@ -54,7 +54,7 @@ func (t *tail) isTrusted(keys []*audit.Key, rotated audit.Head) bool {
 	id := string(t.record.Get("key_id"))
 	key := slices.IndexFunc(keys, func(k *audit.Key) bool { return k.ID() == id })
 	if key >= 0 && (known || !t.first) {
-		return known && t.record.Follows(before, audit.NewLinker(keys[key]))
+		return known && t.record.Follows(before.MAC, audit.NewLinker(keys[key]))
 	}
 	return seq > 0 && seq >= rotated.Seq && seq <= farthest
 }
