@@ -19,6 +19,20 @@ var secretSetUps = map[string]setUp{
 	"Kustomer limits":            {func(_ *testing.T, p *patient) { p.mood = standin.RateLimited }, want{"API": {doctor.Failed, "budget"}}},
 	"a wrong API key":            {func(_ *testing.T, p *patient) { p.vendor.APIKey = "another" }, want{"API key": {doctor.Failed, "401"}}},
 	"an API key cut in two":      {func(_ *testing.T, p *patient) { p.env = []string{"KUSTOMER_API_KEY=canary key"} }, want{"API key": {doctor.Failed, "white space"}}},
+	"an API key in quotes": {func(_ *testing.T, p *patient) {
+		p.env = []string{`KUSTOMER_API_KEY="` + canaryAPIKey + `"`}
+	}, want{"API key": {doctor.Failed, "it begins or ends with a quote"}}},
+	"an API key in a file with its name": {func(t *testing.T, p *patient) {
+		p.env = []string{}
+		p.flags["api-key-file"] = p.write(t, "api.key", "KUSTOMER_API_KEY="+canaryAPIKey+"\n")
+	}, want{"API key": {doctor.Failed, "it is a name and a value"}}},
+	"a secret in quotes": {func(t *testing.T, p *patient) { p.secretFile(t, `"`+canarySecret+`"`) }, want{"signing secret": {doctor.Warning, "a quote"}}},
+	"a secret in a line of JSON": {func(t *testing.T, p *patient) { p.secretFile(t, `"secret": "`+canarySecret+`",`) }, want{
+		"signing secret": {doctor.Warning, "a line of JSON"},
+	}},
+	"a variable in quotes": {func(_ *testing.T, p *patient) { p.env = []string{"KUSTOMER_SECRET_KEY='" + canarySecret + "'"} }, want{
+		"signing secret": {doctor.Warning, "a quote"}, "flags --api-url": {doctor.Warning, "no effect"},
+	}},
 	"no API key file": {func(_ *testing.T, p *patient) {
 		p.env = []string{}
 		p.flags["api-key-file"] = "/no/such"

@@ -28,6 +28,24 @@ func recordsVerifyUnderTheKey(t *testing.T) {
 	}
 }
 
+// Two processes on one host have the same host name: each gets its own.
+func twoInstancesOnOneHost(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		start(t, withSecret("--audit-file", filepath.Join(directory, "{instance}.jsonl"), "--instance", name)).mustIssue(t)
+		text, err := os.ReadFile(filepath.Join(directory, name+".jsonl"))
+		if err != nil || !strings.Contains(string(text), `"event":"token.issue"`) {
+			t.Fatalf("%s: %v: %s", name, err, text)
+		}
+		for line := range strings.Lines(string(text)) {
+			if !strings.Contains(line, `"instance":"`+name+`"`) {
+				t.Errorf("a record of another instance: %s", line)
+			}
+		}
+	}
+}
+
 func bestEffortNeedsNoRecord(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

@@ -45,6 +45,7 @@ var flagRows = []struct {
 	{"max-clock-skew", tokensMayComeFromTheFuture},
 
 	{"audit-file audit-key-file", recordsVerifyUnderTheKey},
+	{"instance", twoInstancesOnOneHost},
 	{"audit-mode", bestEffortNeedsNoRecord},
 	{"audit-sync", aDiskThatCannotSync},
 	{"audit-timeout", callsWaitForTheirRecordSoLong},

@@ -14,13 +14,14 @@ import (
 // AuditOptions returns the options of the audit log, with the keys of --audit-key-file.
 func (a *Audit) AuditOptions(log *slog.Logger) (writer.Options, error) {
 	options := writer.Options{
-		File:    a.AuditFile,
-		Mode:    a.AuditMode,
-		NoSync:  !a.AuditSync,
-		Timeout: a.AuditTimeout,
-		MaxSize: int64(a.AuditMaxSize),
-		MinFree: int64(a.AuditMinFree),
-		Logger:  log,
+		File:     a.AuditFile,
+		Instance: a.Instance,
+		Mode:     a.AuditMode,
+		NoSync:   !a.AuditSync,
+		Timeout:  a.AuditTimeout,
+		MaxSize:  int64(a.AuditMaxSize),
+		MinFree:  int64(a.AuditMinFree),
+		Logger:   log,
 	}
 	if a.AuditKeyFile == "" {
 		return options, nil

@@ -38,6 +38,7 @@ var examples = map[string]string{
 	"DURATION": "10s",
 	"EMAIL":    "ada@example.com",
 	"ID":       "user_id",
+	"INSTANCE": "chatidentity-0",
 	"NAME":     "acme",
 	"PATH":     "/etc/chatidentity/file",
 	"SEQ:MAC":  "12:" + strings.Repeat("0", 64),

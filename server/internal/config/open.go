@@ -33,7 +33,7 @@ func (r *Redis) Open(keys []*audit.Key, follower *watch.Follower, log *slog.Logg
 	}
 	if r.LimitRedisPasswordFile != "" {
 		const flag = "--limit-redis-password-file"
-		password := followText(follower, "redis_password", flag, r.LimitRedisPasswordFile)
+		password := followText(follower, "redis_password", flag, r.LimitRedisPasswordFile, nil)
 		if err := password.Err(); err != nil {
 			return nil, Usage(flag+": %v", err)
 		}

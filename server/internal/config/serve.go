@@ -69,6 +69,7 @@ func (s *Serve) Flags() []Group {
 // Audit is the audit trail's configuration.
 type Audit struct {
 	AuditFile    string
+	Instance     string
 	AuditMode    writer.Mode
 	AuditSync    bool
 	AuditKeyFile string
@@ -80,7 +81,10 @@ type Audit struct {
 func (a *Audit) flags() Group {
 	return Group{"Audit", []Flag{
 		Path(&a.AuditFile, "audit-file", writer.DefaultFile,
-			"Where to write records; - is standard output. {instance} in the path becomes the pod or host name."),
+			"Where to write records; - is standard output. {instance} in the path becomes that of --instance."),
+		Value(&a.Instance, parseInstance, "instance", "INSTANCE", "",
+			"Name of this process in records and paths (default: the pod or host name). "+
+				"Give each its own where several share a host."),
 		Value(&a.AuditMode, OneOf(writer.ModeStrict, writer.ModeBestEffort), "audit-mode", "MODE", string(writer.DefaultMode),
 			"strict (no record, no token) or best-effort (count the records that are lost)."),
 		Value(&a.AuditSync, parseSwitch, "audit-sync", "ON|OFF", "on",

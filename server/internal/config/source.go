@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -191,7 +192,7 @@ func (t *SecretTimes) validate() error {
 func (s *SecretSource) Open(options secret.Options) (*secret.Store, error) {
 	source := secret.Source{Value: s.Secrets.SecretKey.Value, File: s.SecretFile}
 	if s.UsesAPI() {
-		client, closeKey, err := s.client(options.Follower)
+		client, closeKey, err := s.client(options)
 		if err != nil {
 			return nil, err
 		}
@@ -211,20 +212,46 @@ func (s *SecretSource) Open(options secret.Options) (*secret.Store, error) {
 // Client returns a client of Kustomer's API, with the key that a file holds now. A file without a
 // key is not an error here: each call of the client reports it.
 func (s *SecretSource) Client() (*kustomer.Client, error) {
-	client, _, err := s.client(nil)
+	client, _, err := s.client(secret.Options{})
 	return client, err
 }
 
+// KeyDoubts returns the reasons to doubt the API key as it is now.
+func (s *SecretSource) KeyDoubts() []string {
+	key := s.Secrets.APIKey.Value
+	if s.APIKeyFile != "" {
+		key, _ = secret.ReadText(s.APIKeyFile) // whoever uses the key says why it cannot be read
+	}
+	return secret.KeyDoubts(key)
+}
+
+// warnOfKey returns a function that logs the doubts about each new API key.
+func warnOfKey(log *slog.Logger, setting string) func(sensitive.String, error) {
+	var last string
+	return func(key sensitive.String, _ error) {
+		if log == nil || key.Reveal() == last {
+			return
+		}
+		last = key.Reveal()
+		for _, doubt := range secret.KeyDoubts(key) {
+			log.Warn("the API key is doubtful: "+doubt, "setting", setting)
+		}
+	}
+}
+
 // client also returns what ends the following of the API key's file.
-func (s *SecretSource) client(follower *watch.Follower) (*kustomer.Client, func(), error) {
+func (s *SecretSource) client(options secret.Options) (*kustomer.Client, func(), error) {
 	baseURL, err := kustomer.ParseBaseURL(s.APIURL, s.Organization)
 	if err != nil {
 		return nil, nil, Usage("--api-url: %v", err)
 	}
 	key, closeKey := func() (sensitive.String, error) { return s.Secrets.APIKey.Value, nil }, func() {}
 	if s.APIKeyFile != "" {
-		file := followText(follower, "api_key", s.Setting("--api-key-file"), s.APIKeyFile)
+		setting := s.Setting("--api-key-file")
+		file := followText(options.Follower, "api_key", setting, s.APIKeyFile, warnOfKey(options.Logger, setting))
 		key, closeKey = file.Current, file.Close
+	} else {
+		warnOfKey(options.Logger, s.Secrets.APIKey.Name)(s.Secrets.APIKey.Value, nil)
 	}
 	client, err := kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
 	return client, closeKey, err
@@ -234,8 +261,10 @@ func (s *SecretSource) client(follower *watch.Follower) (*kustomer.Client, func(
 func (s *SecretSource) Setting(flag string) string { return cmp.Or(s.Place, flag) }
 
 // followText returns the value of a file that holds one secret text.
-func followText(follower *watch.Follower, kind, setting, path string) *watch.Value[sensitive.String] {
+func followText(
+	follower *watch.Follower, kind, setting, path string, looked func(sensitive.String, error),
+) *watch.Value[sensitive.String] {
 	return watch.New(follower, watch.Options[sensitive.String]{
-		Kind: kind, Setting: setting, Paths: []string{path}, Parse: secret.ParseText,
+		Kind: kind, Setting: setting, Paths: []string{path}, Parse: secret.ParseText, Looked: looked,
 	})
 }

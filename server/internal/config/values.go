@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -109,4 +110,14 @@ func parseLevel(text string) (slog.Level, error) {
 	default:
 		return 0, fmt.Errorf("%q is not one of debug, info, warn, error", text)
 	}
+}
+
+var instanceName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+
+// parseInstance reads a name that may be part of a path.
+func parseInstance(text string) (string, error) {
+	if !instanceName.MatchString(text) {
+		return "", fmt.Errorf("%q must be 1 to 128 letters, digits, dots, hyphens and underscores, such as chatidentity-0", text)
+	}
+	return text, nil
 }

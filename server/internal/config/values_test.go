@@ -63,6 +63,8 @@ func TestPlainMeaningsAreUnderstood(t *testing.T) {
 		{"audit-min-free", "100MB", "100000000"},
 		{"audit-min-free", "64000k", "64000000"},
 
+		{"instance", " chatidentity-0\n", "chatidentity-0"},
+
 		{"audit-sync", "true", "on"},
 		{"audit-sync", "TRUE", "on"},
 		{"audit-sync", "yes", "on"},
@@ -160,6 +162,11 @@ func TestEveryWrongValueIsExplained(t *testing.T) {
 		{"limit-customer", "10", "such as 10/m:10"},
 		{"limit-customer", "10 per minute", "such as 10/m:10"},
 		{"audit-sync", "maybe", "on or off"},
+		{"instance", "a/b", "such as chatidentity-0"},
+		{"instance", "..", "such as chatidentity-0"},
+		{"instance", "pod 1", "such as chatidentity-0"},
+		{"instance", "{instance}", "such as chatidentity-0"},
+		{"instance", "é", "such as chatidentity-0"},
 		{"identifier-policy", "both", "as-given, external-id, email, exclusive"},
 		{"limit-redis-failure", "open", "neither local nor closed"},
 	} {

@@ -93,7 +93,7 @@ func apiKey(o *organization, a answers) []Finding {
 	case a.hasKind(kustomer.KindKey) && o.APIKeyFile != "":
 		return failedf("%s: %v: put the API key into it", o.Setting("--api-key-file"), a.err)
 	case a.hasKind(kustomer.KindKey), a.hasKind(kustomer.KindRefused):
-		return failedf("%v", a.err)
+		return failedf("%s", strings.Join(append([]string{a.err.Error()}, o.KeyDoubts()...), "; "))
 	default:
 		return nil
 	}

@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -69,25 +67,4 @@ func check(value sensitive.String) error {
 		return ErrTooLarge
 	}
 	return nil
-}
-
-// Doubts returns one line for each reason to doubt that the value is Kustomer's secret, such as a
-// value that is too short or was not copied exactly. None of them is proof.
-func Doubts(value sensitive.String) []string {
-	text := value.Reveal()
-	var doubts []string
-	if len(text) < plausibleSize {
-		doubts = append(doubts,
-			fmt.Sprintf("it has fewer than %d bytes, which is too short for HS256 and unlike Kustomer's", plausibleSize))
-	}
-	if text != strings.TrimSpace(text) {
-		doubts = append(doubts, "it begins or ends with white space, which is part of the secret")
-	}
-	if !utf8.ValidString(text) || strings.ContainsRune(text, '\ufeff') || strings.IndexFunc(text, unicode.IsControl) >= 0 {
-		doubts = append(doubts, "it contains control characters, a byte order mark or bytes that are not UTF-8")
-	}
-	if strings.HasPrefix(text, "{") {
-		doubts = append(doubts, "it begins with a brace: it may be Kustomer's whole answer instead of the secret in it")
-	}
-	return doubts
 }

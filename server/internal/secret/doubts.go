@@ -1,0 +1,93 @@
+package secret
+
+import (
+	"encoding/base64"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
+)
+
+// Doubts returns one line for each reason to doubt that the value is Kustomer's secret, such as a
+// value that is too short or was not copied exactly. None of them is proof.
+func Doubts(value sensitive.String) []string {
+	text := value.Reveal()
+	var doubts []string
+	if len(text) < plausibleSize {
+		doubts = append(doubts,
+			fmt.Sprintf("it has fewer than %d bytes, which is too short for HS256 and unlike Kustomer's", plausibleSize))
+	}
+	if text != strings.TrimSpace(text) {
+		doubts = append(doubts, "it begins or ends with white space, which is part of the secret")
+	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, '\ufeff') || strings.IndexFunc(text, unicode.IsControl) >= 0 {
+		doubts = append(doubts, "it contains control characters, a byte order mark or bytes that are not UTF-8")
+	}
+	if jwt.MatchString(strings.TrimSpace(text)) {
+		return append(doubts, "it is a JWT: it may be the API key or a token instead of the secret")
+	}
+	return append(doubts, miscopied(text)...)
+}
+
+// KeyDoubts returns one line for each reason to doubt that the value is an API key as it was issued.
+func KeyDoubts(value sensitive.String) []string { return miscopied(value.Reveal()) }
+
+var (
+	jwt        = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$`)
+	member     = regexp.MustCompile(`^["'][^"']*["']\s*:`)
+	assignment = regexp.MustCompile(`^((export|set|-e)\s+)?([A-Z][A-Z0-9_]+|(?i:[a-z_]*(secret|key|token|authorization)[a-z_]*))` +
+		`\s*(=\s*[^=\s]|:\s+\S)`)
+	template = regexp.MustCompile(`^(\$?\{.*\}|\{\{.*\}\}|\$\(.*\)|<.*>|%[A-Za-z_]+%|\$[A-Z_]+)$`)
+)
+
+// placeholders stand in the samples of jwt.io, of Kustomer and of many manuals, in lower case.
+var placeholders = []string{
+	"your-256-bit-secret", "a-string-secret-at-least-256-bits-long", "your-secret", "your-secret-key",
+	"your_secret_key", "secret_key", "secret", "changeme", "change-me", "replace-me", "replace_me", "todo", "your-api-key",
+	"your_api_key", "api_key", "redacted",
+}
+
+// miscopied says what a text has that belongs to the place from which it was copied.
+func miscopied(text string) []string {
+	text = strings.TrimSpace(text)
+	var doubt string
+	switch {
+	case text == "":
+		return nil
+	case member.MatchString(text):
+		doubt = "it is a line of JSON: copy the value alone, without its name and the quotes"
+	case strings.HasPrefix(text, "{") && strings.Contains(text, `"`):
+		doubt = "it begins with a brace: it may be Kustomer's whole answer instead of the secret in it"
+	case strings.ContainsAny(text[:1], "\"'`") || strings.ContainsAny(text[len(text)-1:], "\"'`,"):
+		doubt = "it begins or ends with a quote or a comma, which would be part of it"
+	case template.MatchString(text), slices.Contains(placeholders, strings.ToLower(text)):
+		doubt = "it is a placeholder: put the real value there"
+	case assignment.MatchString(text):
+		doubt = "it is a name and a value: copy the value alone"
+	case isPrintableBase64(text):
+		doubt = "it is the base64 of a text: decode it once, if it was encoded on the way, as for a Kubernetes Secret"
+	default:
+		return nil
+	}
+	return []string{doubt}
+}
+
+// minEncoded is so many bytes that nothing random decodes to printable text by chance.
+const minEncoded = 16
+
+func isPrintableBase64(text string) bool {
+	bare := strings.TrimRight(text, "=")
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		decoded, err := encoding.DecodeString(bare)
+		decoded = []byte(strings.TrimRight(string(decoded), "\r\n"))
+		if err == nil && len(decoded) >= minEncoded &&
+			!slices.ContainsFunc(decoded, func(char byte) bool { return char < ' ' || char > '~' }) {
+			return true
+		}
+	}
+	return false
+}
