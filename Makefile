@@ -67,13 +67,14 @@ abuse-innocent: ## Show that no defence takes good clients at their worst for at
 	cd bench/abuse && go run . -innocent
 
 .PHONY: generate
-generate: ## Generate gen/ from proto/
+generate: ## Generate gen/ from proto/, and docs/metrics.md from the program
 	$(BUF) generate
 	bash examples/generate/generate.sh
+	go test ./server -run TestMetricsPage -update
 
 .PHONY: check-generated
-check-generated: generate ## Show that gen/ is what proto/ makes
-	git diff --exit-code -- gen
+check-generated: generate ## Show that gen/ and docs/metrics.md are what they are made from
+	git diff --exit-code -- gen docs/metrics.md
 	test -z "$$(git status --porcelain -- gen)"
 
 .PHONY: lint

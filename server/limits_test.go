@@ -236,7 +236,7 @@ func TestShadowLimits(t *testing.T) {
 			if fmt.Sprint(limits) != fmt.Sprint(want) {
 				t.Errorf("limits recorded %v, want %v", limits, want)
 			}
-			if n := p.metric(t, `chatidentity_limited_total{limit="shadow:customer"}`); n != 3 {
+			if n := p.metric(t, `chatidentity_limited_total{limit="customer",mode="shadow"}`); n != 3 {
 				t.Errorf("%v counted, want 3", n)
 			}
 		})

@@ -34,6 +34,7 @@ func TestOutagesAreAnnounced(t *testing.T) {
 		"nobody reads the audit, best effort":      {"audit", func(t *testing.T) (*running, func()) { return unreadAudit(t, "best-effort") }},
 		"the audit file's directory is gone":       {"audit", lostAuditDirectory},
 		"a secret's file is missing":               {"secret", missingSecretFile},
+		"a file of the configuration is missing":   {"configuration", missingTokensFile},
 		"a secret is not refreshed for too long":   {"secret", staleSecret},
 		"a first secret does not come":             {"secret", slowSecret},
 		"our clock is wrong":                       {"clock", wrongClock},
@@ -125,6 +126,17 @@ func missingSecretFile(t *testing.T) (*running, func()) {
 	path := filepath.Join(t.TempDir(), "secret")
 	return start(t, setup{args: []string{"--secret-file", path}}), func() {
 		if err := os.WriteFile(path, []byte(testSecret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func missingTokensFile(t *testing.T) (*running, func()) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tokens")
+	_, line := newToken(t, "backend")
+	return start(t, withSecret("--caller-tokens-file", path)), func() {
+		if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -56,7 +56,7 @@ func (c *serveCommand) run(ctx context.Context, console *console, origins config
 // logNotices warns of what serve starts with all the same.
 func logNotices(log *process.Log, notices ...[]config.Notice) {
 	for _, notice := range slices.Concat(notices...) {
-		log.Warn(notice.Text, "setting", notice.Setting)
+		log.Warn(notice.Text, "event", "configuration_notice", "setting", notice.Setting)
 	}
 }
 

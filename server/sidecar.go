@@ -38,6 +38,7 @@ type sidecar struct {
 	tokens       *watch.Value[*caller.Tokens] // nil: not configured, as the two below
 	tls          *watch.Value[*caller.TLS]
 	policy       *watch.Value[*policy.Policy]
+	bounds       *listen.Bounds
 	listeners    []*listen.Listener
 	admin        net.Listener
 	auditOptions writer.Options
@@ -62,7 +63,9 @@ type limiter interface {
 // openSidecar opens everything that can fail, so that a bad configuration is reported before the
 // first call. An error names the flag.
 func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidecar, error) {
-	s := &sidecar{config: c, log: log, files: watch.NewFollower(log.Logger), asker: new(secret.Asker)}
+	s := &sidecar{
+		config: c, log: log, files: watch.NewFollower(log.Logger), asker: new(secret.Asker), bounds: listen.NewBounds(),
+	}
 	for _, open := range []func(context.Context) error{
 		s.openSecret,       // what to sign with
 		s.openCallers,      // who may call, what each caller may do, and the organizations of the policy
@@ -93,7 +96,7 @@ func (s *sidecar) strict() error {
 func (s *sidecar) logWrong() {
 	if err := s.configured(); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			s.log.Error("a file is wrong: every call is refused until it is mended", "error", line)
+			s.log.Error("a file is wrong: every call is refused until it is mended", "event", "file_wrong", "error", line)
 		}
 	}
 }
@@ -142,7 +145,7 @@ func (s *sidecar) openListeners(ctx context.Context) error {
 	admission := s.config.Admission(s.tokens)
 	options := listen.Options{
 		Refused: func(r listen.Refusal) { s.server.Refused(r) },
-		Bounds:  listen.NewBounds(),
+		Bounds:  s.bounds,
 		Logger:  s.log.Logger,
 		IsStranger: func(who caller.Identity) bool {
 			return who.Kind == caller.UID && !admission.May(who, caller.CheckHealth)
@@ -220,12 +223,12 @@ func (s *sidecar) openServer(context.Context) error {
 	s.server = rpc.New(options)
 	collectors := []prometheus.Collector{
 		s.log, s.files, s.config.GateCollector(), s.audit, s.limiter,
-		secret.NewCollector(s.stores), listen.NewCollector(s.listeners...),
+		secret.NewCollector(s.stores), listen.NewCollector(s.listeners...), s.bounds,
 	}
 	if s.tls != nil {
 		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))
 	}
-	s.metrics = admin.NewRegistry(s.server.Collectors(), collectors)
+	s.metrics = admin.NewRegistry(buildVersion(), s.server.Collectors(), collectors)
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (s *sidecar) background() []func(context.Context) {
 
 // outages returns what looks up those that time alone may begin or end.
 func (s *sidecar) outages() func() []*outage.Outage {
-	lasting := []*outage.Outage{s.audit.Outage()}
+	lasting := []*outage.Outage{s.audit.Outage(), outage.New("configuration", s.log.Logger, s.configured)}
 	if s.shared != nil {
 		lasting = append(lasting, s.shared.Outage())
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"time"
 
@@ -25,7 +26,7 @@ func Handler(live, ready func() error, metrics prometheus.Gatherer) http.Handler
 	mux.Handle("GET /livez", status(live))
 	mux.Handle("GET /readyz", status(ready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
+		MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true,
 	}))
 	return mux
 }
@@ -61,10 +62,16 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	return nil
 }
 
-// NewRegistry returns a registry with the metrics of the process and the Go runtime, and the given
-// collectors.
-func NewRegistry(own ...[]prometheus.Collector) *prometheus.Registry {
+// NewRegistry returns a registry with the metrics of the process, the Go runtime and the program's
+// version, and the given collectors.
+func NewRegistry(version string, own ...[]prometheus.Collector) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "chatidentity_build_info",
+		Help: "1 for the version of the program and of Go. When it moves: it was updated; all replicas should show " +
+			"the same soon.",
+		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()},
+	}, func() float64 { return 1 }))
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(slices.Concat(own...)...)
 	return registry

@@ -68,7 +68,7 @@ func (t *TLS) ExpireTime() time.Time {
 
 // Expired returns nil, or that the listener's own certificate has expired, so that no client trusts it.
 func (t *TLS) Expired(now time.Time) error {
-	if expires := t.ExpireTime(); now.After(expires) {
+	if expires := t.ExpireTime(); t != nil && now.After(expires) {
 		return fmt.Errorf("the listeners' certificate expired at %s: no client trusts it", expires.UTC().Format(time.RFC3339))
 	}
 	return nil

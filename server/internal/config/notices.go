@@ -49,7 +49,8 @@ func isGate(variable string) bool {
 func (s *Serve) GateCollector() prometheus.Collector {
 	blank := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "chatidentity_blank_gate",
-		Help: "1 if the variable of a flag that keeps somebody out is set but empty.",
+		Help: "1 if the variable of a flag that keeps somebody out is set but empty. " +
+			"When it moves: give the variable a value, or remove it; docs/operations.md says why.",
 	}, []string{"flag"})
 	for _, flag := range gates {
 		blank.WithLabelValues(flag)

@@ -105,7 +105,8 @@ func (a Address) await(ctx context.Context, log *slog.Logger) (net.Listener, err
 	defer stop()
 	listener, err := a.open(ctx, openSocket)
 	if isInUse(err) {
-		log.Warn("address is in use: waiting for it", "event", "address_in_use", "address", a.Address, "timeout", useTimeout.String())
+		log.Warn("address is in use: waiting for it", "event", "address_in_use",
+			"address", a.Address, "timeout", useTimeout.String())
 	}
 	for isInUse(err) && pause(waiting, useInterval) {
 		listener, err = a.open(ctx, openSocket)

@@ -140,7 +140,8 @@ func (l *Listener) refuse(kind, peer string) {
 // NewCollector returns the metric of the listeners' open connections.
 func NewCollector(listeners ...*Listener) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "chatidentity_connections", Help: "Open connections of callers.",
+		Name: "chatidentity_connections",
+		Help: "Open connections of callers. When it moves: near 1,024 a listener, the oldest idle one gives way.",
 	}, func() float64 {
 		open := 0
 		for _, listener := range listeners {
@@ -154,6 +155,7 @@ func NewCollector(listeners ...*Listener) prometheus.Collector {
 func NewCertificateCollector(current func() *caller.TLS) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "chatidentity_tls_certificate_expiry_timestamp_seconds",
-		Help: "When the certificate that listeners outside loopback show expires, in seconds since 1970.",
+		Help: "When the certificate that listeners outside loopback show expires, in seconds since 1970. " +
+			"When it moves: it should jump ahead at each renewal; once it is past, no client can connect.",
 	}, func() float64 { return float64(current().ExpireTime().Unix()) })
 }

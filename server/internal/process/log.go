@@ -38,7 +38,8 @@ func OpenLog(out io.Writer, newLogger func(io.Writer) *slog.Logger) *Log {
 	l.Logger = newLogger(writerFunc(l.write))
 	l.Collector = prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "chatidentity_log_lines_dropped_total",
-		Help: "Lines of the program log that were dropped because standard error was not read in time.",
+		Help: "Lines of the program log that were dropped because standard error was not read in time. " +
+			"When it moves: whoever collects the log is too slow.",
 	}, func() float64 { return float64(l.dropped.Load()) })
 	go l.run()
 	return l

@@ -3,7 +3,9 @@ package ratelimit
 import "github.com/prometheus/client_golang/prometheus"
 
 var evictionsDesc = prometheus.NewDesc("chatidentity_ratelimit_evictions_total",
-	"Budgets forgotten while still in use, because the local store was full.", []string{"limit"}, nil)
+	"Budgets forgotten while still in use, because the local store was full. "+
+		"When it moves: more customers than the store holds call at once, or somebody floods with made-up ones.",
+	[]string{"limit"}, nil)
 
 // Describe implements [prometheus.Collector].
 func (l *Local) Describe(ch chan<- *prometheus.Desc) { ch <- evictionsDesc }

@@ -9,6 +9,9 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
+// shadowPrefix stands in records before a limit that refused nothing.
+const shadowPrefix = "shadow:"
+
 // limit spends what the method costs, all of it or nothing, and then reports what check found
 // wrong.
 func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
@@ -18,13 +21,13 @@ func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
 	decision, err := s.options.Limiter.Take(ctx, s.budgets(c, c.method.limits))
 	switch {
 	case err != nil && s.options.ShadowLimits:
-		c.limit = "shadow:unavailable"
+		c.limit = shadowPrefix + "unavailable"
 	case err != nil:
 		return unavailable(pb.ErrorReason_ERROR_REASON_LIMITER_UNAVAILABLE,
 			"the shared rate limiter cannot be reached", err)
 	case decision.Allowed:
 	case s.options.ShadowLimits:
-		c.limit = "shadow:" + decision.Limit.String()
+		c.limit = shadowPrefix + decision.Limit.String()
 	default:
 		c.limit = decision.Limit.String()
 		return rateLimited(decision.Limit, decision.RetryAfter)

@@ -3,6 +3,8 @@ package rpc
 import (
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,7 +13,18 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
-const organizationLabel = "organization"
+const (
+	organizationLabel = "organization"
+	limitLabel        = "limit"
+	modeEnforce       = "enforce"
+	modeShadow        = "shadow"
+)
+
+// Native histograms stand beside the classic buckets: within 10 %, in at most so many buckets.
+const (
+	nativeFactor  = 1.1
+	nativeBuckets = 100
+)
 
 // metrics counts calls. No label contains anything that a request can choose.
 type metrics struct {
@@ -29,19 +42,26 @@ func newMetrics(organizations func() []string) *metrics {
 		grpc: newGRPCMetrics(),
 		tokens: &tokenCounter{
 			CounterVec: newCounter("tokens_issued_total",
-				"Tokens issued, by organization and login identifier.", organizationLabel, "identifier"),
+				"Tokens issued, by organization and login identifier. When it moves: a fall while people log in means "+
+					"that calls are refused or do not come; look at chatidentity_refusals_total and grpc_server_started_total.",
+				organizationLabel, "identifier"),
 			organizations: organizations,
 		},
-		refusals: newCounter("refusals_total", "Calls answered with an error of the sidecar, by reason.", "reason"),
-		verdicts: newCounter("verdicts_total", "Tokens verified, by verdict.", "verdict"),
+		refusals: newCounter("refusals_total", "Calls answered with an error of the sidecar, by reason. When it moves: "+
+			"docs/clients.md says what each reason means and whose turn it is.", "reason"),
+		verdicts: newCounter("verdicts_total", "Tokens verified, by verdict. When it moves: BAD_SIGNATURE and "+
+			"PREVIOUS_SECRET tell of a secret that was changed in one place only.", "verdict"),
 		limited: newCounter("limited_total",
-			"Calls over a rate limit, by limit; those with the prefix \"shadow:\" passed nevertheless.", "limit"),
+			"Calls over a rate limit, by limit and mode; those of mode shadow passed nevertheless. When it moves: "+
+				"find out who it is with audit find, and raise the limit only if they should have passed.", limitLabel, "mode"),
 		givenUp: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chatidentity_calls_given_up_total",
-			Help: "Calls whose caller gave up, or whose deadline passed, while the record was written: no token left.",
+			Help: "Calls whose caller gave up, or whose deadline passed, while the record was written: no token left. " +
+				"When it moves: compare chatidentity_audit_commit_duration_seconds with the deadlines of the callers.",
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "chatidentity_panics_total", Help: "Panics that were recovered from.",
+			Name: "chatidentity_panics_total",
+			Help: "Panics that were recovered from. When it moves: report the line of the log that has event call_failed.",
 		}),
 	}
 }
@@ -64,8 +84,17 @@ func (m *metrics) startAtZero() {
 		}
 	}
 	for _, limit := range ratelimit.Limits() {
-		m.limited.WithLabelValues(limit.String())
+		m.limited.WithLabelValues(limit.String(), modeEnforce)
+		m.limited.WithLabelValues(limit.String(), modeShadow)
 	}
+}
+
+// limit returns the counter of a call that was over the limit, as its record names it.
+func (m *metrics) limit(recorded string) prometheus.Counter {
+	if limit, isShadow := strings.CutPrefix(recorded, shadowPrefix); isShadow {
+		return m.limited.WithLabelValues(limit, modeShadow)
+	}
+	return m.limited.WithLabelValues(recorded, modeEnforce)
 }
 
 // Collectors returns what to register for /metrics.
@@ -79,7 +108,7 @@ func (s *Server) Collectors() []prometheus.Collector {
 // count counts a call by its outcome.
 func (m *metrics) count(c *call) {
 	if c.limit != "" {
-		m.limited.WithLabelValues(c.limit).Inc()
+		m.limit(c.limit).Inc()
 	}
 	switch {
 	case c.givenUp:
@@ -111,5 +140,10 @@ func (s *Server) organizationNames() []string {
 
 func newGRPCMetrics() *grpcprom.ServerMetrics {
 	seconds := []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
-	return grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(grpcprom.WithHistogramBuckets(seconds)))
+	both := func(o *prometheus.HistogramOpts) {
+		o.Buckets = seconds
+		o.NativeHistogramBucketFactor, o.NativeHistogramMaxBucketNumber = nativeFactor, nativeBuckets
+		o.NativeHistogramMinResetDuration = time.Hour
+	}
+	return grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(both))
 }

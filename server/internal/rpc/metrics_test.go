@@ -18,7 +18,7 @@ func TestCountersStandAtZeroBeforeTheFirstCall(t *testing.T) {
 		"chatidentity_tokens_issued_total":    2,
 		"chatidentity_refusals_total":         len(pb.ErrorReason_name) - 1,
 		"chatidentity_verdicts_total":         len(pb.Verdict_name) - 1,
-		"chatidentity_limited_total":          len(ratelimit.Limits()),
+		"chatidentity_limited_total":          2 * len(ratelimit.Limits()),
 		"chatidentity_transport_errors_total": 27,
 	} {
 		if series := f.series(t, name); len(series) != want {

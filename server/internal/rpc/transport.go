@@ -34,7 +34,8 @@ type transportErrors struct {
 func newTransportErrors(options Options) *transportErrors {
 	e := &transportErrors{
 		counter: newCounter("transport_errors_total", "Calls and connections that were refused or slowed down before they "+
-			"reached the service, by kind.", "kind"),
+			"reached the service, by kind. When it moves: docs/operations.md says what each kind means; "+
+			"the log names the other end.", "kind"),
 		logger: options.Logger,
 		lines:  newThrottle(options.Now),
 	}

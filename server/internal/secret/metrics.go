@@ -58,15 +58,26 @@ var (
 	byOrganization = []string{"organization"}
 
 	ageMetric = prometheus.NewDesc("chatidentity_secret_age_seconds",
-		"Seconds since the signing secret was last read from its source.", byOrganization, nil)
+		"Seconds since the signing secret was last read from its source. When it moves: "+
+			"it should stay below --secret-refresh; beyond --secret-max-stale no token is signed.", byOrganization, nil)
 	refreshMetric = prometheus.NewDesc("chatidentity_secret_refresh_total",
-		"Reads of the signing secret from its source, by result; ok or why it failed.", append(byOrganization, "result"), nil)
+		"Reads of the signing secret from its source, by result; ok or why it failed. When it moves: "+
+			"docs/secret.md says what each failure means.", append(byOrganization, "result"), nil)
 	infoMetric = prometheus.NewDesc("chatidentity_secret_info",
-		"1 for the fingerprint of the secret that tokens are signed with.", append(byOrganization, "secret_id"), nil)
+		"1 for the fingerprint of the secret that tokens are signed with. When it moves: "+
+			"the secret was changed; all replicas should show the same one soon.", append(byOrganization, "secret_id"), nil)
 	availableMetric = prometheus.NewDesc("chatidentity_secret_available",
-		"1 while there is a signing secret that is not too old, else 0.", byOrganization, nil)
+		"1 while there is a signing secret that is not too old, else 0. When it moves: "+
+			"at 0 calls get SECRET_UNAVAILABLE; /readyz says why.", byOrganization, nil)
+	changesMetric = prometheus.NewDesc("chatidentity_secret_changes_total",
+		"Changes of the signing secret while this process ran. When it moves: "+
+			"somebody rotated the secret; tokens signed before are refused from then on.", byOrganization, nil)
+	sourceMetric = prometheus.NewDesc("chatidentity_secret_source_up",
+		"1 if the last read of the signing secret from its source went well, else 0. When it moves: "+
+			"at 0 the last good secret serves until it is too old.", byOrganization, nil)
 	offsetMetric = prometheus.NewDesc("chatidentity_kustomer_clock_offset_seconds",
-		"Kustomer's clock minus ours at the last fresh answer, good to about a second.", byOrganization, nil)
+		"Kustomer's clock minus ours at the last fresh answer, good to about a second. When it moves: "+
+			"set this machine's clock; beyond --max-clock-skew no token is signed.", byOrganization, nil)
 )
 
 // collector reports the stores' state at the time of the scrape.
@@ -78,7 +89,9 @@ func NewCollector(stores func() []*Store) prometheus.Collector { return collecto
 
 // Describe sends the descriptions of all metrics.
 func (collector) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, description := range []*prometheus.Desc{ageMetric, refreshMetric, infoMetric, availableMetric, offsetMetric} {
+	for _, description := range []*prometheus.Desc{
+		ageMetric, refreshMetric, infoMetric, availableMetric, offsetMetric, changesMetric, sourceMetric,
+	} {
 		descriptions <- description
 	}
 }
@@ -106,6 +119,12 @@ func (s *Store) collect(metrics chan<- prometheus.Metric) {
 	if now.current.ID != "" && s.hasAge {
 		gauge(ageMetric, (s.options.Elapsed() - now.loadedAt).Seconds())
 	}
+	up := 0.0
+	if now.sourceUp {
+		up = 1
+	}
+	gauge(sourceMetric, up)
+	metrics <- prometheus.MustNewConstMetric(changesMetric, prometheus.CounterValue, float64(now.changes), organization)
 	if now.clock.Known {
 		gauge(offsetMetric, now.clock.Offset().Seconds())
 	}

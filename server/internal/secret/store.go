@@ -94,6 +94,8 @@ type state struct {
 	loadedAt time.Duration // of the last good load
 	changed  time.Duration // when previous was replaced
 
+	changes     int
+	sourceUp    bool  // the last read of the source went well
 	awaited     bool  // the first answer of the source
 	unavailable error // why there is no secret, or will be none when it is stale
 	skewed      error
@@ -225,6 +227,7 @@ func (s *Store) take(value sensitive.String, clock kustomer.Clock, err error) er
 	if err == nil {
 		err = s.accept(&next, value)
 	}
+	next.sourceUp = err == nil
 	if err != nil {
 		s.reject(&next, err)
 	} else {
@@ -248,6 +251,7 @@ func (s *Store) accept(next *state, value sensitive.String) error {
 		}
 		if next.current.ID != "" {
 			next.previous, next.changed = next.current, s.options.Elapsed()
+			next.changes++
 		}
 		s.options.Logger.Info("signing secret loaded", "event", "secret_loaded", "source", s.source,
 			"secret_id", fresh.ID, "previous_secret_id", next.current.ID)

@@ -11,12 +11,14 @@ const (
 func newReloads() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "chatidentity_file_reloads_total",
-		Help: "Changes of followed files, by kind of file and result: ok, or error for a change that was rejected.",
+		Help: "Changes of followed files, by kind of file and result: ok, or error for a change that was rejected. " +
+			"When it moves: an error leaves the last good version in force; the log says what is wrong.",
 	}, []string{"file", "result"})
 }
 
 var wrongFiles = prometheus.NewDesc("chatidentity_files_wrong",
-	"Followed files that are missing or wrong now, by kind of file.", []string{"file"}, nil)
+	"Followed files that are missing or wrong now, by kind of file. "+
+		"When it moves: mend the file that /readyz and the log name; no restart is needed.", []string{"file"}, nil)
 
 // Describe implements prometheus.Collector.
 func (f *Follower) Describe(ch chan<- *prometheus.Desc) {

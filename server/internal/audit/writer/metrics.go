@@ -1,6 +1,8 @@
 package writer
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -10,6 +12,7 @@ type metrics struct {
 	replaced                             prometheus.Counter
 	commit, batch                        prometheus.Histogram
 	available, free                      prometheus.Gauge
+	waiting, waitingBytes, oldest        prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -22,26 +25,45 @@ func newMetrics() *metrics {
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "chatidentity_audit_" + name, Help: help, Buckets: buckets,
+			// Within 10 %, beside the classic buckets.
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		})
 	}
 	return &metrics{
-		records:  counter("records_total", "Audit records written, as durable as configured."),
-		dropped:  counter("dropped_records_total", "Audit records lost because the sink did not take them."),
-		timeouts: counter("timeouts_total", "Calls refused because their record was not durable in time."),
-		failures: counter("write_failures_total", "Attempts to write a batch of audit records that failed."),
+		records: counter("records_total", "Audit records written, as durable as configured. When it moves: "+
+			"it follows the calls; refusals in a flood share records."),
+		dropped: counter("dropped_records_total", "Audit records lost because the sink did not take them. When it moves: "+
+			"the trail has a gap, whose size the next record says; mend the sink."),
+		timeouts: counter("timeouts_total", "Calls refused because their record was not durable in time. When it moves: "+
+			"the disk or the reader of standard output is too slow."),
+		failures: counter("write_failures_total", "Attempts to write a batch of audit records that failed. When it moves: "+
+			"event outage_began of part audit in the log says why."),
 		replaced: counter("file_replacements_total",
-			"Times the audit file was deleted, replaced or changed by somebody else."),
-		commit: histogram("commit_duration_seconds", "Time to write, and where configured sync, one batch of audit records.",
+			"Times the audit file was deleted, replaced or changed by somebody else. When it moves: "+
+				"find out who; records may have been removed."),
+		commit: histogram("commit_duration_seconds", "Time to write, and where configured sync, one batch of audit records. "+
+			"When it moves: each token waits for one or two of these; a slow disk is the usual cause.",
 			prometheus.ExponentialBuckets(10e-6, 4, 10)), // 10 µs to 2.6 s
-		batch:     histogram("batch_records", "Audit records in one batch.", prometheus.ExponentialBuckets(1, 2, 11)),
-		available: gauge("available", "1 while the sink takes audit records, else 0."),
-		free:      gauge("free_bytes", "Free bytes on the file system of the audit file; of standard output, 0."),
+		batch: histogram("batch_records", "Audit records in one batch. When it moves: "+
+			"it grows with load and with the time of a commit.",
+			prometheus.ExponentialBuckets(1, 2, 11)),
+		available: gauge("available", "1 while the sink takes audit records, else 0. When it moves: "+
+			"at 0 no token leaves in strict mode; /readyz says why."),
+		free: gauge("free_bytes", "Free bytes on the file system of the audit file; of standard output, 0. "+
+			"When it moves: below --audit-min-free, move rotated files away; when it is full no token is issued."),
+		waiting: gauge("waiting_records", "Audit records that wait to be written. When it moves: "+
+			"more than a batch or two means that the sink is slow or hangs."),
+		waitingBytes: gauge("waiting_bytes", "Bytes of the audit records that wait. When it moves: "+
+			"beyond 4 MiB further records are refused, and their tokens with them."),
+		oldest: gauge("oldest_waiting_seconds", "How long the oldest audit record that is not durable has waited. "+
+			"When it moves: beyond --audit-timeout the sink hangs, and no token leaves in strict mode."),
 	}
 }
 
 func (m *metrics) each(do func(prometheus.Collector)) {
 	for _, c := range []prometheus.Collector{
 		m.records, m.dropped, m.timeouts, m.failures, m.replaced, m.commit, m.batch, m.available, m.free,
+		m.waiting, m.waitingBytes, m.oldest,
 	} {
 		do(c)
 	}
@@ -59,5 +81,9 @@ func (l *Log) Collect(ch chan<- prometheus.Metric) {
 		available = 1
 	}
 	l.metrics.available.Set(available)
+	records, size := l.queue.size()
+	l.metrics.waiting.Set(float64(records))
+	l.metrics.waitingBytes.Set(float64(size))
+	l.metrics.oldest.Set(l.queue.waited().Seconds())
 	l.metrics.each(func(c prometheus.Collector) { c.Collect(ch) })
 }

@@ -83,6 +83,13 @@ func (q *queue) add(r *audit.Record, own bool) (*result, error) {
 	return b.result, nil
 }
 
+// size returns how many records the open batch has, and their bytes.
+func (q *queue) size() (records, bytes int) { //nolint:nonamedreturns // says which is which
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.open.ends), len(q.open.bodies)
+}
+
 // signal wakes the committer.
 func (q *queue) signal() {
 	select {
