@@ -130,8 +130,8 @@ func (b *bench) measureRooms(ctx context.Context) error {
 		return err
 	}
 	b.figures["customers"] = stats.Series{kibibytes / 1024}
-	b.page.Add("rooms", "Signing one token takes %s µs and %.0f allocations. After ten million customers, each of whom has a "+
-		"budget in use, the limits' table holds %.0f MiB more than when it was empty.",
+	b.page.Addf("rooms", "Signing one token takes %s µs and %.0f allocations. After ten million customers, each of "+
+		"whom has a budget in use, the limits' table holds %.0f MiB more than when it was empty.",
 		b.figures["sign"].Text(2), b.figures["sign allocations"].Median(), kibibytes/1024)
 	return nil
 }

@@ -94,7 +94,7 @@ func run(ctx context.Context, o options) error {
 	if err := b.showTargets(); err != nil {
 		return err
 	}
-	b.page.Add(b.block("machine"), "The run took %v.", time.Since(began).Round(time.Second))
+	b.page.Addf(b.block("machine"), "The run took %v.", time.Since(began).Round(time.Second))
 	if o.page == "" {
 		return errors.Join(b.faults...)
 	}
@@ -103,7 +103,8 @@ func run(ctx context.Context, o options) error {
 
 // prepare builds the programs and makes their files.
 func prepare(ctx context.Context, o options) (*bench, error) {
-	top, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/chatidentity/chatidentity").Output()
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/chatidentity/chatidentity")
+	top, err := list.Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the repository: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -139,7 +140,7 @@ func (b *bench) showCalls(table []rows, disk stats.Series) {
 			return r[name].cpu.Over(r[floor].cpu).Text(2)
 		}
 		place := []string{w.name, strconv.Itoa(w.connections), strconv.Itoa(w.inFlight)}
-		cost := append(place, r[floor].cpu.Text(1), over(again), over(written), over(durable))
+		cost := append(slices.Clone(place), r[floor].cpu.Text(1), over(again), over(written), over(durable))
 		if b.before != "" {
 			cost = append(cost, over(before+" "+written), over(before+" "+durable))
 		}
@@ -158,17 +159,20 @@ func (b *bench) showCalls(table []rows, disk stats.Series) {
 		}
 		b.figures["syncs "+at] = r[durable].p50.Minus(r[floor].p50).Over(disk)
 	}
-	header := []string{"way in", "connections", "in flight", "floor, µs", "floor again ÷ floor", "written ÷ floor", "durable ÷ floor"}
+	header := []string{
+		"way in", "connections", "in flight", "floor, µs", "floor again ÷ floor", "written ÷ floor", "durable ÷ floor",
+	}
 	if b.before != "" {
 		header = append(header, "before, written ÷ floor", "before, durable ÷ floor")
 	}
-	b.page.Add("calls", "CPU of the server per call:\n")
+	b.page.Addf("calls", "CPU of the server per call:\n")
 	b.page.Table("calls", header, costs)
-	b.page.Add("calls", "Calls per second, and their latency in µs (p50 · p99):\n")
+	b.page.Addf("calls", "Calls per second, and their latency in µs (p50 · p99):\n")
 	b.page.Table("calls", []string{
-		"way in", "connections", "in flight", "floor, calls/s", "latency", "written, calls/s", "latency", "durable, calls/s", "latency",
+		"way in", "connections", "in flight",
+		"floor, calls/s", "latency", "written, calls/s", "latency", "durable, calls/s", "latency",
 	}, speeds)
-	b.page.Add("calls", "Appending 1 KiB to a file and `fdatasync` took %s µs in the same rounds.", disk.Text(0))
+	b.page.Addf("calls", "Appending 1 KiB to a file and `fdatasync` took %s µs in the same rounds.", disk.Text(0))
 }
 
 func (b *bench) plotCalls(table []rows) error {

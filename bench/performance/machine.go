@@ -31,8 +31,8 @@ func (b *bench) describeMachine() {
 	if b.base != "" {
 		base = " *Before* is commit " + b.base + "."
 	}
-	b.page.Add(b.block("machine"), "Measured %s at %s on %d cores (%s), Linux %s, %s; the load generator and the servers share the "+
-		"cores. Load average at the start: %s. %d rounds of %v. In parentheses: quartiles of the rounds.%s",
+	b.page.Addf(b.block("machine"), "Measured %s at %s on %d cores (%s), Linux %s, %s; the load generator and the "+
+		"servers share the cores. Load average at the start: %s. %d rounds of %v. In parentheses: quartiles of the rounds.%s",
 		time.Now().UTC().Format("2 January 2006"), bytes.TrimSpace(commit), runtime.NumCPU(), model, bytes.TrimSpace(kernel),
 		runtime.Version(), load, b.rounds, b.length, base)
 }

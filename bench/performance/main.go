@@ -28,8 +28,10 @@ func main() {
 	flag.IntVar(&o.records, "records", 10_000_000, "how many audit records to verify")
 	flag.BoolVar(&o.others, "others", false, "measure the contenders in other languages instead")
 	flag.StringVar(&o.base, "base", "", "a commit whose sidecar to measure as well")
-	flag.StringVar(&o.dir, "dir", "", "where audit files are written; its disk is what is measured (default: the system's temporary directory)")
-	flag.StringVar(&o.page, "page", "docs/performance.md", "the page to write, relative to the repository; empty: print only")
+	flag.StringVar(&o.dir, "dir", "",
+		"where audit files are written; its disk is what is measured (default: the system's temporary directory)")
+	flag.StringVar(&o.page, "page", "docs/performance.md",
+		"the page to write, relative to the repository; empty: print only")
 	flag.Parse()
 	debug.SetGCPercent(400)                  // the load generator's own collections disturb
 	runtime.GOMAXPROCS(runtime.NumCPU() + 1) // one more for the thread that sleeps until calls are due

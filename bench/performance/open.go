@@ -70,7 +70,7 @@ func (b *bench) showOpen(lanes []*lane, disk *lane, each int) {
 		header = append(header, name+", p50 · p99 in µs")
 	}
 	b.page.Table("open", header, table)
-	b.page.Add("open", "Appending 1 KiB to a file and `fdatasync` took %s µs in the same rounds.", disk.p50.Text(0))
+	b.page.Addf("open", "Appending 1 KiB to a file and `fdatasync` took %s µs in the same rounds.", disk.p50.Text(0))
 }
 
 func (b *bench) plotOpen(lanes []*lane, each int) error {

@@ -36,7 +36,10 @@ const (
 )
 
 var others = []other{
-	{name: express, folder: "node", needs: "npm", make: "npm ci --no-audit --no-fund --silent", args: []string{"node", "server.js"}},
+	{
+		name: express, folder: "node", needs: "npm", make: "npm ci --no-audit --no-fund --silent",
+		args: []string{"node", "server.js"},
+	},
 	{
 		name: expressKey, folder: "node", needs: "npm", make: "npm ci --no-audit --no-fund --silent",
 		args: []string{"node", "server.js"}, env: []string{"KEY_OBJECT=1"},
@@ -44,8 +47,10 @@ var others = []other{
 	{name: "Go: net/http, golang-jwt", folder: "gohttp", needs: "go", args: []string{"./server"}},
 	{
 		name: "Python: FastAPI, PyJWT", folder: "python", needs: "python3",
-		make: "python3 -m venv venv && venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt",
-		args: []string{"venv/bin/python", "-m", "uvicorn", "server:app", "--no-access-log", "--log-level", "warning", "--port"},
+		make: "python3 -m venv env && env/bin/pip install --quiet --disable-pip-version-check -r requirements.txt",
+		args: []string{
+			"env/bin/python", "-m", "uvicorn", "server:app", "--no-access-log", "--log-level", "warning", "--port",
+		},
 	},
 	{
 		name: "Java: HttpServer, jjwt", folder: "java", needs: "mvn", make: "mvn -q -B package",
@@ -61,7 +66,7 @@ func (b *bench) measureOthers(ctx context.Context) error {
 	}
 	for i, o := range others {
 		if _, err := exec.LookPath(o.needs); err != nil {
-			b.page.Add("others", "Not measured: %s, because there is no `%s` on this machine.\n", o.name, o.needs)
+			b.page.Addf("others", "Not measured: %s, because there is no `%s` on this machine.\n", o.name, o.needs)
 			continue
 		}
 		c, err := b.startOther(ctx, fmt.Sprint("other", i), o)
@@ -130,7 +135,8 @@ func (b *bench) startOther(ctx context.Context, name string, o other) (*contende
 		args = append([]string{filepath.Join(directory, args[0])}, args[1:]...)
 	}
 	p, err := process.Start(process.Command{
-		Args: args, Dir: directory, Port: port, Env: append([]string{"PORT=" + port, "SECRET_KEY=" + secret, "NODE_ENV=production"}, o.env...),
+		Args: args, Dir: directory, Port: port,
+		Env: append([]string{"PORT=" + port, "SECRET_KEY=" + secret, "NODE_ENV=production"}, o.env...),
 	})
 	if err != nil {
 		return nil, err

@@ -139,7 +139,7 @@ func (b *bench) edited(ctx context.Context, number int, edits []edit) (string, e
 			}
 		}
 		if found != e.lines {
-			return "", fmt.Errorf("%s has %d lines with %q instead of %d: mend the table of parts", e.file, found, e.text, e.lines)
+			return "", fmt.Errorf("%s has %d lines with %q, not %d: mend the table of parts", e.file, found, e.text, e.lines)
 		}
 		overlay[original] = changed
 		if err := os.WriteFile(changed, []byte(strings.Join(lines, "")), 0o600); err != nil {

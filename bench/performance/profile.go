@@ -35,7 +35,8 @@ func (b *bench) profile(ctx context.Context) error {
 
 func (b *bench) profileOf(ctx context.Context, name string) error {
 	program := b.file("profiled")
-	added, source := filepath.Join(b.repository, "server", "profiled.go"), filepath.Join(b.here(), "profiled", "profiled.go")
+	added := filepath.Join(b.repository, "server", "profiled.go")
+	source := filepath.Join(b.here(), "profiled", "profiled.go")
 	err := process.Build{
 		Dir: b.repository, Package: "./server", Tags: []string{"bench_profile"}, Overlay: map[string]string{added: source},
 	}.Into(ctx, program)
@@ -68,7 +69,8 @@ var profileLine = regexp.MustCompile(`(?m)^\s*(\S+)\s+([\d.]+)%\s+\S+\s+(\S+)\s+
 const ourModule = "github.com/chatidentity/chatidentity/"
 
 func (b *bench) showProfile(ctx context.Context, name, file string) error {
-	text, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=0", "-nodefraction=0", file).CombinedOutput()
+	list := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=0", "-nodefraction=0", file)
+	text, err := list.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("read the profile: %w: %s", err, text)
 	}
@@ -81,7 +83,8 @@ func (b *bench) showProfile(ctx context.Context, name, file string) error {
 		}
 		packages[packageOf(line[5])] += flat
 		cumulative, err := strconv.ParseFloat(line[4], 64)
-		if function, isOurs := strings.CutPrefix(line[5], ourModule+"server/internal/"); err == nil && isOurs && cumulative >= 0.5 {
+		function, isOurs := strings.CutPrefix(line[5], ourModule+"server/internal/")
+		if err == nil && isOurs && cumulative >= 0.5 {
 			ours = append(ours, []string{"`" + function + "`", line[4] + " %"})
 		}
 	}
@@ -93,10 +96,10 @@ func (b *bench) showProfile(ctx context.Context, name, file string) error {
 	for _, p := range names[:min(len(names), 15)] {
 		table = append(table, []string{"`" + p + "`", fmt.Sprintf("%.1f %%", packages[p])})
 	}
-	b.page.Add("profile", "Where the CPU time of *%s* goes, by package, 64 calls in flight:\n", name)
+	b.page.Addf("profile", "Where the CPU time of *%s* goes, by package, 64 calls in flight:\n", name)
 	b.page.Table("profile", []string{"package", "share"}, table)
 	slices.SortStableFunc(ours, func(a, c []string) int { return cmp.Compare(percent(c[1]), percent(a[1])) })
-	b.page.Add("profile", "The same by our own functions, with all that they call:\n")
+	b.page.Addf("profile", "The same by our own functions, with all that they call:\n")
 	b.page.Table("profile", []string{"function", "share"}, ours[:min(len(ours), 25)])
 	return nil
 }

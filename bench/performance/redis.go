@@ -25,8 +25,8 @@ const (
 // measureRedis has eight sidecars share their limits, and asks Redis what that costs it.
 func (b *bench) measureRedis(ctx context.Context) error {
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		b.page.Add("redis", "Not measured: there is no redis-server on this machine.")
-		return nil
+		b.page.Addf("redis", "Not measured: there is no redis-server on this machine.")
+		return nil //nolint:nilerr // the page says so
 	}
 	server, err := b.startRedis(ctx)
 	if err != nil {
@@ -69,12 +69,14 @@ func (b *bench) measureRedis(ctx context.Context) error {
 		return err
 	}
 	if decided < 1 {
-		b.page.Add("redis", "Not measured: Redis made %.0f %% of the decisions in time. The machine is too busy.", 100*decided)
+		b.page.Addf("redis", "Not measured: Redis made %.0f %% of the decisions in time; the machine is busy.", 100*decided)
 		return nil
 	}
 	// What Redis does by itself is not what calls cost it.
 	loaded.cpu -= alone.cpu / redisRate
-	idle.commands, idle.received, idle.sent = idle.commands/redisReplicas, idle.received/redisReplicas, idle.sent/redisReplicas
+	idle = redisCost{
+		commands: idle.commands / redisReplicas, received: idle.received / redisReplicas, sent: idle.sent / redisReplicas,
+	}
 	keys, err := server.DBSize(ctx).Result()
 	if err != nil {
 		return err
@@ -182,11 +184,16 @@ func isSent(command string) bool {
 }
 
 func (b *bench) showRedis(idle, loaded redisCost, keys int64) {
-	b.page.Table("redis", []string{"eight replicas", "commands", "bytes to Redis", "bytes from Redis", "CPU of Redis, µs"}, [][]string{
-		{fmt.Sprintf("a call (%d calls a second in all)", redisRate), num(loaded.commands), num(loaded.received), num(loaded.sent), num(loaded.cpu)},
+	b.page.Table("redis", []string{
+		"eight replicas", "commands", "bytes to Redis", "bytes from Redis", "CPU of Redis, µs",
+	}, [][]string{
+		{
+			fmt.Sprintf("a call (%d calls a second in all)", redisRate),
+			num(loaded.commands), num(loaded.received), num(loaded.sent), num(loaded.cpu),
+		},
 		{"a second of an idle replica", num(idle.commands), num(idle.received), num(idle.sent), ""},
 	})
-	b.page.Add("redis", "Redis held %d keys afterwards.\n", keys)
+	b.page.Addf("redis", "Redis held %d keys afterwards.\n", keys)
 	var table [][]string
 	for _, rate := range []float64{1, 10, 50, 200} {
 		const fleet = 1000
@@ -198,7 +205,7 @@ func (b *bench) showRedis(idle, loaded redisCost, keys int64) {
 			fmt.Sprintf("%.0f", math.Floor(1e6/(rate*loaded.cpu))),
 		})
 	}
-	b.page.Add("redis", "Extrapolated to a thousand replicas:\n")
+	b.page.Addf("redis", "Extrapolated to a thousand replicas:\n")
 	b.page.Table("redis", []string{
 		"calls/s of each", "commands/s", "MB/s to · from Redis", "of one core of Redis", "replicas that fill one core",
 	}, table)

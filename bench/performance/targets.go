@@ -128,7 +128,7 @@ func (b *bench) showNoise() error {
 		if ratio.Median() < noiseLow || ratio.Median() > noiseHigh {
 			verdict = "**so this run is worth nothing**: it must be within 0.88 and 1.12"
 		}
-		b.page.Add(b.block("targets"), "The floor against itself, %s in flight: %s, %s.", at, ratio.Text(2), verdict)
+		b.page.Addf(b.block("targets"), "The floor against itself, %s in flight: %s, %s.", at, ratio.Text(2), verdict)
 	}
 	return nil
 }

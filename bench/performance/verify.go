@@ -52,7 +52,7 @@ func (b *bench) measureVerify(ctx context.Context) error {
 		rates, cpu = append(rates, long.rate/1e6), append(cpu, long.cpu)
 	}
 	b.figures["verify"] = rates
-	b.page.Add("verify", "`audit verify` of %d records in %d files: %s million a second, %s µs of CPU a record. "+
+	b.page.Addf("verify", "`audit verify` of %d records in %d files: %s million a second, %s µs of CPU a record. "+
 		"At most %.0f MiB were resident; %.0f MiB with the first tenth of them alone.",
 		b.records, len(files), rates.Text(2), cpu.Text(2), most.Median(), little.Median())
 	for _, file := range files {

@@ -21,9 +21,9 @@ type part struct {
 	text  string
 }
 
-// Add appends text to a block. Blocks of a page stand between "<!-- NAME: begin -->" and
+// Addf appends text to a block. Blocks of a page stand between "<!-- NAME: begin -->" and
 // "<!-- NAME: end -->".
-func (p *Page) Add(block, format string, values ...any) {
+func (p *Page) Addf(block, format string, values ...any) {
 	text := fmt.Sprintf(format, values...)
 	p.parts = append(p.parts, part{block, text})
 	_, _ = fmt.Fprintln(p.Print, text)
@@ -38,7 +38,7 @@ func (p *Page) Table(block string, header []string, rows [][]string) {
 	for _, row := range rows {
 		line(row)
 	}
-	p.Add(block, "%s", text.String())
+	p.Addf(block, "%s", text.String())
 }
 
 // WriteTo replaces in the file each block that has something, and leaves the others as they are.

@@ -41,8 +41,8 @@ var colours = []string{"#57606a", "#0969da", "#cf222e", "#8250df", "#1a7f37", "#
 // Write makes an SVG file. It shows on light and dark pages alike: it has a background of its own.
 func (p *Plot) Write(path string) error {
 	var svg strings.Builder
-	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" font-family="sans-serif" font-size="12">`+"\n",
-		width, height)
+	svg.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12"`)
+	fmt.Fprintf(&svg, ` viewBox="0 0 %g %g">`+"\n", width, height)
 	fmt.Fprintf(&svg, `<rect width="%g" height="%g" fill="#ffffff"/>`+"\n", width, height)
 	text(&svg, left, top-18, "start", p.Title)
 	text(&svg, (left+width-right)/2, height-12, "middle", p.X)
@@ -81,7 +81,8 @@ func (l *Line) draw(svg *strings.Builder, colour string, x, y scale) {
 				px, y.place(point.Low), px, y.place(point.High), colour)
 		}
 	}
-	fmt.Fprintf(svg, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), colour)
+	fmt.Fprintf(svg, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n",
+		strings.Join(points, " "), colour)
 }
 
 func text(svg *strings.Builder, x, y float64, anchor, words string) {
