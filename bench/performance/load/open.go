@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -11,12 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const patience = 3 * time.Second
+
+var errGivenUp = errors.New("the server is too slow for this rate")
+
 // Open makes so many calls a second in the mean, at times that do not depend on one another or on
 // the answers (Poisson). A latency counts from the time at which its call was due, so calls that a
-// slow server delays count in full. The seed makes the times the same for each server.
+// slow server delays count in full. The seed makes the times the same for each server. What a server
+// has not answered three seconds after the last call was due is given up, and counts as that slow.
 func Open(ctx context.Context, caller Caller, rate float64, length time.Duration, seed uint64) (Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer time.AfterFunc(length+patience, func() { cancel(errGivenUp) }).Stop()
 	due := arrivals(rate, length, seed)
 	latencies := make([]time.Duration, len(due))
 	var running sync.WaitGroup
@@ -31,7 +38,7 @@ func Open(ctx context.Context, caller Caller, rate float64, length time.Duration
 	for i, at := range due {
 		sleepUntil(begin.Add(at))
 		running.Go(func() {
-			if err := caller.Call(ctx, counter.Add(1)); err != nil {
+			if err := caller.Call(ctx, counter.Add(1)); err != nil && ctx.Err() == nil {
 				cancel(err)
 			}
 			latencies[i] = time.Since(begin) - at
@@ -40,7 +47,10 @@ func Open(ctx context.Context, caller Caller, rate float64, length time.Duration
 	running.Wait()
 	r := Result{Elapsed: time.Since(begin), Latencies: latencies}
 	slices.Sort(r.Latencies)
-	return r, context.Cause(ctx)
+	if cause := context.Cause(ctx); !errors.Is(cause, errGivenUp) {
+		return r, cause
+	}
+	return r, nil
 }
 
 func arrivals(rate float64, length time.Duration, seed uint64) []time.Duration {
