@@ -43,10 +43,7 @@ var parts = []part{
 		{chain, "\trecovered, ", 2, ""},
 		{chain, "recovered := recovery", 1, "\t_ = recovery.UnaryServerInterceptor"},
 	}},
-	{name: "no bounds of open calls and header fields", edits: []edit{
-		{place, "isOver, fields := connection.IsOver()", 1, "\tisOver, fields := false, 0"},
-		{place, "func countFields(", 1, "var _ = countFields\n\nfunc countFields(header metadata.MD) int {"},
-	}},
+	{name: "no bounds of open calls", edits: []edit{{place, "isOver := connection.IsOver()", 1, "\tisOver := false"}}},
 	{name: "no bounds of frames and bytes", edits: []edit{
 		{traffic, "func (t *traffic) Read(p []byte)", 1, readFreely},
 		{traffic, "func (t *traffic) Write(p []byte)", 1, writeFreely},

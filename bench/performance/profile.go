@@ -84,6 +84,7 @@ func (b *bench) showProfile(ctx context.Context, name, file string) error {
 		packages[packageOf(line[5])] += flat
 		cumulative, err := strconv.ParseFloat(line[4], 64)
 		function, isOurs := strings.CutPrefix(line[5], ourModule+"server/internal/")
+		function, _, _ = strings.Cut(function, "[go.shape") // the type that a generic one was made for
 		if err == nil && isOurs && cumulative >= 0.5 {
 			ours = append(ours, []string{"`" + function + "`", line[4] + " %"})
 		}
