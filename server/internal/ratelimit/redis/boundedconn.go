@@ -3,14 +3,11 @@ package redis
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"net"
 	"strconv"
 	"strings"
 	"syscall"
-
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // What a server may say in answer to one request, greetings included. A decision is a handful of
@@ -28,7 +25,7 @@ const (
 	aggregateTypes = "*%~>|"
 )
 
-var errNotRedis = errors.New("what came back is not an answer of redis")
+var errNotRedis = errors.New("what came back is not an answer of redis: check the host and the port")
 
 // boundedConn checks each length that a server announces. go-redis allocates that much before a
 // byte of it has come, so a server, or whatever answers in its place, could end the process with
@@ -46,23 +43,16 @@ func newBoundedConn(conn net.Conn) *boundedConn {
 	return &boundedConn{Conn: conn, buffered: bufio.NewReaderSize(conn, maxLine)}
 }
 
-// boundedDialer connects as go-redis would.
-func boundedDialer(options *goredis.Options) func(context.Context, string, string) (net.Conn, error) {
-	dial := goredis.NewDialer(options)
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		bounded := newBoundedConn(conn)
-		if raw, ok := conn.(syscall.Conn); ok { // go-redis needs it to see that a server has hung up
-			return struct {
-				*boundedConn
-				syscall.Conn
-			}{bounded, raw}, nil
-		}
-		return bounded, nil
+// bounded returns the connection with the bounds.
+func bounded(conn net.Conn) net.Conn {
+	checked := newBoundedConn(conn)
+	if raw, ok := conn.(syscall.Conn); ok { // go-redis needs it to see that a server has hung up
+		return struct {
+			*boundedConn
+			syscall.Conn
+		}{checked, raw}
 	}
+	return checked
 }
 
 // Write starts a new request. Nothing of the last answer can be left.

@@ -41,6 +41,8 @@ type breaker struct {
 	log    *slog.Logger
 	policy Failure
 	outage *outage.Outage
+	// explain says what is wrong in words of our own.
+	explain func(err error) error
 
 	state    atomic.Int32
 	failures atomic.Int32          // in a row
@@ -53,6 +55,7 @@ type breaker struct {
 func newBreaker(probe func(context.Context) error, clock func() time.Duration, o *Options) *breaker {
 	b := &breaker{
 		probe: probe, clock: clock, jitter: o.Jitter, log: o.Log, policy: o.Failure,
+		explain:  func(err error) error { return err },
 		wentDown: make(chan struct{}, 1),
 	}
 	b.outage = outage.New("limiter", o.Log.With("policy", o.Failure.String()), b.trouble)
@@ -93,7 +96,8 @@ func (b *breaker) failed(began time.Duration, err error) {
 	if int64(began) < last || !b.lastFail.CompareAndSwap(last, int64(b.clock())) {
 		return
 	}
-	b.cause.Store(&err)
+	explained := b.explain(err)
+	b.cause.Store(&explained)
 	defer b.outage.Look()
 	if b.failures.Add(1) < tolerated {
 		return

@@ -17,8 +17,8 @@ import (
 // ErrUnavailable is the error of [FailClosed] while Redis does not answer.
 var ErrUnavailable = errors.New("rate limits cannot be counted: redis does not answer")
 
-// Limiter counts shared budgets in a Redis server (5.0 or later; one primary, not the Redis Cluster
-// protocol). It is safe for concurrent use.
+// Limiter counts shared budgets in Redis (5.0 or later): a server, the node of a Cluster that holds
+// the prefix's hash tag, or the primary that Sentinels name. It is safe for concurrent use.
 //
 // A decision first asks the local budgets, which decide about what is not shared and remember every
 // answer of the server: a budget known to be empty costs no round trip until it may admit again.
@@ -38,7 +38,8 @@ type Limiter struct {
 	local   *ratelimit.Local
 	clock   func() time.Duration
 	options Options
-	dial    *goredis.Options
+	dialer  *dialer
+	route   route
 	script  script
 	client  atomic.Pointer[goredis.Client]
 	breaker *breaker
@@ -50,9 +51,12 @@ func New(local *ratelimit.Local, options Options) (*Limiter, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	dial, err := options.client()
+	place, err := parseURL(options.URL)
 	if err != nil {
 		return nil, err
+	}
+	if options.TLS != nil && !place.isTLS {
+		return nil, errors.New("TLS is configured, but the URL is not rediss://")
 	}
 	// The library would print on standard error what the breaker logs once.
 	logging.Disable()
@@ -60,12 +64,14 @@ func New(local *ratelimit.Local, options Options) (*Limiter, error) {
 		local:   local,
 		clock:   ratelimit.Monotonic(),
 		options: options,
-		dial:    dial,
 		script:  newScript(options.Prefix, options.KeySecret),
 		metrics: newMetrics(),
 	}
+	l.dialer = &dialer{place, &options, l.clock}
 	l.breaker = newBreaker(l.probe, l.clock, &options)
-	l.client.Store(goredis.NewClient(dial))
+	l.breaker.explain = l.explain
+	l.route = newRoute(l.dialer)
+	l.client.Store(l.route.client())
 	return l, nil
 }
 
@@ -131,10 +137,16 @@ func (l *Limiter) unanswered() (ratelimit.Decision, error) {
 	return ratelimit.Decision{Allowed: true}, nil
 }
 
-// askInTime asks for a call that waits, and keeps account of how the server does.
+// askInTime asks for a call that waits, and keeps account of how the server does. A Cluster's node
+// that names another one costs a second round trip.
 func (l *Limiter) askInTime(ctx context.Context, budgets *ratelimit.Budgets) (ratelimit.Answer, error) {
 	began := l.clock()
-	answer, err := l.ask(context.WithoutCancel(ctx), l.client.Load(), budgets, l.options.Timeout)
+	ctx = context.WithoutCancel(ctx)
+	client := l.client.Load()
+	answer, err := l.ask(ctx, client, budgets, l.options.Timeout)
+	if err != nil && l.follow(client, err) {
+		answer, err = l.ask(ctx, l.client.Load(), budgets, l.options.Timeout-(l.clock()-began))
+	}
 	waited := (l.clock() - began).Seconds()
 	if err != nil {
 		l.metrics.failed.Observe(waited)
@@ -146,15 +158,32 @@ func (l *Limiter) askInTime(ctx context.Context, budgets *ratelimit.Budgets) (ra
 	return answer, nil
 }
 
-// ask makes one round trip. Its error is in words of our own.
+// follow puts a client of the server that the last one has named in its place, once, and reports
+// whether to ask again.
+func (l *Limiter) follow(last *goredis.Client, err error) bool {
+	if movedTo(err) == "" {
+		return false
+	}
+	if l.client.Load() != last { // another call was faster
+		return true
+	}
+	if !l.route.failed(err) {
+		return false
+	}
+	client := l.route.client()
+	if !l.client.CompareAndSwap(last, client) {
+		_ = client.Close()
+		return true
+	}
+	time.AfterFunc(2*l.options.Timeout, func() { _ = last.Close() }) // calls still wait for its answers
+	return true
+}
+
+// ask makes one round trip.
 func (l *Limiter) ask(
 	ctx context.Context, client *goredis.Client, budgets *ratelimit.Budgets, timeout time.Duration,
 ) (ratelimit.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer, err := l.script.run(ctx, client, budgets)
-	if err != nil {
-		err = cause(err, l.options.Timeout)
-	}
-	return answer, err
+	return l.script.run(ctx, client, budgets)
 }

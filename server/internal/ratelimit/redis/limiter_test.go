@@ -30,7 +30,10 @@ func testOptions(url string, log *journal) Options {
 func replica(tb testing.TB, s *server, configure func(*Options)) (*Limiter, *journal) {
 	tb.Helper()
 	log := &journal{}
-	options := testOptions("unix://"+s.socket, log)
+	options := testOptions("", log)
+	if s != nil {
+		options.URL = "unix://" + s.socket
+	}
 	if configure != nil {
 		configure(&options)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
 	"time"
 
@@ -49,14 +48,16 @@ func (f *Failure) UnmarshalText(text []byte) error {
 
 // Options say which server to ask, and how.
 type Options struct {
-	// URL is redis://[user@]host[:port][/db], rediss://… for TLS, or unix://[user@]/path[?db=n]. A
-	// password in it is an error.
+	// URL is redis://[user@]host[:port][/db], rediss://… for TLS, or unix://[user@]/path[?db=n]. With
+	// ?addr=host:port for each further node it is a Cluster's, with ?master_name=NAME the Sentinels'.
+	// A password in it is an error.
 	URL string
 	// Password is called for each new connection, so the password may change. Nil means none.
+	// Sentinels that ask for one get the same.
 	Password func() (sensitive.String, error)
-	// TLS is for rediss only; nil trusts the system's roots. The server's name is the URL's host
-	// unless it is set here.
-	TLS *tls.Config
+	// TLS is called for each new connection, so files may change. It is for rediss only; nil trusts
+	// the system's roots. A server's certificate must hold its own name or that of the URL's host.
+	TLS func() (*tls.Config, error)
 	// KeySecret keys the pseudonyms under which budgets are stored. It has at least 16 bytes and is
 	// the same in all replicas.
 	KeySecret sensitive.String
@@ -83,6 +84,9 @@ const (
 	// maxIdle is shorter than what the usual load balancers tolerate, which drop idle connections
 	// silently.
 	maxIdle = 4 * time.Minute
+	// maxLifetime is how long a connection lasts that a Sentinel has named. A primary that is cut off
+	// from its Sentinels goes on answering after they have made another one.
+	maxLifetime = 30 * time.Second
 )
 
 // ErrPrefix is the error of a prefix that cannot be used.
@@ -102,86 +106,48 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// client returns the settings for go-redis. Errors never repeat the URL, which may hold a password.
-func (o *Options) client() (*goredis.Options, error) {
-	const form = "want redis://[user@]host[:port][/db], rediss://… or unix:///path[?db=n]"
-	u, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, errors.New("the URL cannot be read; " + form)
+// clientOptions leave go-redis no wait of its own: it tries once, under the decision's deadline. It
+// speaks RESP2 and does not introduce itself, so that a user may be allowed the script's commands
+// alone.
+func (o *Options) clientOptions() *goredis.Options {
+	return &goredis.Options{
+		MaxRetries:               -1,
+		DialerRetries:            1,
+		DialTimeout:              max(o.Timeout, connectTimeout),
+		ReadTimeout:              o.Timeout,
+		WriteTimeout:             o.Timeout,
+		PoolTimeout:              o.Timeout,
+		ContextTimeoutEnabled:    true,
+		PoolSize:                 poolSize,
+		ConnMaxIdleTime:          maxIdle,
+		PipelinePoolSize:         -1,
+		ReadBufferSize:           4096,
+		WriteBufferSize:          4096,
+		Protocol:                 2,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-	if _, found := u.User.Password(); found {
-		return nil, errors.New("the URL holds a password: put it in a file instead")
-	}
-	for name := range u.Query() {
-		if name != "db" {
-			return nil, fmt.Errorf("the URL has parameter %q; %s", name, form)
-		}
-	}
-	options, err := goredis.ParseURL(o.URL)
-	if err != nil {
-		return nil, errors.New("the URL cannot be used; " + form)
-	}
-	if err := o.setTLS(options, u.Scheme); err != nil {
-		return nil, err
-	}
-	o.setCredentials(options)
-	o.setWaiting(options)
-	return options, nil
 }
 
-func (o *Options) setTLS(options *goredis.Options, scheme string) error {
-	if o.TLS == nil {
+// credentials are those of the URL's user, with the current password.
+func (o *Options) credentials(user string) func(context.Context) (string, string, error) {
+	if o.Password == nil {
 		return nil
 	}
-	if scheme != "rediss" {
-		return errors.New("TLS is configured, but the URL is not rediss://")
-	}
-	name := options.TLSConfig.ServerName
-	options.TLSConfig = o.TLS.Clone()
-	if options.TLSConfig.ServerName == "" {
-		options.TLSConfig.ServerName = name
-	}
-	return nil
-}
-
-func (o *Options) setCredentials(options *goredis.Options) {
-	user := options.Username
-	if o.Password == nil {
-		return
-	}
-	options.CredentialsProviderContext = func(context.Context) (string, string, error) {
+	return func(context.Context) (string, string, error) {
 		password, err := o.Password()
 		if err != nil {
-			err = &passwordError{err}
+			err = &fileError{"the password", err}
 		}
 		return user, password.Reveal(), err
 	}
 }
 
-// passwordError holds nothing that a server said.
-type passwordError struct{ cause error }
-
-func (e *passwordError) Error() string { return "the password cannot be read: " + e.cause.Error() }
-func (e *passwordError) Unwrap() error { return e.cause }
-
-// setWaiting leaves go-redis no wait of its own: it tries once, under the decision's deadline. It
-// speaks RESP2 and does not introduce itself, so that a user may be allowed the script's commands
-// alone.
-func (o *Options) setWaiting(options *goredis.Options) {
-	options.MaxRetries = -1
-	options.Dialer = boundedDialer(options)
-	options.DialerRetries = 1
-	options.DialTimeout = max(o.Timeout, connectTimeout)
-	options.ReadTimeout = o.Timeout
-	options.WriteTimeout = o.Timeout
-	options.PoolTimeout = o.Timeout
-	options.ContextTimeoutEnabled = true
-	options.PoolSize = poolSize
-	options.ConnMaxIdleTime = maxIdle
-	options.PipelinePoolSize = -1
-	options.ReadBufferSize = 4096
-	options.WriteBufferSize = 4096
-	options.Protocol = 2
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+// fileError is of a file that a connection needs. It holds nothing that a server said.
+type fileError struct {
+	what  string
+	cause error
 }
+
+func (e *fileError) Error() string { return e.what + " cannot be read: " + e.cause.Error() }
+func (e *fileError) Unwrap() error { return e.cause }

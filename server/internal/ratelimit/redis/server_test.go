@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ func startServer(tb testing.TB, args ...string) *server {
 	}
 	s := &server{t: tb, dir: dir, args: args, socket: filepath.Join(dir, "s")}
 	s.start()
-	s.admin = goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.socket})
+	s.admin = goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.socket, Password: s.setting("--requirepass")})
 	tb.Cleanup(func() {
 		s.admin.Close()
 		s.kill()
@@ -137,4 +138,21 @@ func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.String()
+}
+
+// setting returns what the arguments say; "" if they say nothing.
+func (s *server) setting(name string) string {
+	if i := slices.Index(s.args, name); i >= 0 {
+		return s.args[i+1]
+	}
+	return ""
+}
+
+// replyTo returns what the server says to a command, an error or not.
+func (s *server) replyTo(args ...any) string {
+	reply, err := s.admin.Do(context.Background(), args...).Result()
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(reply)
 }
