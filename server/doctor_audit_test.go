@@ -45,7 +45,11 @@ var auditSetUps = map[string]setUp{
 	"no Redis password": {func(_ *testing.T, p *patient) {
 		p.flags["limit-redis"], p.flags["limit-redis-password-file"] = "redis://127.0.0.1:1", "/no/such"
 	}, want{"Redis": {doctor.Failed, "--limit-redis-password-file"}}},
-	"a password in a URL":      {func(_ *testing.T, p *patient) { p.flags["limit-redis"] = "redis://:" + canaryPassword + "@127.0.0.1:1" }, want{"Redis": {doctor.Failed, "password"}}},
+	"a password in a URL":             {func(_ *testing.T, p *patient) { p.flags["limit-redis"] = "redis://:" + canaryPassword + "@127.0.0.1:1" }, want{"Redis": {doctor.Failed, "password"}}},
+	"Redis that has no such database": {func(t *testing.T, p *patient) { p.withRedis(t); p.flags["limit-redis"] += "?db=99" }, want{"Redis": {doctor.Failed, "it has no such database: correct the number in the URL"}}},
+	"a CA of Redis that is not there": {func(_ *testing.T, p *patient) {
+		p.flags["limit-redis"], p.flags["limit-redis-ca"] = "rediss://127.0.0.1:1", "/no/such"
+	}, want{"Redis": {doctor.Failed, "/no/such"}}},
 	"a URL that is not Redis'": {func(_ *testing.T, p *patient) { p.flags["limit-redis"] = "https://127.0.0.1:1" }, want{"Redis": {doctor.Failed, "--limit-redis"}}},
 	"a limit in words":         {func(_ *testing.T, p *patient) { p.flags["limit-caller"] = "many" }, want{"": {doctor.Failed, "--limit-caller"}}},
 	"a wrong Redis password": {func(t *testing.T, p *patient) {

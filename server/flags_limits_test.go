@@ -1,11 +1,15 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
+	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 )
 
 func callsShareTheGlobalLimit(t *testing.T)    { limitRefuses(t, "global", "ada", "bob") }
@@ -47,6 +51,40 @@ func redisHoldsTheBudgets(t *testing.T) {
 	keys, err := server.Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) != 1 || !strings.HasPrefix(keys[0], "acme:") {
 		t.Errorf("keys %q, error %v", keys, err)
+	}
+}
+
+// Redis asks for a client certificate, and has one that only the given CA signed.
+func redisWantsAClientCertificate(t *testing.T) {
+	t.Parallel()
+	ca := callertest.NewCA(t)
+	server, client := ca.Server(t), ca.Client(t, spiffeID)
+	trusted, port := writeFile(t, string(ca.PEM)), freePort(t)
+	startRedis(t, "--tls-port", port, "--tls-ca-cert-file", trusted,
+		"--tls-cert-file", writeFile(t, string(server.Certificate)), "--tls-key-file", writeFile(t, string(server.Key)))
+	cert, key := writeFile(t, string(client.Certificate)), writeFile(t, string(client.Key))
+	for how, args := range map[string][]string{
+		"all three":            {"--limit-redis-ca", trusted, "--limit-redis-cert", cert, "--limit-redis-key", key},
+		"no CA":                {"--limit-redis-cert", cert, "--limit-redis-key", key},
+		"no certificate":       {"--limit-redis-ca", trusted},
+		"a CA that comes late": {"--limit-redis-ca", filepath.Join(t.TempDir(), "late"), "--limit-redis-cert", cert, "--limit-redis-key", key},
+	} {
+		args = append(args, "--limit-redis", "rediss://127.0.0.1:"+port, "--limit-redis-timeout", "10s")
+		p := start(t, replica(t, "", limitKeyFile(t), args...))
+		switch how {
+		case "all three":
+			p.awaitSharing(t)
+		case "no CA":
+			eventually(t, "advice", func() bool { return strings.Contains(p.stderr.String(), "give the CA that signed it") })
+		case "no certificate":
+			eventually(t, "advice", func() bool { return strings.Contains(p.stderr.String(), "client certificate") })
+		default:
+			eventually(t, "cause", func() bool { return strings.Contains(p.stderr.String(), "the TLS files cannot be read") })
+			if err := os.WriteFile(args[1], ca.PEM, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p.awaitSharing(t)
+		}
 	}
 }
 

@@ -57,6 +57,7 @@ var flagRows = []struct {
 	{"limit-customer", callsShareTheCustomersLimit},
 	{"limit-mode", shadowLimitsRefuseNothing},
 	{"limit-redis limit-redis-password-file limit-redis-prefix", redisHoldsTheBudgets},
+	{"limit-redis-ca limit-redis-cert limit-redis-key", redisWantsAClientCertificate},
 	{"limit-redis-timeout", aSlowRedisIsWaitedFor},
 	{"limit-redis-failure", callsAreRefusedWithoutRedis},
 }

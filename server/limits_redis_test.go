@@ -29,10 +29,11 @@ type redisServer struct {
 	t       *testing.T
 	socket  string
 	process *exec.Cmd
+	args    []string
 	*redis.Client
 }
 
-func startRedis(t *testing.T) *redisServer {
+func startRedis(t *testing.T, args ...string) *redisServer {
 	t.Helper()
 	_, err := exec.LookPath("redis-server")
 	needs(t, "redis-server", err == nil)
@@ -40,7 +41,7 @@ func startRedis(t *testing.T) *redisServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &redisServer{t: t, socket: filepath.Join(directory, "s")}
+	s := &redisServer{t: t, socket: filepath.Join(directory, "s"), args: args}
 	s.Client = redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket})
 	s.start()
 	t.Cleanup(func() {
@@ -53,7 +54,8 @@ func startRedis(t *testing.T) *redisServer {
 
 func (s *redisServer) start() {
 	s.t.Helper()
-	s.process = exec.Command("redis-server", "--port", "0", "--unixsocket", s.socket, "--save", "", "--appendonly", "no")
+	args := []string{"--port", "0", "--unixsocket", s.socket, "--save", "", "--appendonly", "no"}
+	s.process = exec.Command("redis-server", append(args, s.args...)...)
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -71,6 +73,17 @@ func (s *redisServer) signal(signal os.Signal) {
 	if err := s.process.Process.Signal(signal); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// freePort returns a port that nobody listens on now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // now is the clock that shared budgets earn by.

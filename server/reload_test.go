@@ -53,14 +53,14 @@ func TestEachKindOfFileIsFollowed(t *testing.T) {
 			p := start(t, setup{args: followingAll(t, v)})
 			for round := 1; round <= 10; round++ {
 				replace(t, v, files(round))
-				for _, kind := range []string{"policy", "tls", "caller_tokens", "secret", "api_key", "jwks", "redis_password"} {
+				for _, kind := range []string{"policy", "tls", "caller_tokens", "secret", "api_key", "jwks", "redis_password", "redis_tls"} {
 					eventually(t, fmt.Sprintf("reload %d of %s", round, kind), func() bool {
 						return p.metric(t, `chatidentity_file_reloads_total{file="`+kind+`",result="ok"}`) == float64(round)
 					})
 				}
 			}
 			p.stop(t)
-			if log := p.stderr.String(); strings.Contains(log, "canary") || strings.Count(log, `"msg":"reloaded"`) != 70 {
+			if log := p.stderr.String(); strings.Contains(log, "canary") || strings.Count(log, `"msg":"reloaded"`) != 80 {
 				t.Errorf("log: %s", log)
 			}
 		})
@@ -98,6 +98,6 @@ func followingAll(t *testing.T, v *volume) []string {
 		"--listen", "0.0.0.0:0", "--tls-cert", v.path("tls.crt"), "--tls-key", v.path("tls.key"), "--tls-client-ca", v.path("ca.crt"),
 		"--policy-file", v.path("policy.yaml"), "--caller-tokens-file", v.path("tokens"),
 		"--api-key-file", v.path("api.key"), "--api-url", startVendor(t, standin.New(standin.Options{APIKey: "canary-key-0"})),
-		"--limit-redis", "redis://127.0.0.1:1", "--limit-redis-password-file", v.path("redis.password"), "--audit-key-file", auditKey,
+		"--limit-redis", "rediss://127.0.0.1:1", "--limit-redis-ca", v.path("tls.crt"), "--limit-redis-password-file", v.path("redis.password"), "--audit-key-file", auditKey,
 	}
 }

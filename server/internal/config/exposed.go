@@ -17,8 +17,8 @@ const (
 // that decides who may call and that every user can change.
 func (s *Serve) Exposed() []Notice {
 	notices := slices.Concat(
-		exposed(othersRead|othersWrite, s.AuditKeyFile, s.LimitRedisPasswordFile, s.TLSKey),
-		exposed(othersWrite, s.CallerTokensFile, s.PolicyFile, s.TLSCert, s.TLSClientCA),
+		exposed(othersRead|othersWrite, s.AuditKeyFile, s.LimitRedisPasswordFile, s.LimitRedisKey, s.TLSKey),
+		exposed(othersWrite, s.CallerTokensFile, s.PolicyFile, s.TLSCert, s.TLSClientCA, s.LimitRedisCA, s.LimitRedisCert),
 	)
 	for _, one := range s.Organizations() {
 		notices = append(notices, exposed(othersRead|othersWrite, one.SecretFile, one.APIKeyFile)...)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/config"
@@ -62,6 +63,28 @@ func TestSharedLimitsSayWhichFlagIsWrong(t *testing.T) {
 	} {
 		if _, err := c.Open([]*audit.Key{key}, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// The flags of TLS go with TLS, and a certificate with its key.
+func TestTLSOfRedisGoesTogether(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		redis config.Redis
+		want  string // part of the error; empty: there is none
+	}{
+		{config.Redis{LimitRedis: "redis://a", LimitRedisCA: "/ca"}, "--limit-redis-ca has no use without TLS"},
+		{config.Redis{LimitRedisCert: "/cert", LimitRedisKey: "/key"}, "has no use without TLS"},
+		{config.Redis{LimitRedis: "rediss://a", LimitRedisCert: "/cert"}, "belong together"},
+		{config.Redis{LimitRedis: "rediss://a", LimitRedisKey: "/key"}, "belong together"},
+		{config.Redis{LimitRedis: "rediss://a", LimitRedisCA: "/ca"}, ""},
+		{config.Redis{LimitRedis: "rediss://a?addr=b:1", LimitRedisCA: "/ca", LimitRedisCert: "/cert", LimitRedisKey: "/key"}, ""},
+	} {
+		serve := config.Serve{Redis: test.redis}
+		serve.AuditKeyFile, serve.LimitRedisTimeout = "/k", time.Second
+		if err := serve.ValidateRedis(); (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: error %v, want %q", test.redis, err, test.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -20,7 +21,7 @@ func OpenLocal() *ratelimit.Local {
 func (r *Redis) IsShared() bool { return r.LimitRedis != "" }
 
 // Open returns the shared limiter, which uses the current audit key. Call Validate first. The follower
-// keeps the password current; without one, the password is read once.
+// keeps the password and the TLS files current; without one, they are read once.
 func (r *Redis) Open(keys []*audit.Key, follower *watch.Follower, log *slog.Logger) (*redis.Limiter, error) {
 	options := redis.Options{
 		URL:       r.LimitRedis,
@@ -39,6 +40,9 @@ func (r *Redis) Open(keys []*audit.Key, follower *watch.Follower, log *slog.Logg
 		}
 		options.Password = password.Current
 	}
+	if r.LimitRedisCA != "" || r.LimitRedisCert != "" {
+		options.TLS = r.openTLS(follower).Current
+	}
 	shared, err := redis.New(OpenLocal(), options)
 	switch {
 	case errors.Is(err, redis.ErrPrefix):
@@ -48,4 +52,24 @@ func (r *Redis) Open(keys []*audit.Key, follower *watch.Follower, log *slog.Logg
 	default:
 		return shared, nil
 	}
+}
+
+// openTLS returns our side of TLS. Files that are missing or wrong only keep Redis from being asked.
+func (r *Redis) openTLS(follower *watch.Follower) *watch.Value[*tls.Config] {
+	var paths []string
+	at := func(path string) func([][]byte) []byte {
+		if path == "" {
+			return func([][]byte) []byte { return nil }
+		}
+		paths = append(paths, path)
+		i := len(paths) - 1
+		return func(contents [][]byte) []byte { return contents[i] }
+	}
+	ca, certificate, key := at(r.LimitRedisCA), at(r.LimitRedisCert), at(r.LimitRedisKey)
+	return watch.New(follower, watch.Options[*tls.Config]{
+		Kind: "redis_tls", Setting: "--limit-redis-ca, --limit-redis-cert, --limit-redis-key", Paths: paths,
+		Parse: func(contents [][]byte, _ *tls.Config) (*tls.Config, error) {
+			return redis.ParseTLS(ca(contents), certificate(contents), key(contents))
+		},
+	})
 }

@@ -131,6 +131,9 @@ const (
 type Redis struct {
 	LimitRedis             string
 	LimitRedisPasswordFile string
+	LimitRedisCA           string
+	LimitRedisCert         string
+	LimitRedisKey          string
 	LimitRedisPrefix       string
 	LimitRedisTimeout      time.Duration
 	LimitRedisFailure      redis.Failure
@@ -139,9 +142,14 @@ type Redis struct {
 func (r *Redis) flags() Group {
 	return Group{"Rate limits shared by all replicas, through Redis", []Flag{
 		String(&r.LimitRedis, "limit-redis", "URL", "",
-			"redis://[user@]host[:port][/db], or rediss:// for TLS. Needs --audit-key-file with the same "+
+			"redis://[user@]host[:port][/db], or rediss:// for TLS; of a Cluster ?addr=host:port for each further node, "+
+				"of Sentinels ?master_name=NAME too. Needs --audit-key-file with the same "+
 				"current key in each replica; it keys the names of the budgets."),
 		Path(&r.LimitRedisPasswordFile, "limit-redis-password-file", "", "File with the password."),
+		Path(&r.LimitRedisCA, "limit-redis-ca", "",
+			"CAs to trust for rediss:// instead of the system's, in PEM. Reloaded when it changes, as are the two below."),
+		Path(&r.LimitRedisCert, "limit-redis-cert", "", "Client certificate for rediss://, in PEM."),
+		Path(&r.LimitRedisKey, "limit-redis-key", "", "Its private key, in PEM."),
 		String(&r.LimitRedisPrefix, "limit-redis-prefix", "TEXT", "chatidentity",
 			"Prefix of every key. Replicas with the same prefix share their budgets."),
 		Duration(&r.LimitRedisTimeout, "limit-redis-timeout", "50ms", "How long to wait for a decision."),

@@ -133,7 +133,16 @@ func (a *Audit) validate() error {
 }
 
 func (s *Serve) validateRedis() error {
+	for flag, path := range map[string]string{
+		"--limit-redis-ca": s.LimitRedisCA, "--limit-redis-cert": s.LimitRedisCert, "--limit-redis-key": s.LimitRedisKey,
+	} {
+		if path != "" && !strings.HasPrefix(s.LimitRedis, "rediss:") {
+			return Usage("%s has no use without TLS: give --limit-redis rediss://… or leave it out", flag)
+		}
+	}
 	switch {
+	case (s.LimitRedisCert == "") != (s.LimitRedisKey == ""):
+		return Usage("--limit-redis-cert and --limit-redis-key belong together: give both or neither")
 	case s.LimitRedis == "" && s.LimitRedisPasswordFile != "":
 		return Usage("--limit-redis-password-file has no use without --limit-redis: give both or neither")
 	case s.LimitRedis == "":

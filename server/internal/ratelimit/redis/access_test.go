@@ -176,20 +176,30 @@ func TestOptionsSayWhatIsWrong(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"a password in the URL":   {func(o *Options) { o.URL = "redis://app:canary@localhost" }, "holds a password"},
-		"a password alone":        {func(o *Options) { o.URL = "redis://:canary@localhost" }, "holds a password"},
-		"an unreadable password":  {func(o *Options) { o.URL = "redis://app:can%ary@localhost" }, "cannot be read"},
-		"a password with a slash": {func(o *Options) { o.URL = "redis://app:cana/ry@localhost" }, "cannot be read"},
-		"no scheme":               {func(o *Options) { o.URL = "localhost:6379" }, "cannot be used"},
-		"another scheme":          {func(o *Options) { o.URL = "https://canary" }, "cannot be used"},
-		"a database of no number": {func(o *Options) { o.URL = "redis://localhost/canary" }, "cannot be used"},
-		"skipping verification":   {func(o *Options) { o.URL = "rediss://localhost?skip_verify=true" }, `parameter "skip_verify"`},
-		"TLS without rediss":      {func(o *Options) { o.TLS = func() (*tls.Config, error) { return &tls.Config{}, nil } }, "not rediss://"},
-		"a short key secret":      {func(o *Options) { o.KeySecret = sensitive.New("canary") }, "shorter than 16 bytes"},
-		"no prefix":               {func(o *Options) { o.Prefix = "" }, "prefix"},
-		"a hash tag in it":        {func(o *Options) { o.Prefix = "a{b}" }, "prefix"},
-		"no timeout":              {func(o *Options) { o.Timeout = 0 }, "timeout"},
-		"no log":                  {func(o *Options) { o.Log = nil }, "log"},
+		"a password in the URL":     {func(o *Options) { o.URL = "redis://app:canary@localhost" }, "holds a password"},
+		"a password alone":          {func(o *Options) { o.URL = "redis://:canary@localhost" }, "holds a password"},
+		"an unreadable password":    {func(o *Options) { o.URL = "redis://app:can%ary@localhost" }, "cannot be read"},
+		"a password with a slash":   {func(o *Options) { o.URL = "redis://app:cana/ry@localhost" }, "cannot be read"},
+		"no scheme":                 {func(o *Options) { o.URL = "localhost:6379" }, "cannot be used"},
+		"another scheme":            {func(o *Options) { o.URL = "https://canary" }, "cannot be used"},
+		"a database of no number":   {func(o *Options) { o.URL = "redis://localhost/canary" }, "cannot be used"},
+		"skipping verification":     {func(o *Options) { o.URL = "rediss://localhost?skip_verify=true" }, `parameter "skip_verify"`},
+		"a list of hosts":           {func(o *Options) { o.URL = "redis://a:1,canary:2" }, "?addr=host2:port2"},
+		"a node without a port":     {func(o *Options) { o.URL = "redis://a:1?addr=canary" }, "cannot be used"},
+		"a node that is empty":      {func(o *Options) { o.URL = "redis://a:1?addr=" }, "cannot be used"},
+		"Sentinels of no name":      {func(o *Options) { o.URL = "redis://a:1?master_name=&addr=b:2" }, "cannot be used"},
+		"a Cluster's database":      {func(o *Options) { o.URL = "redis://a:1/2?addr=b:2" }, "database 0 alone"},
+		"the same otherwise":        {func(o *Options) { o.URL = "redis://a:1?addr=b:2&db=2" }, "database 0 alone"},
+		"a pool's size":             {func(o *Options) { o.URL = "redis://a:1?addr=b:2&pool_size=1" }, `parameter "pool_size"`},
+		"a user of its own":         {func(o *Options) { o.URL = "redis://a:1?master_name=x&username=canary" }, `parameter "username"`},
+		"a password as a parameter": {func(o *Options) { o.URL = "redis://a:1?master_name=x&password=canary" }, `parameter "password"`},
+		"a socket of Sentinels":     {func(o *Options) { o.URL = "unix:///s?master_name=x" }, "cannot be used"},
+		"TLS without rediss":        {func(o *Options) { o.TLS = func() (*tls.Config, error) { return &tls.Config{}, nil } }, "not rediss://"},
+		"a short key secret":        {func(o *Options) { o.KeySecret = sensitive.New("canary") }, "shorter than 16 bytes"},
+		"no prefix":                 {func(o *Options) { o.Prefix = "" }, "prefix"},
+		"a hash tag in it":          {func(o *Options) { o.Prefix = "a{b}" }, "prefix"},
+		"no timeout":                {func(o *Options) { o.Timeout = 0 }, "timeout"},
+		"no log":                    {func(o *Options) { o.Log = nil }, "log"},
 	} {
 		options := testOptions("redis://app@localhost:6379/2", &journal{})
 		c.change(&options)
@@ -198,7 +208,9 @@ func TestOptionsSayWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: error is %v, want it to say %q and no secret", name, err, c.want)
 		}
 	}
-	for _, url := range []string{"redis://localhost", "redis://app@localhost:6379/2", "rediss://[::1]:6380", "unix:///run/redis.sock?db=3"} {
+	for _, url := range []string{"redis://localhost", "redis://app@localhost:6379/2", "rediss://[::1]:6380", "unix:///run/redis.sock?db=3",
+		"redis://a:1?addr=b:2", "rediss://app@a:1/0?addr=b:2&addr=[::1]:3", "redis://a?addr=a:6379",
+		"redis://a:1?master_name=pods", "rediss://app@a:1/2?master_name=pods&addr=b:2", "redis://a:1?master_name=pods&db=2"} {
 		if _, err := New(ratelimit.NewLocal(16, ratelimit.Monotonic()), testOptions(url, &journal{})); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}

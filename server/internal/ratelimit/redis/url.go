@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -50,7 +51,7 @@ func parseURL(text string) (*place, error) {
 		return nil, errors.New("the URL names a database, but a Cluster has database 0 alone: leave it out")
 	}
 	p, err := parseForm(text, query)
-	if err != nil {
+	if err != nil || strings.Contains(u.Host, ",") {
 		return nil, errors.New("the URL cannot be used; " + urlForm)
 	}
 	p.user, p.isTLS, p.isCluster = u.User.Username(), u.Scheme == "rediss", isCluster
