@@ -1,4 +1,4 @@
-//go:build !race
+//go:build linux && !race
 
 package rpc_test
 
@@ -8,6 +8,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -32,9 +35,7 @@ const (
 //
 //nolint:paralleltest // see above
 func TestWhatACallAllocates(t *testing.T) {
-	f := serve(t, func(o *setup) {
-		o.Limits = ratelimit.Rates{ratelimit.Global: rate(t, "1000000/s"), ratelimit.Caller: rate(t, "1000000/s"), ratelimit.Customer: rate(t, "1000000/s")}
-	})
+	f := serve(t, unlimited(t))
 	ours := allocationsPerCall(t, f.listener)
 	floor := allocationsPerCall(t, serveEmptyCalls(t))
 	t.Logf("%v allocations a call, %v of them our own", ours, ours-floor)
@@ -184,4 +185,54 @@ func (c *frameClient) ended() int {
 	}
 	c.in = c.in[:copy(c.in, rest)]
 	return ended
+}
+
+// Calls that are under way together share reads, writes and batches of the audit. The bound is about
+// twice what was measured.
+//
+//nolint:paralleltest // it counts the system calls of the whole process
+func TestSystemCallsOfACall(t *testing.T) {
+	const most = 0.55
+	f := serve(t, unlimited(t))
+	client := dialFrames(t, f.listener)
+	client.calls(callsInFlight)
+	before := readsAndWrites(t)
+	const rounds = 200
+	for range rounds {
+		client.calls(callsInFlight)
+	}
+	perCall := float64(readsAndWrites(t)-before) / (rounds * callsInFlight)
+	t.Logf("%.3f reads and writes a call, the client's included", perCall)
+	if perCall > most {
+		t.Errorf("%.3f reads and writes a call, want at most %v", perCall, most)
+	}
+}
+
+// readsAndWrites is how often this process has read and written.
+func readsAndWrites(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for _, name := range []string{"syscr", "syscw"} {
+		_, rest, found := strings.Cut(string(text), name+": ")
+		value, _, _ := strings.Cut(rest, "\n")
+		n, err := strconv.Atoi(value)
+		if !found || err != nil {
+			t.Fatalf("%s: %v in\n%s", name, err, text)
+		}
+		sum += n
+	}
+	return sum
+}
+
+// unlimited keeps all limits on, and out of the way.
+func unlimited(t *testing.T) func(*setup) {
+	t.Helper()
+	most := rate(t, "1000000/s")
+	return func(o *setup) {
+		o.Limits = ratelimit.Rates{ratelimit.Global: most, ratelimit.Caller: most, ratelimit.Customer: most}
+	}
 }

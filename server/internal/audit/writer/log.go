@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +29,6 @@ type Log struct {
 	queue   *queue
 	floods  *floods
 	metrics *metrics
-	timers  sync.Pool // of the waiting calls
 
 	failure atomic.Pointer[failure] // of the last commit; nil: it went well
 	outage  *outage.Outage          // of the sink, whether it fails or hangs
@@ -56,7 +54,7 @@ func Open(o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		o: o, key: key, queue: newQueue(o.Now), floods: newFloods(), metrics: newMetrics(),
+		o: o, key: key, queue: newQueue(o.Now, o.Timeout), floods: newFloods(), metrics: newMetrics(),
 		rotates: make(chan chan error), closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	l.outage = outage.New("audit", o.Logger, l.state)
@@ -100,10 +98,11 @@ func (l *Log) begin(reason string) {
 }
 
 // Write hands a record over. For an issued token it returns once the record is durable as
-// configured, or with an error that wraps ErrUnavailable when that took longer than Options.Timeout
-// or ctx allows. The token must then not be released, though its record may still be written later.
-// Everything else never waits: refusals and verifications are summarized. In best-effort mode
-// nothing waits and the error is nil.
+// configured, or with an error that wraps ErrUnavailable when ctx ends before, or when
+// Options.Timeout has passed since the first record came that is written with this one. The token
+// must then not be released, though its record may still be written later. Everything else never
+// waits: refusals and verifications are summarized. In best-effort mode nothing waits and the error
+// is nil.
 //
 // Write sets r.AuditID to the one that leads to what is written of the call: its own, or that of the
 // summary that counts it. It does not use the record after it returns.
@@ -221,22 +220,12 @@ func (l *Log) add(r *audit.Record, own bool) (*result, error) {
 
 // wait returns when there is a result, or the deadline has passed.
 func (l *Log) wait(ctx context.Context, written *result) error {
-	t, ok := l.timers.Get().(*time.Timer)
-	if ok {
-		t.Reset(l.o.Timeout)
-	} else {
-		t = time.NewTimer(l.o.Timeout)
-	}
-	defer func() {
-		t.Stop()
-		l.timers.Put(t)
-	}()
 	select {
 	case <-written.done:
 		return written.err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: the call ended before its record was durable: %w", ErrUnavailable, ctx.Err())
-	case <-t.C:
+	case <-written.late:
 		l.metrics.timeouts.Inc()
 		l.outage.Look()
 		return fmt.Errorf("%w: the record was not durable within %v", ErrUnavailable, l.o.Timeout)

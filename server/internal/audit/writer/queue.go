@@ -25,15 +25,28 @@ type batch struct {
 
 // result is what the calls of a batch wait for.
 type result struct {
-	done chan struct{} // closed when err is known
-	err  error         // why their records are not known to be durable
+	done  chan struct{} // closed when err is known
+	err   error         // why their records are not known to be durable
+	late  chan struct{} // closed when the first of them has waited too long
+	timer *time.Timer   // of late; nil: no call waits
 }
 
 func newResult() *result { return &result{done: make(chan struct{})} }
 
+// limit bounds the wait of the calls, by one timer for all of them.
+func (r *result) limit(timeout time.Duration) {
+	if r.timer == nil {
+		late := make(chan struct{})
+		r.late, r.timer = late, time.AfterFunc(timeout, func() { close(late) })
+	}
+}
+
 // finish tells the calls that wait. Calls that come later wait for another result.
 func (b *batch) finish(err error) {
 	b.result.err = err
+	if b.result.timer != nil {
+		b.result.timer.Stop()
+	}
 	close(b.result.done)
 	b.result = newResult()
 }
@@ -41,6 +54,7 @@ func (b *batch) finish(err error) {
 // queue holds the records that wait for the committer, in one batch, which is open.
 type queue struct {
 	now     func() time.Time
+	timeout time.Duration // of a call's wait
 	started time.Time
 	wake    chan struct{} // has one when the open batch has had its first record
 
@@ -51,8 +65,8 @@ type queue struct {
 	oldest atomic.Int64 // since started, when the oldest record that is not durable was added; 0: there is none
 }
 
-func newQueue(now func() time.Time) *queue {
-	return &queue{now: now, started: now(), wake: make(chan struct{}, 1), open: &batch{result: newResult()}}
+func newQueue(now func() time.Time, timeout time.Duration) *queue {
+	return &queue{now: now, timeout: timeout, started: now(), wake: make(chan struct{}, 1), open: &batch{result: newResult()}}
 }
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
@@ -79,6 +93,9 @@ func (q *queue) add(r *audit.Record, own bool) (*result, error) {
 		b.opened = max(q.now().Sub(q.started), 1)
 		q.oldest.CompareAndSwap(0, int64(b.opened))
 		q.signal()
+	}
+	if r.CarriesToken() {
+		b.result.limit(q.timeout)
 	}
 	return b.result, nil
 }
