@@ -15,7 +15,7 @@ import (
 // the chain.
 func (s *Server) unaryChain(isOurs bool) []grpc.UnaryServerInterceptor {
 	recovered := recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.recovered))
-	chain := []grpc.UnaryServerInterceptor{
+	chain := []grpc.UnaryServerInterceptor{ //nolint:prealloc // a list to read
 		s.count,      // grpc_server_*
 		recovered,    // of a fault in the audit itself
 		s.admitUnary, // a method without an entry in the table goes no further

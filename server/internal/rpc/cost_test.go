@@ -56,7 +56,7 @@ func serveEmptyCalls(t *testing.T) string {
 	pb.RegisterChatIdentityServiceServer(server, constant{reply: &pb.IssueTokenResponse{
 		Token: "a", AuditId: "b", IssueTime: timestamppb.Now(), ExpireTime: timestamppb.Now(),
 	}})
-	go server.Serve(listener) //nolint:errcheck // ends with Stop
+	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	return listener.Addr().String()
 }

@@ -109,8 +109,7 @@ func asRefusal(err error) *refusal {
 	if err == nil { // before anything is allocated
 		return nil
 	}
-	var r *refusal
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
 	}
 	return internal(err)

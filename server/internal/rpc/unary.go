@@ -47,9 +47,11 @@ func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any
 		m.handler = m.handlerOf(s)
 		receive = m.receive
 	}
-	return func(implementation any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	return func(
+		implementation any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
+	) (any, error) {
 		c := &call{Context: ctx, arrival: arrivalOf(ctx), method: m, began: s.options.Now()}
-		reply, err := receive(implementation, c, decode, enter)
+		reply, err := receive(implementation, c, decode, enter) //nolint:contextcheck // the call is its own context
 		if err != nil {
 			c.arrival.connection.Explain()
 		}
@@ -61,7 +63,7 @@ func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any
 }
 
 // receive is a handler like the generated one, without its closure.
-func (m *served) receive(
+func (m *served) receive( //nolint:revive // the order is grpc's
 	_ any, ctx context.Context, decode func(any) error, enter grpc.UnaryServerInterceptor,
 ) (any, error) {
 	req := m.requestOf(callFrom(ctx))

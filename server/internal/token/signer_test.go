@@ -66,7 +66,7 @@ func FuzzSign(f *testing.F) {
 func payload(t *testing.T, c customer.Customer, iat int64) []byte {
 	t.Helper()
 	claims := struct {
-		ExternalID string `json:"externalId,omitempty"`
+		ExternalID string `json:"externalId,omitempty"` //nolint:tagliatelle // Kustomer's spelling
 		Email      string `json:"email,omitempty"`
 		IssuedAt   int64  `json:"iat"`
 	}{c.ExternalID, c.Email, iat}
