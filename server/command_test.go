@@ -171,6 +171,16 @@ func TestVersion(t *testing.T) {
 			t.Errorf("%s: code %d, output %q", name, code, stdout)
 		}
 	}
+	_, stdout, _ := command(t, nil, "", "version", "--json")
+	var answer versionAnswer
+	if err := json.Unmarshal([]byte(stdout), &answer); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(answer.Modules, func(m moduleAnswer) bool {
+		return m.Path == "google.golang.org/grpc" && m.Version != "" && m.Sum != ""
+	}) {
+		t.Errorf("the modules do not name grpc: %s", stdout)
+	}
 }
 
 // Each wrong value is one line that names the flag and what to do, and exit
@@ -216,6 +226,8 @@ func TestWrongConfigurationIsOneLineThatNamesTheFlag(t *testing.T) {
 		"a socket mode":          {secret, []string{"--socket-mode", "rw"}, []string{"--socket-mode", "0660"}},
 		"a log level":            {secret, []string{"--log-level", "loud"}, []string{"--log-level"}},
 		"a log format":           {secret, []string{"--log-format", "xml"}, []string{"--log-format", "json, text"}},
+		"profiles for others":    {secret, []string{"--profile-listen", "0.0.0.0:0"}, []string{"--profile-listen", "loopback"}},
+		"profiles on a socket":   {secret, []string{"--profile-listen", "unix:/tmp/x"}, []string{"--profile-listen", "loopback"}},
 		"an admin unix socket":   {secret, []string{"--admin-listen", "unix:/tmp/x"}, []string{"--admin-listen"}},
 		"an unknown flag":        {secret, []string{"--verbose"}, []string{"--verbose"}},
 		"the same address twice": {secret, []string{"--listen", "127.0.0.1:1,127.0.0.1:1"}, []string{"--listen", "twice"}},

@@ -26,6 +26,7 @@ var flagRows = []struct {
 	show  func(*testing.T)
 }{
 	{"listen admin-listen", eachListensWhereItIsTold},
+	{"profile-listen", TestProfiles},
 	{"listen allow-uid socket-mode", aUserIsAllowedOnTheSocket},
 	{"tls-cert tls-key tls-client-ca", tlsOutsideLoopback},
 	{"caller-tokens-file", TestTokensFromTheCommandLine},

@@ -41,6 +41,7 @@ type sidecar struct {
 	bounds       *listen.Bounds
 	listeners    []*listen.Listener
 	admin        net.Listener
+	profiles     net.Listener // nil: none are served
 	auditOptions writer.Options
 	limiter      limiter
 	shared       *redis.Limiter // nil: this process counts for itself
@@ -165,6 +166,12 @@ func (s *sidecar) openListeners(ctx context.Context) error {
 	if s.admin, err = listen.OpenAdmin(ctx, s.config.AdminListen.Address, options); err != nil {
 		return config.ListenError("--admin-listen", s.config.AdminListen, err)
 	}
+	if !s.config.HasProfiles() {
+		return nil
+	}
+	if s.profiles, err = listen.OpenAdmin(ctx, s.config.ProfileListen.Address, options); err != nil {
+		return config.ListenError("--profile-listen", s.config.ProfileListen, err)
+	}
 	return nil
 }
 
@@ -237,8 +244,10 @@ func (s *sidecar) abandon(ctx context.Context) {
 	for _, listener := range s.listeners {
 		_ = listener.Close()
 	}
-	if s.admin != nil {
-		_ = s.admin.Close()
+	for _, listener := range []net.Listener{s.admin, s.profiles} {
+		if listener != nil {
+			_ = listener.Close()
+		}
 	}
 	if s.audit != nil {
 		_ = s.audit.Close(ctx)

@@ -24,6 +24,10 @@ func (s *sidecar) run(ctx context.Context) error {
 	parts.Go(func() error {
 		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics), s.log.Logger)
 	})
+	if s.profiles != nil {
+		parts.Go(func() error { return admin.Serve(failed, s.profiles, admin.Profiles(), s.log.Logger) })
+		s.log.Info("serving profiles", "event", "serving_profiles", "address", s.profiles.Addr().String())
+	}
 	for _, run := range s.background() {
 		parts.Go(func() error {
 			run(failed)

@@ -15,12 +15,19 @@ var version string
 
 func newVersionCommand(console *console) *cobra.Command {
 	var output outputFlag
+	var isJSON bool
 	return withFlags(&cobra.Command{
 		Use:     "version",
 		Short:   "Print the version.",
-		Example: "chatidentity version",
-		RunE:    func(*cobra.Command, []string) error { return printVersion(console, output) },
-	}, config.Group{Flags: output.flags()})
+		Example: "chatidentity version --json",
+		RunE: func(*cobra.Command, []string) error {
+			if isJSON {
+				output.Output = "json"
+			}
+			return printVersion(console, output)
+		},
+	}, config.Group{Flags: append(output.flags(),
+		config.Switch(&isJSON, "json", "The same as --output json, which has the modules that it is built from."))})
 }
 
 type versionAnswer struct {
@@ -28,10 +35,34 @@ type versionAnswer struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
+
+	Modules []moduleAnswer `json:"modules"`
+}
+
+// moduleAnswer is one that the program is built from, as it was built.
+type moduleAnswer struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	Sum     string `json:"sum,omitempty"`
+}
+
+func modules() []moduleAnswer {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return nil
+	}
+	all := make([]moduleAnswer, len(info.Deps))
+	for i, module := range info.Deps {
+		if module.Replace != nil {
+			module = module.Replace
+		}
+		all[i] = moduleAnswer{module.Path, module.Version, module.Sum}
+	}
+	return all
 }
 
 func printVersion(console *console, output outputFlag) error {
-	answer := versionAnswer{buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
+	answer := versionAnswer{buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, modules()}
 	text := fmt.Sprintf("chatidentity %s (%s %s/%s)", answer.Version, answer.Go, answer.OS, answer.Arch)
 	return output.print(console, answer, text)
 }

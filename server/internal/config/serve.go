@@ -19,6 +19,7 @@ import (
 type Serve struct {
 	Listen           []Address
 	AdminListen      Address
+	ProfileListen    Address // zero: nowhere
 	IdentifierPolicy customer.IdentifierPolicy
 	StrictStart      bool
 
@@ -55,6 +56,8 @@ func (s *Serve) Flags() []Group {
 				"Where to serve gRPC: host:port or unix:/path. Addresses other than loopback use TLS. Repeatable."),
 			Value(&s.AdminListen, ParseAddress, "admin-listen", "HOST:PORT", DefaultAdminListen,
 				"Where to serve /livez, /readyz and /metrics. They show no secrets, so the pod network may reach them."),
+			Value(&s.ProfileListen, ParseAddress, "profile-listen", "HOST:PORT", "",
+				"Where to serve CPU and heap profiles for debugging: a loopback address. Without it there are none."),
 			Text(&s.IdentifierPolicy, "identifier-policy", "POLICY", "as-given",
 				"What to sign: as-given, external-id, email (only that one), or exclusive (refuse calls that give both)."),
 			Switch(&s.StrictStart, "strict-start",
@@ -65,6 +68,9 @@ func (s *Serve) Flags() []Group {
 		s.Unix.flags(), s.Drain.flags(), s.Log.flags(),
 	}
 }
+
+// HasProfiles reports whether profiles are served.
+func (s *Serve) HasProfiles() bool { return s.ProfileListen != Address{} }
 
 // Audit is the audit trail's configuration.
 type Audit struct {

@@ -72,6 +72,9 @@ func (s *Serve) validateListeners() error {
 				"(--tls-cert, --tls-key, --tls-client-ca); or use 127.0.0.1:PORT, [::1]:PORT or unix:/path", address)
 		}
 	}
+	if s.HasProfiles() && !s.ProfileListen.IsLoopback() {
+		return Usage("--profile-listen %v must be a loopback address, such as 127.0.0.1:9453", s.ProfileListen)
+	}
 	if s.AdminListen.IsUnix() {
 		return Usage("--admin-listen %v must be host:port, such as %s: Kubernetes probes it over HTTP",
 			s.AdminListen, DefaultAdminListen)

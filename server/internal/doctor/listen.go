@@ -21,13 +21,16 @@ func sockets(ctx context.Context, s *setup) []Finding {
 
 func adminSocket(ctx context.Context, s *setup) []Finding {
 	found := s.probe(ctx)
-	return found[len(s.Listen)]
+	return slices.Concat(found[len(s.Listen):]...)
 }
 
-// probe returns what it found at each address of --listen and, last, at the admin address. They are
+// probe returns what it found at each address of --listen and, last, at those of HTTP. They are
 // open together, because one may exclude another.
 func (s *setup) probe(ctx context.Context) [][]Finding {
 	all := append(slices.Clone(s.Listen), s.AdminListen)
+	if s.HasProfiles() {
+		all = append(all, s.ProfileListen)
+	}
 	places := make([]listen.Address, len(all))
 	for i, address := range all {
 		places[i] = s.ListenAddress(address)
@@ -35,8 +38,11 @@ func (s *setup) probe(ctx context.Context) [][]Finding {
 	found := make([][]Finding, len(all))
 	for i, err := range listen.Probe(ctx, places...) {
 		flag := "--listen"
-		if i == len(s.Listen) {
+		switch i - len(s.Listen) {
+		case 0:
 			flag = "--admin-listen"
+		case 1:
+			flag = "--profile-listen"
 		}
 		found[i] = of(all[i].String(), s.socket(flag, all[i], err))
 	}
