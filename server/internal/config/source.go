@@ -234,7 +234,7 @@ func warnOfKey(log *slog.Logger, setting string) func(sensitive.String, error) {
 		}
 		last = key.Reveal()
 		for _, doubt := range secret.KeyDoubts(key) {
-			log.Warn("the API key is doubtful: "+doubt, "setting", setting)
+			log.Warn("the API key is doubtful: "+doubt, "event", "api_key_doubtful", "setting", setting)
 		}
 	}
 }
