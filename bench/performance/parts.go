@@ -127,21 +127,30 @@ func (b *bench) edited(ctx context.Context, number int, edits []edit) (string, e
 		if err != nil {
 			return "", err
 		}
-		lines := strings.SplitAfter(string(text), "\n")
-		found := 0
-		for i := range lines {
-			if strings.Contains(lines[i], e.text) {
-				found++
-				lines[i] = e.by + "\n"
-			}
-		}
-		if found != e.lines {
-			return "", fmt.Errorf("%s has %d lines with %q, not %d: mend the table of parts", e.file, found, e.text, e.lines)
+		applied, err := e.apply(string(text))
+		if err != nil {
+			return "", err
 		}
 		overlay[original] = changed
-		if err := os.WriteFile(changed, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		if err := os.WriteFile(changed, []byte(applied), 0o600); err != nil {
 			return "", err
 		}
 	}
 	return program, process.Build{Dir: b.repository, Package: "./server", Overlay: overlay}.Into(ctx, program)
+}
+
+// apply returns the file's content with the edit made.
+func (e edit) apply(content string) (string, error) {
+	lines := strings.SplitAfter(content, "\n")
+	found := 0
+	for i := range lines {
+		if strings.Contains(lines[i], e.text) {
+			found++
+			lines[i] = e.by + "\n"
+		}
+	}
+	if found != e.lines {
+		return "", fmt.Errorf("%s has %d lines with %q, not %d: mend the table of parts", e.file, found, e.text, e.lines)
+	}
+	return strings.Join(lines, ""), nil
 }
