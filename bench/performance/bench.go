@@ -67,11 +67,15 @@ var otherSections = []section{{"others", (*bench).measureOthers}}
 
 func run(ctx context.Context, o options) error {
 	began := time.Now()
-	b, err := prepare(ctx, o)
+	work, err := os.MkdirTemp(o.dir, "performance-*")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.work) //nolint:errcheck // temporary files
+	defer os.RemoveAll(work) //nolint:errcheck // temporary files
+	b, err := prepare(ctx, o, work)
+	if err != nil {
+		return err
+	}
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
@@ -101,16 +105,12 @@ func run(ctx context.Context, o options) error {
 	return errors.Join(append(b.faults, b.page.WriteTo(filepath.Join(b.repository, o.page)))...)
 }
 
-// prepare builds the programs and makes their files.
-func prepare(ctx context.Context, o options) (*bench, error) {
+// prepare builds the programs and makes their files, in a directory for the time of the run.
+func prepare(ctx context.Context, o options, work string) (*bench, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/chatidentity/chatidentity")
 	top, err := list.Output()
 	if err != nil {
 		return nil, fmt.Errorf("find the repository: %w", err)
-	}
-	work, err := os.MkdirTemp(o.dir, "performance-*")
-	if err != nil {
-		return nil, err
 	}
 	b := &bench{
 		options: o, repository: strings.TrimSpace(string(top)), work: work,

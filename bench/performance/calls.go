@@ -178,7 +178,7 @@ func (b *bench) showCalls(table []rows, disk stats.Series) {
 func (b *bench) plotCalls(table []rows) error {
 	plot := page.Plot{
 		Title: "CPU per call, loopback, one connection (bars: quartiles of the rounds)",
-		X:     "calls in flight", Y: "server CPU, µs per call", LogX: true,
+		X:     "calls in flight", Y: "server CPU, µs per call", LogX: true, LogY: true,
 	}
 	for _, name := range []string{floor, written, durable} {
 		line := page.Line{Name: name}

@@ -13,7 +13,7 @@ import (
 
 var (
 	openRates  = []int{200, 3_000, 8_000, 20_000}
-	openRounds = 4
+	openRounds = 3
 	openLength = 2 * time.Second // of one measurement: 400 calls at the lowest rate
 )
 
