@@ -13,20 +13,16 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/config"
-	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
 // clientFlags are those of every command that calls a running sidecar.
 type clientFlags struct {
-	Address         config.Address
-	Timeout         time.Duration
-	CallerTokenFile string
+	Address config.Address
+	Timeout time.Duration
+	metadataFlags
 	clientTLSFlags
 	outputFlag
 }
@@ -36,14 +32,14 @@ func (f *clientFlags) flags() config.Group {
 		config.Value(&f.Address, config.ParseAddress, "address", "ADDRESS", config.DefaultListen,
 			"The sidecar's address: host:port or unix:/path."),
 		config.Duration(&f.Timeout, "timeout", "5s", "How long to wait for the answer."),
-		config.Path(&f.CallerTokenFile, "caller-token-file", "",
-			"File with the caller token, if the sidecar requires one."),
-	}, f.clientTLSFlags.flags(), f.outputFlag.flags())}
+	}, f.metadataFlags.flags(), f.clientTLSFlags.flags(), f.outputFlag.flags())}
 }
 
 // call runs do with a connection to the sidecar. When nothing listens there, it fails at once instead
 // of waiting for the timeout.
-func (f *clientFlags) call(ctx context.Context, do func(context.Context, grpc.ClientConnInterface) error) error {
+func (f *clientFlags) call(
+	ctx context.Context, console *console, do func(context.Context, grpc.ClientConnInterface) error,
+) error {
 	if f.Timeout <= 0 {
 		return config.Usage("--timeout %v must be positive", f.Timeout)
 	}
@@ -55,40 +51,28 @@ func (f *clientFlags) call(ctx context.Context, do func(context.Context, grpc.Cl
 	if err != nil {
 		return err
 	}
-	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(security))
+	tried := &attempt{TransportCredentials: security}
+	connection, err := grpc.NewClient(target,
+		grpc.WithTransportCredentials(tried), grpc.WithContextDialer(tried.dial))
 	if err != nil {
 		return config.Usage("--address %v: %v", f.Address, err)
 	}
 	defer connection.Close() //nolint:errcheck // nothing is pending
-	if ctx, err = f.withToken(ctx); err != nil {
+	if ctx, err = f.withMetadata(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
+	defer console.waitingFor(fmt.Sprintf("the sidecar at %v to answer, at most %v", f.Address, f.Timeout))()
 	if err := do(ctx, connection); err != nil {
-		return fmt.Errorf("%v: %w%s", f.Address, readable(err), f.oldPortHint(ctx, err, oldDefaultListen))
+		hint := f.hint(err, tried)
+		return fmt.Errorf("%v: %w%s", f.Address, readable(err, hint), f.oldPortHint(ctx, err, oldDefaultListen))
 	}
 	return nil
 }
 
-// withToken adds the caller token to what the call sends.
-func (f *clientFlags) withToken(ctx context.Context) (context.Context, error) {
-	if f.CallerTokenFile == "" {
-		return ctx, nil
-	}
-	token, err := secret.ReadText(f.CallerTokenFile)
-	if err != nil {
-		return ctx, config.Usage("--caller-token-file: %v", err)
-	}
-	if !caller.IsToken(token) {
-		return ctx, config.Usage("--caller-token-file %s: it must hold the token alone, as "+
-			"`chatidentity caller-token NAME` shows it; the line with its digest is for the sidecar", f.CallerTokenFile)
-	}
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token.Reveal()), nil
-}
-
-// readable turns a gRPC error, with its details, into one line.
-func readable(err error) error {
+// readable turns a gRPC error, with its details and a hint, into one line.
+func readable(err error, hint string) error {
 	said, isStatus := status.FromError(err)
 	if !isStatus {
 		return err
@@ -105,8 +89,8 @@ func readable(err error) error {
 		}
 	}
 	line := strings.Join(text, " ") + ": " + said.Message()
-	if said.Code() == codes.Unavailable && len(said.Details()) == 0 {
-		after = append(after, "is the sidecar running there? does it require --server-ca, --client-cert and --client-key?")
+	if hint != "" {
+		after = append(after, hint)
 	}
 	if after != nil {
 		line += " (" + strings.Join(after, ", ") + ")"

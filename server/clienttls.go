@@ -29,10 +29,12 @@ func (f *clientTLSFlags) flags() []config.Flag {
 	}
 }
 
+func (f *clientTLSFlags) usesTLS() bool { return *f != clientTLSFlags{} }
+
 // credentials returns what secures the connection: nothing, unless the TLS flags are given.
 func (f *clientTLSFlags) credentials() (credentials.TransportCredentials, error) {
 	switch {
-	case *f == clientTLSFlags{}:
+	case !f.usesTLS():
 		return insecure.NewCredentials(), nil
 	case f.ServerCA == "" || f.ClientCert == "" || f.ClientKey == "":
 		return nil, config.Usage("--server-ca, --client-cert and --client-key are needed together: " +

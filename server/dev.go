@@ -177,7 +177,7 @@ func (c *devCommand) show(ctx context.Context, console *console, sidecar *sideca
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the secret: %w", ctx.Err())
 	}
-	report, err := c.report(ctx, sidecar, vendor)
+	report, err := c.report(ctx, console, sidecar, vendor)
 	if err != nil {
 		return err
 	}

@@ -33,13 +33,13 @@ type devLogin struct {
 }
 
 // report issues a token to itself, over gRPC as any backend would, and asks the stand-in to log it in.
-func (c *devCommand) report(ctx context.Context, sidecar *sidecar, vendor devVendor) (*devReport, error) {
+func (c *devCommand) report(ctx context.Context, console *console, sidecar *sidecar, vendor devVendor) (*devReport, error) {
 	address := c.Listen[0]
 	address.Address = sidecar.listeners[0].Addr().String()
 	issue := issueCommand{
 		ExternalID: "user_id", Email: c.email(), clientFlags: clientFlags{Address: address, Timeout: devTimeout},
 	}
-	issued, err := issue.issue(ctx)
+	issued, err := issue.issue(ctx, console)
 	if err != nil {
 		return nil, fmt.Errorf("issue a token to myself: %w", err)
 	}

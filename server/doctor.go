@@ -42,7 +42,9 @@ func (c *doctorCommand) run(
 	if err := c.Validate(origins, config.TakeSecrets()); err != nil {
 		return err
 	}
+	stop := console.waitingFor("checks that ask other servers: Kustomer's API, issuers, Redis")
 	report := doctor.Examine(ctx, doctor.Options{Config: &c.Serve, Variables: known})
+	stop()
 	if err := c.print(console, report, doctorText(&report)); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type healthAnswer struct {
 // run prints the state of grpc.health.v1.
 func (c *healthCommand) run(ctx context.Context, console *console) error {
 	var answer healthAnswer
-	err := c.call(ctx, func(ctx context.Context, connection grpc.ClientConnInterface) error {
+	err := c.call(ctx, console, func(ctx context.Context, connection grpc.ClientConnInterface) error {
 		reply, err := healthpb.NewHealthClient(connection).Check(ctx, &healthpb.HealthCheckRequest{})
 		answer.Status = reply.GetStatus().String()
 		return err

@@ -53,7 +53,7 @@ func (c *issueCommand) run(ctx context.Context, console *console) error {
 	if c.ExternalID == "" && c.Email == "" {
 		return config.Usage("issue: for whom? give --external-id, --email, or both")
 	}
-	answer, err := c.issue(ctx)
+	answer, err := c.issue(ctx, console)
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func (c *issueCommand) run(ctx context.Context, console *console) error {
 	}, "\n"))
 }
 
-func (c *issueCommand) issue(ctx context.Context) (issueAnswer, error) {
+func (c *issueCommand) issue(ctx context.Context, console *console) (issueAnswer, error) {
 	var answer issueAnswer
-	err := c.call(ctx, func(ctx context.Context, connection grpc.ClientConnInterface) error {
+	err := c.call(ctx, console, func(ctx context.Context, connection grpc.ClientConnInterface) error {
 		reply, err := pb.NewChatIdentityServiceClient(connection).IssueToken(ctx, &pb.IssueTokenRequest{
 			Customer:     &pb.Customer{ExternalId: c.ExternalID, Email: c.Email},
 			Organization: c.Organization,

@@ -210,6 +210,17 @@ func TestProofOfTheUserEndToEnd(t *testing.T) {
 	expect("for somebody else", "USER_MISMATCH", issue(good, "canary-somebody-else", ""))
 	expect("for somebody else's email", "USER_MISMATCH", issue(good, canaryID, "canary-else@example.com"))
 	expect("somebody else's token", "USER_MISMATCH", issue(idToken("canary-somebody-else", 0), canaryID, ""))
+	file := filepath.Join(directory, "id-token")
+	if err := os.WriteFile(file, []byte(good+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	issueBy := []string{"issue", "--address", p.address, "--external-id", canaryID}
+	if code, _, stderr := command(t, nil, "", append(issueBy, "--user-id-token-file", file)...); code != 0 {
+		t.Errorf("the client command with the ID token: %s", stderr)
+	}
+	if code, _, stderr := command(t, nil, "", issueBy...); code != 1 || !strings.Contains(stderr, "USER_UNPROVEN") {
+		t.Errorf("the client command without it: code %d, %s", code, stderr)
+	}
 	_, metrics := p.get(t, "/metrics")
 	p.stop(t)
 	assertNoCanary(t, p, auditFile, append(told, metrics)...)

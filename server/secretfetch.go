@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,7 +79,9 @@ func (c *secretFetchCommand) run(ctx context.Context, console *console) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
+	stop := console.waitingFor(fmt.Sprintf("Kustomer's API at %s, at most %v", c.baseURL(), c.Timeout))
 	settings, err := kustomer.Retry(ctx, fetchAttempts, client.Settings)
+	stop()
 	if err != nil {
 		return fmt.Errorf("fetch the signing secret: %w", err)
 	}
@@ -94,6 +97,10 @@ func (c *secretFetchCommand) run(ctx context.Context, console *console) error {
 	}
 	_, err = fmt.Fprintf(console.err, "fetched the signing secret; its secret_id is %s\n", fetched.ID)
 	return err
+}
+
+func (c *secretFetchCommand) baseURL() string {
+	return strings.ReplaceAll(c.APIURL, "{organization}", c.Organization)
 }
 
 func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, error) {

@@ -65,7 +65,7 @@ func (c *verifyCommand) run(ctx context.Context, console *console) error {
 	if c.Token == "" {
 		return config.Usage("verify: the token is empty")
 	}
-	answer, err := c.verify(ctx)
+	answer, err := c.verify(ctx, console)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,9 @@ func (c *verifyCommand) run(ctx context.Context, console *console) error {
 	return nil
 }
 
-func (c *verifyCommand) verify(ctx context.Context) (verifyAnswer, error) {
+func (c *verifyCommand) verify(ctx context.Context, console *console) (verifyAnswer, error) {
 	var answer verifyAnswer
-	err := c.call(ctx, func(ctx context.Context, connection grpc.ClientConnInterface) error {
+	err := c.call(ctx, console, func(ctx context.Context, connection grpc.ClientConnInterface) error {
 		request := &pb.VerifyTokenRequest{Token: c.Token, Organization: c.Organization}
 		reply, err := pb.NewChatIdentityServiceClient(connection).VerifyToken(ctx, request)
 		answer.Verdict, answer.Detail = shortName("VERDICT_", reply.GetVerdict()), reply.GetDetail()

@@ -58,7 +58,7 @@ var (
 	greets  = []string{"connection_limit", "unproven", "tls"}
 	streams = []string{"stream_limit"}
 	dear    = []string{"calls_in_flight", "frame_budget"}
-	headers = []string{"late_request", "held_bytes", "unproven", "connection_limit"}
+	headers = []string{"late_headers", "late_request", "held_bytes", "unproven", "connection_limit"}
 	strange = []string{"unlisted_uid"}
 	overrun = append([]string{"decode"}, frames...)
 )
@@ -90,6 +90,7 @@ var single = []row{
 	{attack: "unfinished-message", door: bed.Unix, who: bed.Stranger, connections: 16, kinds: inCalls, short: true},
 	{attack: "unfinished-message", door: bed.Unix, who: bed.Stranger, connections: 64, kinds: inCalls},
 	{attack: "large-metadata", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: inCalls, short: true},
+	{attack: "refused-metadata", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: inCalls, short: true},
 	{attack: "one-byte-short", door: bed.Unix, who: bed.Stranger, connections: 8, kinds: inCalls, short: true},
 	{attack: "unended-headers", door: bed.Unix, who: bed.Stranger, connections: 256, kinds: headers, short: true},
 	{attack: "rapid-reset", door: bed.Unix, who: bed.Stranger, connections: 16, kinds: frames, short: true},
@@ -113,6 +114,11 @@ var single = []row{
 	{attack: "slow-http", door: bed.Admin, who: bed.Stranger, connections: 256, addresses: 8, kinds: admins, probe: probeAdmin, short: true},
 
 	// Other callers that are listed.
+	{attack: "large-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls, short: true},
+	{attack: "refused-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls},
+	{attack: "unended-headers", door: bed.Unix, who: bed.Other, connections: 256, kinds: headers, short: true},
+	{attack: "unended-fields", door: bed.Unix, who: bed.Other, connections: 256, kinds: headers, short: true},
+	{attack: "gzip-bombs", door: bed.Unix, who: bed.Other, connections: 16, kinds: []string{"message_size"}, short: true},
 	{attack: "unfinished-message", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls, short: true},
 	{attack: "one-byte-short", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls},
 	{attack: "many-fields", door: bed.Unix, who: bed.Other, connections: 16, kinds: []string{"header_fields"}, short: true},

@@ -19,6 +19,9 @@ var attacks = map[string]attack{
 	// Held: see held.go.
 	"unfinished-message": speaking(hold(5)),
 	"large-metadata":     speaking(hold(5, largeMetadata)),
+	"refused-metadata":   speaking(hold(5, refusedMetadata)),
+	"unended-fields":     speaking(unendedFields),
+	"gzip-bombs":         speaking(bombs),
 	"many-fields":        speaking(hold(5, manyFields...)),
 	"one-byte-short":     speaking(hold(5 + messageSize - 1)),
 	"unended-headers":    speaking(unendedHeaders),

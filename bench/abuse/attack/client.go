@@ -123,9 +123,15 @@ func (c *client) begin(block []byte, flags begin) (uint32, error) {
 	c.next += 2
 	c.open.Add(1)
 	c.attacker.sent.Add(1)
-	return id, c.frames.WriteHeaders(http2.HeadersFrameParam{
-		StreamID: id, BlockFragment: block, EndStream: flags == ended, EndHeaders: flags != unended,
+	first, rest := block[:min(len(block), maxFrame)], block[min(len(block), maxFrame):]
+	err := c.frames.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: id, BlockFragment: first, EndStream: flags == ended, EndHeaders: flags != unended && len(rest) == 0,
 	})
+	for err == nil && len(rest) > 0 {
+		first, rest = rest[:min(len(rest), maxFrame)], rest[min(len(rest), maxFrame):]
+		err = c.frames.WriteContinuation(id, flags != unended && len(rest) == 0, first)
+	}
+	return id, err
 }
 
 // begin says what comes after HEADERS.

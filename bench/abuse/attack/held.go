@@ -1,6 +1,8 @@
 package attack
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"net"
@@ -21,8 +23,12 @@ func prefixed(announced, n int) []byte {
 	return body
 }
 
-// largeMetadata is one value of nearly all that headers may be.
-var largeMetadata = hpack.HeaderField{Name: "x-held", Value: strings.Repeat("x", 14<<10)}
+// Metadata of nearly all that a call may have, and of nearly all that the transport takes before the
+// call is refused.
+var (
+	largeMetadata   = hpack.HeaderField{Name: "x-held", Value: strings.Repeat("x", 47<<10)}
+	refusedMetadata = hpack.HeaderField{Name: "x-held", Value: strings.Repeat("x", 126<<10)}
+)
 
 // manyFields are one byte each on the wire, 35 as HPACK counts them, and more in the server.
 var manyFields = slices.Repeat([]hpack.HeaderField{{Name: "age"}}, 440)
@@ -47,14 +53,54 @@ func hold(bytes int, metadata ...hpack.HeaderField) func(context.Context, *clien
 	}
 }
 
-// unendedHeaders sends 14 KB of a header block and never its end.
+// unendedHeaders sends nearly all that the transport takes of a header block and never its end.
 func unendedHeaders(ctx context.Context, c *client) error {
-	block := c.header(issueToken, largeMetadata)
+	block := c.header(issueToken, refusedMetadata)
 	if _, err := c.begin(block[:len(block)-1], unended); err != nil {
 		return err
 	}
 	return c.hold(ctx)
 }
+
+// unendedFields sends as many header fields as the transport takes, a byte each, and never their end.
+func unendedFields(ctx context.Context, c *client) error {
+	block := c.header(issueToken, slices.Repeat(manyFields[:1], 3700)...)
+	if _, err := c.begin(block, unended); err != nil {
+		return err
+	}
+	return c.hold(ctx)
+}
+
+// bombs makes calls, 256 at a time, whose message of 16 KiB unpacks to 10 MiB.
+func bombs(ctx context.Context, c *client) error {
+	block := c.header(issueToken, hpack.HeaderField{Name: "grpc-encoding", Value: "gzip"})
+	var packed bytes.Buffer
+	packer := gzip.NewWriter(&packed)
+	if _, err := packer.Write(make([]byte, 10<<20)); err != nil {
+		return err
+	}
+	if err := packer.Close(); err != nil {
+		return err
+	}
+	body := append([]byte{1, 0, 0, 0, 0}, packed.Bytes()...)
+	binary.BigEndian.PutUint32(body[1:], uint32(packed.Len()))
+	for {
+		for c.open.Load() >= bombsAtOnce {
+			if err := c.pause(ctx); err != nil {
+				return err
+			}
+		}
+		id, err := c.begin(block, message)
+		if err != nil {
+			return err
+		}
+		if err := c.data(id, body, true); err != nil {
+			return err
+		}
+	}
+}
+
+const bombsAtOnce = 256
 
 // unread makes as many calls as the server allows. With a window of zero bytes
 // their replies cannot be sent.

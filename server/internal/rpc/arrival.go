@@ -15,7 +15,17 @@ type arrival struct {
 
 	connection *listen.Connection
 	headers    metadata.MD // grpc's own: not to be changed
-	isTooLarge bool        // the metadata: the call is refused once its caller is known
+	size       int         // of the headers, as HTTP/2 counts them
+}
+
+// isTooLarge reports whether the call is to be refused for its metadata, once its caller is known.
+func (a *arrival) isTooLarge() bool { return a.size > maxMetadata }
+
+// refusals is how many refusals it costs to refuse the call: to read 8 KiB of metadata costs as much as
+// to answer.
+func (a *arrival) refusals() int {
+	const asDear = 8 << 10
+	return 1 + a.size/asDear
 }
 
 type arrivalKey struct{}

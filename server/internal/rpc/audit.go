@@ -35,7 +35,7 @@ func (s *Server) audit(
 		return reply, nil
 	}
 	if c.refusal.isCallersFault() {
-		c.arrival.connection.SpendRefusals(1)
+		c.arrival.connection.SpendRefusals(c.arrival.refusals())
 	}
 	s.logCause(ctx, c)
 	return nil, c.refusal.audited(c.auditID)

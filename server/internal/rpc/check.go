@@ -13,7 +13,7 @@ import (
 // check parses the request, once. What is wrong with it is reported only after the call has been
 // paid for, so that invalid requests are limited too.
 func (s *Server) check(ctx context.Context, c *call, req any) *refusal {
-	if c.arrival.isTooLarge {
+	if c.arrival.isTooLarge() {
 		c.invalid = metadataTooLarge()
 	} else {
 		c.invalid = c.method.check(s, ctx, c, req)

@@ -113,7 +113,7 @@ func (s *Server) admit(ctx context.Context, fullMethod string) error {
 		return status.Error(codes.Unimplemented, "unknown method")
 	case method.isOurs():
 		return nil
-	case arrived.isTooLarge:
+	case arrived.isTooLarge():
 		refused = metadataTooLarge()
 	case method.action == caller.CheckHealth: // probes have no token: an admitted connection is enough
 		refused = s.letIn(arrived.connection, method.action)

@@ -36,7 +36,7 @@ const (
 func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, error) {
 	connection := listen.ConnectionOf(ctx)
 	fields, size := measure(info.Header)
-	arrived := &arrival{Context: ctx, connection: connection, headers: info.Header, isTooLarge: size > maxMetadata}
+	arrived := &arrival{Context: ctx, connection: connection, headers: info.Header, size: size}
 	isOver := connection.IsOver() || size > freeMetadata && !connection.HoldMetadata(ctx, size)
 	deadline, hasDeadline := ctx.Deadline()
 	left := time.Until(deadline)
@@ -52,6 +52,7 @@ func (s *Server) place(ctx context.Context, info *tap.Info) (context.Context, er
 	}
 	connection.Explain()
 	if isOver {
+		connection.SpendRefusals(arrived.refusals() - 1) // the one is spent
 		s.refusedCall(ctx, kindCallsInFlight, "the caller, or this connection, has more than its share of open calls")
 		return nil, s.refusePlace(arrived, info.FullMethodName)
 	}
