@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
@@ -19,9 +22,13 @@ import (
 
 type auditFindCommand struct {
 	auditFlags
-	wanted []*wanted
-	Since  time.Time
-	Output string
+	wanted  []*wanted
+	Since   time.Time
+	Until   time.Time
+	UTC     bool
+	Follow  bool
+	Summary bool
+	Output  string
 }
 
 // wanted is what a flag says about a field.
@@ -62,6 +69,11 @@ nothing matches, and 2 when a file cannot be read to its end.`,
 	}, config.Group{Flags: slices.Concat([]config.Flag{c.keyFlag()}, c.searchFlags(), []config.Flag{
 		config.Value(&c.Since, parseSince, "since", "TIME", "",
 			"Records from this time on: 2026-11-23, 2026-11-23T08:00:00Z, or 24h for the last day."),
+		config.Value(&c.Until, parseSince, "until", "TIME", "", "Records before this time, in the same forms."),
+		config.Switch(&c.UTC, "utc", "Times of the table and the summary in UTC, not in your zone."),
+		config.Switch(&c.Follow, "follow", "Wait for more records in the last file, until interrupted."),
+		config.Switch(&c.Summary, "summary",
+			"Calls by outcome, reason, caller and organization at the end, with a chart over time."),
 		outputChoice(&c.Output, "table, json (the lines as they are), or auto: a table on a terminal and JSON elsewhere."),
 	})})
 }
@@ -98,14 +110,23 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	if err != nil {
 		return err
 	}
-	output := reader.OutputJSON
-	if wantsText(c.Output, console) {
-		output = reader.OutputTable
+	options, summaryTo := c.options(keys, console)
+	sources := reader.Files(c.Files...)
+	if last := len(sources) - 1; c.Follow && c.Files[last] != "-" { // standard input waits by itself
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
+		defer stop()
+		sources[last] = reader.Follow(ctx, c.Files[last])
 	}
 	bar := newProgressBar(console, c.Files)
-	found, err := reader.Find(ctx, reader.Files(c.Files...), query,
-		reader.FindOptions{Keys: keys, Output: output, Progress: bar.show}, console.out)
+	if !c.Follow {
+		options.Progress = bar.show
+	}
+	found, err := reader.Find(context.WithoutCancel(ctx), sources, query, options, console.out)
 	bar.done()
+	if c.Summary && found.Matches > 0 {
+		err = errors.Join(err, options.Summary.Print(summaryTo, options.Zone))
+	}
 	said := fmt.Sprintf("%d of %d records match", found.Matches, found.Records)
 	if found.Unknown > 0 {
 		said += fmt.Sprintf("; %d are under unknown keys, where nobody can be searched for", found.Unknown)
@@ -120,8 +141,29 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	return errors.Join(unreadable(err), printErr)
 }
 
+// options says how to print, and where the summary goes: it must not stand among lines of JSON.
+func (c *auditFindCommand) options(keys []*audit.Key, console *console) (reader.FindOptions, io.Writer) {
+	options := reader.FindOptions{Keys: keys, Output: reader.OutputJSON, Zone: time.Local, Live: c.Follow}
+	if c.UTC {
+		options.Zone = time.UTC
+	}
+	if c.Summary {
+		options.Summary = new(reader.Summary)
+	}
+	if !wantsText(c.Output, console) {
+		return options, console.err
+	}
+	options.Output = reader.OutputTable
+	if file, ok := console.out.(*os.File); ok && console.terminal {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
+			options.Width = width
+		}
+	}
+	return options, console.out
+}
+
 func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
-	query := reader.Query{Values: map[string]string{}, Since: c.Since}
+	query := reader.Query{Values: map[string]string{}, Since: c.Since, Until: c.Until}
 	for _, w := range c.wanted {
 		value := w.value
 		switch {
@@ -137,7 +179,7 @@ func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
 		}
 		query.Values[w.Name] = value
 	}
-	if len(query.Values) == 0 && query.Since.IsZero() {
+	if len(query.Values) == 0 && query.Since.IsZero() && query.Until.IsZero() {
 		var flags strings.Builder
 		for _, w := range c.wanted {
 			_, _ = flags.WriteString("--" + w.Search.By + ", ")

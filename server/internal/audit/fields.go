@@ -104,7 +104,7 @@ var fields = withKeys([]Field{
 	{
 		Name: "audit_id", Bound: maxName, Always: true, Column: Column{10, 36},
 		text:   func(r *Record) string { return r.AuditID },
-		Search: Search{By: "audit-id", Value: "ID", Help: "The record of this call."},
+		Search: Search{By: "audit-id", Value: "ID", Help: "The record of this call, or of the calls it was counted with."},
 		Doc:    "UUIDv7 of the call; errors carry it to the caller. Of calls.refused, that of all calls it counts.",
 	},
 	{
@@ -158,9 +158,13 @@ var fields = withKeys([]Field{
 	{Name: "peer", Bound: 256, text: func(r *Record) string { return r.Peer }},
 	{
 		Name: "request_id", Bound: maxRequestID, text: (*Record).requestID,
+		Search: Search{By: "request-id", Value: "ID", Help: "Records of the request with this x-request-id."},
 		Schema: `"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"`,
 	},
-	{Name: "trace_id", Bound: maxName, text: func(r *Record) string { return r.TraceID }},
+	{
+		Name: "trace_id", Bound: maxName, text: func(r *Record) string { return r.TraceID },
+		Search: Search{By: "trace-id", Value: "ID", Help: "Records of this trace."},
+	},
 	{
 		Name: TokenSHA256, Bound: maxName, Schema: isSHA256,
 		text:   func(r *Record) string { return r.TokenSHA256 },

@@ -2,13 +2,11 @@ package reader
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
@@ -21,6 +19,7 @@ type Query struct {
 	// audit.Field); for a pseudonym, the identifier behind it.
 	Values map[string]string
 	Since  time.Time
+	Until  time.Time // of the first record that does not match any more; zero: none
 }
 
 // Output is how Find prints records.
@@ -37,6 +36,12 @@ type FindOptions struct {
 	Keys     []*audit.Key // all that pseudonyms may have been made with
 	Output   Output
 	Progress Progress
+	Summary  *Summary // counts what is found; nil: nobody wants to know
+
+	// Of a table.
+	Width int            // of the terminal; 0: not bounded
+	Zone  *time.Location // of times; nil: UTC
+	Live  bool           // rows come while people look: none waits for the others
 }
 
 // Found is what a search went through.
@@ -54,34 +59,40 @@ type wanted struct{ field, value string }
 type finder struct {
 	values []wanted
 	since  []byte
+	until  []byte              // empty: no bound
 	people map[string][]wanted // pseudonyms, by the ID of their key; nil: nobody is searched for
 	print  func(*audit.Line) error
+	flush  func() error // prints what waits
+	sum    *Summary
 	found  Found
 	line   audit.Line
 }
 
 // Find prints the records that match q to w, in the order of the sources. It does not verify them.
 func Find(ctx context.Context, sources []Source, q Query, o FindOptions, w io.Writer) (Found, error) {
-	f := new(finder)
+	f := &finder{sum: o.Summary}
 	if err := f.prepare(q, o.Keys); err != nil {
 		return f.found, err
 	}
 	var err error
-	if f.print, err = printer(o.Output, w); err != nil {
+	if f.print, f.flush, err = printer(&o, w); err != nil {
 		return f.found, err
 	}
 	s := &scanner{progress: o.Progress}
 	err = s.scan(ctx, sources, f.visit)
-	return f.found, err
+	return f.found, errors.Join(err, f.flush())
 }
 
 // prepare turns a query into what records must hold.
 func (f *finder) prepare(q Query, keys []*audit.Key) error {
-	if len(q.Values) == 0 && q.Since.IsZero() {
+	if len(q.Values) == 0 && q.Since.IsZero() && q.Until.IsZero() {
 		return errors.New("nothing to find: the query is empty")
 	}
 	if !q.Since.IsZero() {
 		f.since = audit.AppendTime(nil, q.Since)
+	}
+	if !q.Until.IsZero() {
+		f.until = audit.AppendTime(nil, q.Until)
 	}
 	fields := audit.Fields()
 	for name, value := range q.Values {
@@ -124,6 +135,9 @@ func (f *finder) visit(s scanned) error {
 		return nil
 	}
 	f.found.Matches++
+	if f.sum != nil {
+		f.sum.Add(&f.line)
+	}
 	return f.print(&f.line)
 }
 
@@ -138,7 +152,8 @@ func (f *finder) matches(l *audit.Line) bool {
 			return false
 		}
 	}
-	return hasAll(l, f.values) && bytes.Compare(l.Get("time"), f.since) >= 0
+	at := l.Get("time")
+	return hasAll(l, f.values) && bytes.Compare(at, f.since) >= 0 && (f.until == nil || bytes.Compare(at, f.until) < 0)
 }
 
 func hasAll(l *audit.Line, all []wanted) bool {
@@ -150,45 +165,18 @@ func hasAll(l *audit.Line, all []wanted) bool {
 	return true
 }
 
-// printer returns what prints a record to w.
-func printer(o Output, w io.Writer) (func(*audit.Line) error, error) {
-	switch o {
+// printer returns what prints a record to w, and what prints those that wait.
+func printer(o *FindOptions, w io.Writer) (func(*audit.Line) error, func() error, error) {
+	switch o.Output {
 	case OutputJSON, "":
 		return func(l *audit.Line) error {
 			_, err := fmt.Fprintf(w, "%s\n", l.Raw)
 			return err
-		}, nil
+		}, func() error { return nil }, nil
 	case OutputTable:
-		return tablePrinter(w)
+		t := newTable(w, o)
+		return t.add, t.flush, nil
 	default:
-		return nil, fmt.Errorf("output %q: want json or table", string(o))
+		return nil, nil, fmt.Errorf("output %q: want json or table", string(o.Output))
 	}
-}
-
-// tablePrinter prints the head of the table, and returns what prints a row.
-func tablePrinter(w io.Writer) (func(*audit.Line) error, error) {
-	columns := slices.DeleteFunc(audit.Fields(), func(f audit.Field) bool { return f.Column.Place == 0 })
-	slices.SortFunc(columns, func(a, b audit.Field) int { return cmp.Compare(a.Column.Place, b.Column.Place) })
-	row := func(value func(name string) string) error {
-		cells := make([]string, len(columns))
-		for i, c := range columns {
-			width := -c.Column.Width // to the left
-			if c.IsNumber() {
-				width = c.Column.Width
-			}
-			cells[i] = fmt.Sprintf("%*s", width, value(c.Name))
-		}
-		_, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "  "), " "))
-		return err
-	}
-	err := row(func(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "_", " ")) })
-	return func(l *audit.Line) error {
-		return row(func(name string) string {
-			value := l.Get(name)
-			if value == nil && name == "reason" { // a verification that was answered
-				value = l.Get("verdict")
-			}
-			return string(value)
-		})
-	}, err
 }
