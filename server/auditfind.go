@@ -67,9 +67,9 @@ nothing matches, and 2 when a file cannot be read to its end.`,
 			return c.run(command.Context(), console)
 		},
 	}, config.Group{Flags: slices.Concat([]config.Flag{c.keyFlag()}, c.searchFlags(), []config.Flag{
-		config.Value(&c.Since, parseSince, "since", "TIME", "",
+		config.Value(&c.Since, parseTime, "since", "TIME", "",
 			"Records from this time on: 2026-11-23, 2026-11-23T08:00:00Z, or 24h for the last day."),
-		config.Value(&c.Until, parseSince, "until", "TIME", "", "Records before this time, in the same forms."),
+		config.Value(&c.Until, parseTime, "until", "TIME", "", "Records before this time, in the same forms."),
 		config.Switch(&c.UTC, "utc", "Times of the table and the summary in UTC, not in your zone."),
 		config.Switch(&c.Follow, "follow", "Wait for more records in the last file, until interrupted."),
 		config.Switch(&c.Summary, "summary",
@@ -84,7 +84,7 @@ var timeForms = []string{
 	"2006-01-02 15:04:05Z07:00", time.DateTime, "2006-01-02 15:04", time.DateOnly,
 }
 
-func parseSince(text string) (time.Time, error) { return timeOf(text, time.Now()) }
+func parseTime(text string) (time.Time, error) { return timeOf(text, time.Now()) }
 
 // timeOf reads a time, or how long before now it was.
 func timeOf(text string, now time.Time) (time.Time, error) {

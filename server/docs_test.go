@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
 
@@ -50,6 +51,20 @@ func TestCommandsOfTheSecretsPage(t *testing.T) {
 	for _, line := range []string{`(?m)^ok +signing secret +read from kustomer.secret`, `(?m)^ok +identifier policy +external-id$`} {
 		if !regexp.MustCompile(line).Match(output) {
 			t.Errorf("doctor does not say %s:\n%s", line, output)
+		}
+	}
+}
+
+// A support engineer finds each reason that a record or a backend's log can name.
+func TestSupportExplainsEveryReason(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/support.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for number, name := range pb.ErrorReason_name {
+		if reason := strings.TrimPrefix(name, "ERROR_REASON_"); number != 0 && !strings.Contains(string(page), "`"+reason+"`") {
+			t.Errorf("docs/support.md does not explain %s", reason)
 		}
 	}
 }

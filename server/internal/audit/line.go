@@ -181,23 +181,29 @@ func plainStart(b []byte) int {
 // lengthOfRune is how many bytes the escape or the visible character takes with which b begins; 0
 // if the log writes no such thing.
 func lengthOfRune(b []byte) int {
-	const escape = len(`\u0000`)
-	switch {
-	case b[0] == '\\' && len(b) > 1 && (b[1] == '"' || b[1] == '\\'):
-		return 2
-	case b[0] == '\\' && len(b) >= escape && b[1] == 'u' && isLowerHex(b[2:escape]):
-		if r, _ := strconv.ParseUint(string(b[2:escape]), 16, 32); isVisible(rune(r)) {
-			return 0
-		}
-		return escape
-	case b[0] == '\\':
-		return 0
+	if b[0] == '\\' {
+		return lengthOfEscape(b)
 	}
 	r, size := utf8.DecodeRune(b)
 	if !isVisible(r) || r == utf8.RuneError && size == 1 {
 		return 0
 	}
 	return size
+}
+
+func lengthOfEscape(b []byte) int {
+	const unicode = len(`\u0000`)
+	switch {
+	case len(b) > 1 && (b[1] == '"' || b[1] == '\\'):
+		return len(`\"`)
+	case len(b) < unicode || b[1] != 'u' || !isLowerHex(b[2:unicode]):
+		return 0
+	}
+	r, _ := strconv.ParseInt(string(b[2:unicode]), 16, 32) // isLowerHex checked it
+	if isVisible(rune(r)) {
+		return 0
+	}
+	return unicode
 }
 
 func cutNumber(b []byte) ([]byte, []byte, bool) {

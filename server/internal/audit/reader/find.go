@@ -122,11 +122,11 @@ func (f *finder) addPerson(field *audit.Field, value string, keys []*audit.Key) 
 }
 
 func (f *finder) visit(s scanned) error {
-	switch {
-	case s.foreign:
+	if s.foreign {
 		f.found.Others++
 		return nil
-	case s.long || f.line.Parse(s.text) != nil:
+	}
+	if readable := !s.long && f.line.Parse(s.text) == nil; !readable {
 		f.found.Damaged++
 		return nil
 	}

@@ -21,7 +21,7 @@ const (
 )
 
 // summarized are the fields by which a summary counts calls.
-var summarized = []string{"outcome", "reason", "caller", "organization"}
+var summarized = []string{"outcome", fieldReason, "caller", "organization"}
 
 // Summary counts the calls of records: each record one, and a calls.refused those that it counts.
 type Summary struct {

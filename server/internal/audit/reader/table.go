@@ -16,10 +16,14 @@ const (
 	tableAhead = 1000                      // rows that are looked at before the columns are chosen
 	timeLayout = "2006-01-02 15:04:05.000" // with the zone named once, in the head
 	gap        = 2                         // blanks between two columns
+
+	fieldTime    = "time"
+	fieldReason  = "reason"
+	fieldAuditID = "audit_id"
 )
 
 // leftOut is the order in which columns give way to the width of a terminal. Time and audit ID stay.
-var leftOut = []string{"identifier", "limit", "organization", "event", "count", "caller", "outcome", "reason"}
+var leftOut = []string{"identifier", "limit", "organization", "event", "count", "caller", "outcome", fieldReason}
 
 // table prints records for people, in the columns that tell them apart.
 type table struct {
@@ -63,11 +67,11 @@ func (t *table) add(l *audit.Line) error {
 func (t *table) cell(name string, l *audit.Line) string {
 	value := string(l.Get(name))
 	switch name {
-	case "time":
+	case fieldTime:
 		if at, err := time.Parse(time.RFC3339Nano, value); err == nil {
 			return at.In(t.zone).Format(timeLayout)
 		}
-	case "reason":
+	case fieldReason:
 		if value == "" { // a verification that was answered
 			return string(l.Get("verdict"))
 		}
@@ -88,7 +92,8 @@ func (t *table) flush() error {
 		}
 	}
 	if len(hidden) > 0 {
-		if _, err := fmt.Fprintf(t.w, "no room for: %s (a wider terminal, or --output json)\n", strings.Join(hidden, ", ")); err != nil {
+		_, err := fmt.Fprintf(t.w, "no room for: %s (a wider terminal, or --output json)\n", strings.Join(hidden, ", "))
+		if err != nil {
 			return err
 		}
 	}
@@ -107,7 +112,7 @@ func (t *table) flush() error {
 
 // title is the head of a column; that of the time names the zone.
 func (t *table) title(name string) string {
-	if name == "time" {
+	if name == fieldTime {
 		return "TIME " + time.Now().In(t.zone).Format("MST")
 	}
 	return strings.ToUpper(strings.ReplaceAll(name, "_", " "))
@@ -117,7 +122,8 @@ func (t *table) title(name string) string {
 func (t *table) choose() []string {
 	var same []string
 	for i, f := range t.all {
-		first, width, differ := t.rows[0][i], utf8.RuneCountInString(t.title(f.Name)), t.live || f.Name == "time" || f.Name == "audit_id"
+		first, width := t.rows[0][i], utf8.RuneCountInString(t.title(f.Name))
+		differ := t.live || f.Name == fieldTime || f.Name == fieldAuditID
 		for _, row := range t.rows {
 			differ = differ || row[i] != first
 			width = max(width, utf8.RuneCountInString(row[i]))
