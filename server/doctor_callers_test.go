@@ -120,8 +120,8 @@ var callerSetUps = map[string]setUp{
 		p.withToken(t)
 		chmod(t, p.path("tokens"), 0o646)
 	}, want{"permissions of DIR/tokens": {doctor.Warning, "can change"}}},
-	"no policy file":      {func(_ *testing.T, p *patient) { p.flags["policy-file"] = "/no/such" }, want{"": {doctor.Failed, "--policy-file"}}},
-	"a policy of nothing": {func(t *testing.T, p *patient) { p.withPolicy(t, "caller: {}\n") }, want{"": {doctor.Failed, "--policy-file"}}},
+	"no policy file":      {func(_ *testing.T, p *patient) { p.flags["policy-file"] = "/no/such" }, want{"policy file": {doctor.Failed, "--policy-file"}}},
+	"a policy of nothing": {func(t *testing.T, p *patient) { p.withPolicy(t, "caller: {}\n") }, want{"policy file": {doctor.Failed, "--policy-file"}}},
 }
 
 // startIssuer returns the URL of an issuer's keys.

@@ -61,6 +61,17 @@ var toleratedByServe = map[string]toleration{
 	"a directory as token file":          {mended, false},
 	"no TLS file":                        {mended, false},
 	"another certificate's key":          {mended, false},
+	"no policy file":                     {mended, false},
+	"a policy of nothing":                {mended, false},
+	"an empty audit key":                 {mended, false},
+	"a directory as audit key":           {mended, false},
+	"an audit key that is short":         {mended, false},
+	"no audit directory":                 {mended, false},
+	"a directory as audit file":          {mended, false},
+	"not an audit file":                  {mended, false},
+	"an audit file in use":               {mended, false},
+	"no Redis password":                  {mended, false},
+	"wrong keys and a wrong file":        {mended, true},
 	"a certificate that ended":           {"a renewed one is loaded when it comes", true},
 	"an issuer that is away":             {"its keys are loaded with the first token that needs them", true},
 	"one organization's API away":        {recovers, false},
@@ -226,12 +237,12 @@ func (p *patient) startServe(t *testing.T, expected []doctor.Finding) served {
 	for lines := bufio.NewScanner(pipe); lines.Scan(); {
 		s.last = lines.Text() + "\n"
 		s.log += s.last
-		var line struct{ Level, Msg, Error, Cause string }
+		var line struct{ Level, Msg, Error string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil {
 			s.started = s.started || line.Msg == "serving"
 			_, ofRedis, _ := strings.Cut(line.Error, "no longer shared: ")
 			expected = slices.DeleteFunc(expected, func(f doctor.Finding) bool {
-				return line.Level != "INFO" && slices.ContainsFunc([]string{line.Msg, line.Error, line.Cause, ofRedis}, func(words string) bool {
+				return line.Level != "INFO" && slices.ContainsFunc([]string{line.Msg, line.Error, ofRedis}, func(words string) bool {
 					return words != "" && strings.Contains(f.Detail, words)
 				})
 			})

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
 // requirement is one thing that a token cannot be issued without.
@@ -14,7 +16,7 @@ type requirement struct {
 
 // requirements are in the order of /readyz.
 func (s *sidecar) requirements() []requirement {
-	all := []requirement{{"stopping", s.notStopping}, {"listen", s.listening}, {"files", s.files.Wanting}}
+	all := []requirement{{"stopping", s.notStopping}, {"listen", s.listening}, {"files", s.configured}}
 	if s.policy == nil {
 		all = append(all, requirement{"secret of " + s.own.Organization(), s.own.Ready})
 	} else {
@@ -23,7 +25,7 @@ func (s *sidecar) requirements() []requirement {
 	if s.shared != nil {
 		all = append(all, requirement{"limiter", s.shared.Ready})
 	}
-	return append(all, requirement{"audit", s.audit.Available})
+	return append(all, requirement{"audit", s.auditing})
 }
 
 // ready returns nil when a token would be issued now, or an error with one line for each requirement
@@ -47,9 +49,32 @@ func (s *sidecar) configured() error {
 	if s.whole.Load() {
 		return nil
 	}
-	err := s.files.Wanting()
+	err := s.wanting()
 	s.whole.Store(err == nil)
 	return err
+}
+
+// wanting returns what is wrong with files that have not been good yet. The audit file waits for its
+// keys, and says nothing else until they are there.
+func (s *sidecar) wanting() error {
+	err := s.files.Wanting()
+	if s.audit == nil {
+		return err
+	}
+	if s.keys != nil {
+		if _, missing := s.keys.Current(); missing != nil {
+			return err
+		}
+	}
+	return errors.Join(err, config.AuditFileError(s.audit.Opened()))
+}
+
+// auditing is met while records can be written. What keeps the log from opening is said of its files.
+func (s *sidecar) auditing() error {
+	if s.audit.Opened() != nil {
+		return nil
+	}
+	return s.audit.Available()
 }
 
 // alive returns nil while the listeners accept calls.

@@ -33,22 +33,22 @@ type sidecar struct {
 	log    *process.Log
 	files  *watch.Follower
 
-	asker        *secret.Asker
-	own          *secret.Store                // of the organization whose secret the flags name; nil: none is
-	tokens       *watch.Value[*caller.Tokens] // nil: not configured, as the two below
-	tls          *watch.Value[*caller.TLS]
-	policy       *watch.Value[*policy.Policy]
-	bounds       *listen.Bounds
-	listeners    []*listen.Listener
-	admin        net.Listener
-	profiles     net.Listener // nil: none are served
-	auditOptions writer.Options
-	limiter      limiter
-	shared       *redis.Limiter // nil: this process counts for itself
-	audit        *writer.Log
-	server       *rpc.Server
-	metrics      *prometheus.Registry
-	required     []requirement
+	asker     *secret.Asker
+	own       *secret.Store                // of the organization whose secret the flags name; nil: none is
+	tokens    *watch.Value[*caller.Tokens] // nil: not configured, as the two below
+	tls       *watch.Value[*caller.TLS]
+	policy    *watch.Value[*policy.Policy]
+	bounds    *listen.Bounds
+	listeners []*listen.Listener
+	admin     net.Listener
+	profiles  net.Listener // nil: none are served
+	keys      *watch.Value[[]*audit.Key]
+	limiter   limiter
+	shared    *redis.Limiter // nil: this process counts for itself
+	audit     *writer.Log
+	server    *rpc.Server
+	metrics   *prometheus.Registry
+	required  []requirement
 
 	whole    atomic.Bool // every file of the configuration has been good
 	live     atomic.Bool // the listeners accept calls
@@ -68,12 +68,12 @@ func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidec
 		config: c, log: log, files: watch.NewFollower(log.Logger), asker: new(secret.Asker), bounds: listen.NewBounds(),
 	}
 	for _, open := range []func(context.Context) error{
-		s.openSecret,       // what to sign with
-		s.openCallers,      // who may call, what each caller may do, and the organizations of the policy
-		s.openListeners,    // where calls arrive
-		s.readAuditOptions, // with the keys, which also name the budgets of shared limits
-		s.openLimiter,      // how many calls
-		s.openAudit,        // last of what can fail: it writes a record
+		s.openSecret,    // what to sign with
+		s.openCallers,   // who may call, what each caller may do, and the organizations of the policy
+		s.openListeners, // where calls arrive
+		s.openKeys,      // of the audit, which also name the budgets of shared limits
+		s.openLimiter,   // how many calls
+		s.openAudit,     // last of what can fail: it writes a record
 		s.openServer,
 	} {
 		if err := cmp.Or(open(ctx), s.strict()); err != nil {
@@ -90,7 +90,7 @@ func (s *sidecar) strict() error {
 	if !s.config.StrictStart {
 		return nil
 	}
-	return config.WrongFile(s.files.Wanting())
+	return config.WrongFile(s.wanting())
 }
 
 // logWrong says what the operator has to mend.
@@ -137,9 +137,8 @@ func (s *sidecar) stores() []*secret.Store {
 func (s *sidecar) openCallers(context.Context) error {
 	s.tokens = s.config.OpenCallerTokens(s.files)
 	s.tls = s.config.OpenTLS(s.files)
-	var err error
-	s.policy, err = s.config.OpenPolicy(s.keepsSecrets())
-	return err
+	s.policy = s.config.OpenPolicy(s.keepsSecrets())
+	return nil
 }
 
 func (s *sidecar) openListeners(ctx context.Context) error {
@@ -175,10 +174,9 @@ func (s *sidecar) openListeners(ctx context.Context) error {
 	return nil
 }
 
-func (s *sidecar) readAuditOptions(context.Context) error {
-	var err error
-	s.auditOptions, err = s.config.AuditOptions(s.log.Logger)
-	return err
+func (s *sidecar) openKeys(context.Context) error {
+	s.keys = s.config.OpenAuditKeys(s.files)
+	return nil
 }
 
 func (s *sidecar) openLimiter(context.Context) error {
@@ -187,17 +185,15 @@ func (s *sidecar) openLimiter(context.Context) error {
 		return nil
 	}
 	var err error
-	s.shared, err = s.config.Redis.Open(s.auditOptions.Keys, s.files, s.log.Logger)
+	s.shared, err = s.config.OpenRedis(s.keys, s.config.OpenRedisPassword(s.files), s.files, s.log.Logger)
 	s.limiter = s.shared
 	return err
 }
 
 func (s *sidecar) openAudit(context.Context) error {
 	var err error
-	if s.audit, err = writer.Open(s.auditOptions); err != nil {
-		return config.AuditFileError(err)
-	}
-	return nil
+	s.audit, err = writer.Start(s.config.AuditOptions(s.keys, s.log.Logger))
+	return config.AuditFileError(err)
 }
 
 // openServer makes the gRPC server of what is open.

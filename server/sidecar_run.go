@@ -54,7 +54,7 @@ func (s *sidecar) run(ctx context.Context) error {
 func (s *sidecar) background() []func(context.Context) {
 	all := []func(context.Context){s.files.Run, s.asker.Run}
 	if s.shared != nil {
-		all = append(all, s.shared.Run)
+		all = append(all, s.runShared)
 	}
 	return append(all, func(ctx context.Context) { outage.Watch(ctx, s.outages()) })
 }
@@ -75,6 +75,15 @@ func (s *sidecar) outages() func() []*outage.Outage {
 			all = append(all, store.Outages()...)
 		}
 		return all
+	}
+}
+
+// runShared connects to Redis once the files that it needs are there.
+func (s *sidecar) runShared(ctx context.Context) {
+	select {
+	case <-s.files.Whole():
+		s.shared.Run(ctx)
+	case <-ctx.Done():
 	}
 }
 

@@ -48,7 +48,8 @@ func (s *Serve) OpenTLS(follower *watch.Follower) *watch.Value[*caller.TLS] {
 // OpenPolicy returns what each caller may do, with the organizations and their secrets; nil without
 // --policy-file. Options give the log and what keeps the secrets current. Validate has been called
 // before.
-func (s *Serve) OpenPolicy(options secret.Options) (*watch.Value[*policy.Policy], error) {
+func (s *Serve) OpenPolicy(options secret.Options) *watch.Value[*policy.Policy] {
+	none := policy.New(s.definesElsewhere)
 	open := policy.Options{
 		Issuers: idtoken.Options{Logger: options.Logger, Follower: options.Follower},
 		Check:   s.checkPolicy,
@@ -57,20 +58,16 @@ func (s *Serve) OpenPolicy(options secret.Options) (*watch.Value[*policy.Policy]
 			return organization.Open(options)
 		},
 	}
-	value := follow(options.Follower, watch.Options[*policy.Policy]{
+	return follow(options.Follower, watch.Options[*policy.Policy]{
 		Kind: "policy", Setting: "--policy-file", Paths: []string{s.PolicyFile},
 		Parse: func(contents [][]byte, last *policy.Policy) (*policy.Policy, error) {
-			next, err := cmp.Or(last, s.policy).Next(contents[0], open)
+			next, err := cmp.Or(last, none).Next(contents[0], open)
 			if err == nil {
 				s.keepVariables(next)
 			}
 			return next, err
 		},
 	})
-	if value != nil && value.Err() != nil {
-		return nil, Usage("%v", value.Problem())
-	}
-	return value, nil
 }
 
 // follow returns the value of files without which nobody is let in; nil if none are configured.

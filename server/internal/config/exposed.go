@@ -20,7 +20,7 @@ func (s *Serve) Exposed() []Notice {
 		exposed(othersRead|othersWrite, s.AuditKeyFile, s.LimitRedisPasswordFile, s.LimitRedisKey, s.TLSKey),
 		exposed(othersWrite, s.CallerTokensFile, s.PolicyFile, s.TLSCert, s.TLSClientCA, s.LimitRedisCA, s.LimitRedisCert),
 	)
-	for _, one := range s.Organizations() {
+	for _, one := range s.Organizations(s.policyNow()) {
 		notices = append(notices, exposed(othersRead|othersWrite, one.SecretFile, one.APIKeyFile)...)
 	}
 	return notices

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
@@ -52,16 +51,17 @@ func TestEveryLimitHasItsFlag(t *testing.T) {
 // What is wrong with a shared limiter's configuration is said of the flag that is wrong.
 func TestSharedLimitsSayWhichFlagIsWrong(t *testing.T) {
 	t.Parallel()
-	key, err := audit.NewEphemeralKey()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for want, c := range map[string]config.Redis{
 		"--limit-redis: the URL ":              {LimitRedis: "localhost", LimitRedisPrefix: "p", LimitRedisTimeout: 1},
 		"--limit-redis-prefix: the prefix is ": {LimitRedis: "redis://localhost", LimitRedisPrefix: "{p}", LimitRedisTimeout: 1},
 		"--limit-redis-password-file: ":        {LimitRedis: "redis://localhost", LimitRedisPasswordFile: "/no/such", LimitRedisPrefix: "p", LimitRedisTimeout: 1},
 	} {
-		if _, err := c.Open([]*audit.Key{key}, nil, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		password := c.OpenRedisPassword(nil)
+		_, err := c.OpenRedis(nil, password, nil, slog.New(slog.DiscardHandler))
+		if password != nil {
+			err = password.Problem()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}

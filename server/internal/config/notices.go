@@ -95,5 +95,9 @@ func (s *Serve) Idle() []Notice {
 }
 
 func (s *Serve) usesAPI() bool {
-	return slices.ContainsFunc(s.Organizations(), func(o Organization) bool { return o.UsesAPI() })
+	now := s.policyNow()
+	if s.PolicyFile != "" && now == nil { // the file may come to say so
+		return true
+	}
+	return slices.ContainsFunc(s.Organizations(now), func(o Organization) bool { return o.UsesAPI() })
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
@@ -20,24 +22,36 @@ func OpenLocal() *ratelimit.Local {
 // IsShared reports whether limits are shared with other replicas.
 func (r *Redis) IsShared() bool { return r.LimitRedis != "" }
 
-// Open returns the shared limiter, which uses the current audit key. Call Validate first. The follower
-// keeps the password and the TLS files current; without one, they are read once.
-func (r *Redis) Open(keys []*audit.Key, follower *watch.Follower, log *slog.Logger) (*redis.Limiter, error) {
+// OpenRedisPassword returns the password of Redis; nil without its file.
+func (r *Redis) OpenRedisPassword(follower *watch.Follower) *watch.Value[sensitive.String] {
+	return follow(follower, watch.Options[sensitive.String]{
+		Kind: "redis_password", Setting: "--limit-redis-password-file", Paths: []string{r.LimitRedisPasswordFile},
+		Parse: secret.ParseText,
+	})
+}
+
+// OpenRedis returns the shared limiter. It uses the current audit key, and the password if that is not
+// nil, once they are there. Call Validate first. The follower keeps the TLS files current; without one,
+// they are read once.
+func (r *Redis) OpenRedis(
+	keys *watch.Value[[]*audit.Key], password *watch.Value[sensitive.String], follower *watch.Follower, log *slog.Logger,
+) (*redis.Limiter, error) {
 	options := redis.Options{
-		URL:       r.LimitRedis,
-		KeySecret: keys[0].LimitNames(),
-		Prefix:    r.LimitRedisPrefix,
-		Timeout:   r.LimitRedisTimeout,
-		Failure:   r.LimitRedisFailure,
-		Log:       log,
-		Jitter:    rand.Float64,
+		URL: r.LimitRedis,
+		KeySecret: func() (sensitive.String, error) {
+			current, err := keys.Current()
+			if err != nil {
+				return sensitive.String{}, err
+			}
+			return current[0].LimitNames(), nil
+		},
+		Prefix:  r.LimitRedisPrefix,
+		Timeout: r.LimitRedisTimeout,
+		Failure: r.LimitRedisFailure,
+		Log:     log,
+		Jitter:  rand.Float64,
 	}
-	if r.LimitRedisPasswordFile != "" {
-		const flag = "--limit-redis-password-file"
-		password := followText(follower, "redis_password", flag, r.LimitRedisPasswordFile, nil)
-		if err := password.Err(); err != nil {
-			return nil, Usage(flag+": %v", err)
-		}
+	if password != nil {
 		options.Password = password.Current
 	}
 	if r.LimitRedisCA != "" || r.LimitRedisCert != "" {

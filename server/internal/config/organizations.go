@@ -22,16 +22,16 @@ type Organization struct {
 	Identifiers customer.IdentifierPolicy
 }
 
-// Organizations returns those that Validate found: the default one first if the flags name its
-// secret, then those of the policy file by name.
-func (s *Serve) Organizations() []Organization {
+// Organizations returns the default one first if the flags name its secret, then those of the policy,
+// which may be nil, by name.
+func (s *Serve) Organizations(p *policy.Policy) []Organization {
 	var all []Organization
 	if own := s.OwnOrganization(); own != nil {
 		all = append(all, *own)
 	}
-	if s.policy != nil {
-		for _, name := range slices.Sorted(maps.Keys(s.policy.Organizations)) {
-			all = append(all, s.organization(name, s.policy.Organizations[name]))
+	if p != nil {
+		for _, name := range slices.Sorted(maps.Keys(p.Organizations)) {
+			all = append(all, s.organization(name, p.Organizations[name]))
 		}
 	}
 	return all
@@ -54,45 +54,41 @@ func (o *Organization) Open(options secret.Options) (*secret.Store, error) {
 	return store, err
 }
 
-// validateOrganizations finds out which organizations there are and where their secrets come from.
-// The flags name the default one's, which may be left out when the policy file has organizations.
+// validateOrganizations checks what the flags say of secrets. They name the default organization's,
+// which may be left out when there is a policy file: that has organizations too.
 func (s *Serve) validateOrganizations() error {
 	if err := s.SecretTimes.validate(); err != nil {
 		return err
 	}
-	if err := s.readPolicy(); err != nil {
-		return err
-	}
-	if len(s.Given()) > 0 || s.policy == nil || len(s.policy.Organizations) == 0 {
+	if len(s.Given()) > 0 || s.PolicyFile == "" {
 		if err := s.SecretSource.validate(); err != nil {
 			return err
 		}
-	}
-	if s.policy != nil {
-		if err := s.checkPolicy(s.policy); err != nil {
-			return Usage("%v", err)
-		}
-		s.keepVariables(s.policy)
 	}
 	s.Organization = cmp.Or(s.Organization, defaultOrganization)
 	return nil
 }
 
-func (s *Serve) readPolicy() error {
+// definesElsewhere reports whether the flags define an organization, so that a policy need not.
+func (s *Serve) definesElsewhere(organization string) bool {
+	return len(s.Given()) > 0 && organization == s.Organization
+}
+
+// policyNow returns what the policy file says, and opens nothing; nil without a file, or while it is
+// missing or wrong.
+func (s *Serve) policyNow() *policy.Policy {
 	if s.PolicyFile == "" {
 		return nil
 	}
 	text, err := watch.ReadFile(s.PolicyFile)
 	if err != nil {
-		return Usage("--policy-file: %v", err)
+		return nil
 	}
-	elsewhere := func(organization string) bool {
-		return len(s.Given()) > 0 && organization == cmp.Or(s.Organization, defaultOrganization)
+	now, err := policy.Parse(text, s.definesElsewhere)
+	if err != nil {
+		return nil
 	}
-	if s.policy, err = policy.Parse(text, elsewhere); err != nil {
-		return Usage("--policy-file %s: %v", s.PolicyFile, err)
-	}
-	return nil
+	return now
 }
 
 // checkPolicy returns why the organizations of a policy file, the first or a changed one, do not go
@@ -102,19 +98,21 @@ func (s *Serve) checkPolicy(p *policy.Policy) error {
 	_, found := p.Organizations[s.Organization]
 	switch {
 	case hasSource && found:
-		return fmt.Errorf("--organization %s is in --policy-file too: give its secret in one place", s.Organization)
-	case !hasSource && !found && s.Organization != "" && s.Organization != defaultOrganization:
-		return fmt.Errorf("--organization %s is not in --policy-file, and no flag gives its secret", s.Organization)
+		return fmt.Errorf("--organization %s is in it too: give its secret in one place", s.Organization)
+	case !hasSource && !found && s.Organization != defaultOrganization:
+		return fmt.Errorf("--organization %s is not in it, and no flag gives its secret", s.Organization)
 	case !hasSource && len(p.Organizations) == 0:
-		return errors.New("--policy-file has no organization, and no flag gives the secret of one")
+		return errors.New("it has no organization, and no flag gives the secret of one: add one, or give --secret-file")
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Organizations)) {
-		organization := s.organization(name, p.Organizations[name])
+		entry := p.Organizations[name]
+		organization := s.organization(name, entry)
 		if variable := organization.Secrets.SecretKey; variable.Name != "" && !variable.isSet() {
-			return fmt.Errorf("%s: the environment variable %s is not set or empty", organization.Place, variable.Name)
+			return fmt.Errorf("line %d, organization %s: the environment variable %s is not set or empty",
+				entry.Line, name, variable.Name)
 		}
 		if _, err := kustomer.ParseBaseURL(organization.APIURL, name); err != nil && organization.UsesAPI() {
-			return fmt.Errorf("%s: the API's URL: %w", organization.Place, err)
+			return fmt.Errorf("line %d, organization %s: the API's URL: %w", entry.Line, name, err)
 		}
 	}
 	return nil

@@ -45,9 +45,9 @@ func TestARemovedOrganizationsSecretIsGone(t *testing.T) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	options := secret.Options{Follower: watch.NewFollower(log), Asker: new(secret.Asker), Logger: log}
-	file, err := s.OpenPolicy(options)
-	if err != nil {
-		t.Fatal(err)
+	file := s.OpenPolicy(options)
+	if file.Err() != nil {
+		t.Fatal(file.Err())
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

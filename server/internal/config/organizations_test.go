@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -167,17 +168,19 @@ func TestEveryTextOfAnEntryCounts(t *testing.T) {
 	})
 }
 
-// validated returns the configuration with a policy file of the text and the secrets.
-func validated(t *testing.T, text string, secrets Secrets) (*Serve, error) {
+// opened returns the configuration with a policy file of the text and the secrets, and that policy.
+func opened(t *testing.T, text string, secrets Secrets) (*Serve, *policy.Policy, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "policy.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &Serve{CallerFiles: CallerFiles{PolicyFile: file}}
+	s := &Serve{CallerFiles: CallerFiles{PolicyFile: path}}
 	s.APIURL, s.Secrets = "https://{organization}.api.kustomerapp.com", secrets
 	s.SecretTimes = SecretTimes{SecretRefresh: 1e9, SecretMaxStale: 1e9, MaxClockSkew: 1e9}
-	return s, s.validateOrganizations()
+	err := s.validateOrganizations()
+	file := s.OpenPolicy(secret.Options{})
+	return s, file.Load(), cmp.Or(err, file.Problem())
 }
 
 func TestOrganizationsOfAPolicyFile(t *testing.T) {
@@ -197,10 +200,10 @@ func TestOrganizationsOfAPolicyFile(t *testing.T) {
 		"two of the same variable":     {"organizations: {a: {secret_env: BOTH_SECRETS}, b: {secret_env: BOTH_SECRETS}}\n" + callers, Secrets{}, []string{"a", "b"}, false},
 		"a variable that is not set":   {callers + "organizations:\n  acme: {secret_env: NO_SUCH_SECRET}\n", Secrets{}, []string{"line 3, organization acme", "NO_SUCH_SECRET"}, true},
 		"an API that is not Kustomers": {callers + "organizations:\n  acme: {api_key_file: /x, api_url: 'http://example.com'}\n", Secrets{}, []string{"line 3, organization acme", "http"}, true},
-		"no organization at all":       {callers, Secrets{}, []string{"no source"}, true},
+		"no organization at all":       {callers, Secrets{}, []string{"--policy-file", "no organization", "--secret-file"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := validated(t, test.text, test.secrets)
+			s, granted, err := opened(t, test.text, test.secrets)
 			if test.wrong != (err != nil) {
 				t.Fatalf("error %v", err)
 			}
@@ -213,7 +216,7 @@ func TestOrganizationsOfAPolicyFile(t *testing.T) {
 				return
 			}
 			var names []string
-			for _, organization := range s.Organizations() {
+			for _, organization := range s.Organizations(granted) {
 				names = append(names, organization.Organization)
 			}
 			if !slices.Equal(names, test.want) {
@@ -230,14 +233,14 @@ func TestOrganizationsOfAPolicyFile(t *testing.T) {
 func TestAConfigurationPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	secrets := Secrets{SecretKey: Variable{secretKeyVariable, sensitive.New("canary-secret")}, APIKey: Variable{apiKeyVariable, sensitive.New("canary-key")}}
-	s, _ := validated(t, "callers: {}\norganizations: {acme: {secret_file: /x}}\n", secrets)
+	s, granted, _ := opened(t, "callers: {}\norganizations: {acme: {secret_file: /x}}\n", secrets)
 	asJSON, err := json.Marshal(s.SecretSource)
 	if err != nil {
 		t.Fatal(err)
 	}
 	printed := map[string]string{"JSON": string(asJSON)}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		printed[verb] = fmt.Sprintf(verb, s) + fmt.Sprintf(verb, *s) + fmt.Sprintf(verb, s.Organizations())
+		printed[verb] = fmt.Sprintf(verb, s) + fmt.Sprintf(verb, *s) + fmt.Sprintf(verb, s.Organizations(granted))
 	}
 	for _, how := range slices.Sorted(maps.Keys(printed)) {
 		if strings.Contains(printed[how], "canary") || strings.Contains(printed[how], fmt.Sprintf("%x", "canary")) {

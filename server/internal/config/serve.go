@@ -9,7 +9,6 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
-	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
@@ -37,8 +36,6 @@ type Serve struct {
 
 	origins Origins // as Validate got them
 
-	// As Validate found them:
-	policy    *policy.Policy              // nil without a file
 	variables map[string]sensitive.String // that hold secrets of the policy's organizations
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/config"
@@ -14,14 +15,13 @@ import (
 )
 
 func auditKeys(_ context.Context, s *setup) []Finding {
-	options, err := s.AuditOptions(nil)
 	switch {
-	case err != nil:
-		return refused(err)
-	case len(options.Keys) == 0:
+	case s.keys == nil:
 		return warningf("no --audit-key-file: nobody will be able to verify the records or find a person in them")
+	case s.keys.Err() != nil:
+		return s.wrongFile(s.keys.Problem())
 	default:
-		return okf("%d; the current one is %s", len(options.Keys), options.Keys[0].ID())
+		return okf("%d; the current one is %s", len(s.keys.Load()), s.keys.Load()[0].ID())
 	}
 }
 
@@ -31,7 +31,7 @@ func auditFile(_ context.Context, s *setup) []Finding {
 	took := in.Took.Round(10 * time.Microsecond)
 	switch {
 	case err != nil:
-		return refused(config.AuditFileError(err))
+		return s.wrongFile(config.AuditFileError(err))
 	case in.Path == "":
 		return nil
 	case in.Device:
@@ -82,7 +82,10 @@ func (s *setup) wholeRecords(ctx context.Context, in *writer.Inspection) []Findi
 	if in.Size == 0 {
 		return okf("no record yet; the first will be number %d", in.Head.Seq+1)
 	}
-	options, _ := s.AuditOptions(nil)
+	var keys []*audit.Key
+	if s.keys != nil {
+		keys = s.keys.Load()
+	}
 	records := reader.Source{Name: in.Path, Open: func() (io.ReadCloser, error) {
 		file, err := os.Open(in.Path)
 		return struct {
@@ -91,7 +94,7 @@ func (s *setup) wholeRecords(ctx context.Context, in *writer.Inspection) []Findi
 		}{io.LimitReader(file, in.Size), file}, err
 	}}
 	report, err := reader.Verify(ctx, []reader.Source{records},
-		reader.VerifyOptions{Keys: options.Keys, TrustFirst: true, AllowUnverifiable: true}) // earlier files are not read
+		reader.VerifyOptions{Keys: keys, TrustFirst: true, AllowUnverifiable: true}) // earlier files are not read
 	switch {
 	case err != nil:
 		return failedf("%v", err)
@@ -99,7 +102,7 @@ func (s *setup) wholeRecords(ctx context.Context, in *writer.Inspection) []Findi
 		return failedf("%v: keep the file as it is, find out what changed it, and name another", report.Fault)
 	case isFuture(report.Last):
 		return warningf("it has a record of %s, which is in the future: was the clock set back?", report.Last)
-	case len(options.Keys) == 0:
+	case len(keys) == 0:
 		return okf("it goes on after record %d; without keys that is not verified", in.Head.Seq)
 	case report.Unverifiable > 0:
 		return warningf("%d records are under a key that is not in --audit-key-file: keep old keys there, "+

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"maps"
 	"slices"
 	"strconv"
@@ -47,14 +46,13 @@ func certificate(_ context.Context, s *setup) []Finding {
 
 // policyFile warns of the first caller in the policy that no flag lets in.
 func policyFile(_ context.Context, s *setup) []Finding {
-	file, err := s.OpenPolicy(secret.Options{Logger: discard})
 	switch {
-	case err != nil:
-		return refused(err)
-	case file == nil:
+	case s.policy == nil:
 		return nil
+	case s.policy.Err() != nil:
+		return s.wrongFile(s.policy.Problem())
 	}
-	opened := file.Load()
+	opened := s.policy.Load()
 	for _, name := range slices.Sorted(maps.Keys(opened.Callers)) {
 		if flag := s.missingFlag(name); flag != "" {
 			return warningf("it names the caller %s, which can never connect: give %s", name, flag)
@@ -85,11 +83,10 @@ func (s *setup) missingFlag(caller string) string {
 
 // issuers loads the keys of each, as the first token of a user would.
 func issuers(ctx context.Context, s *setup) []Finding {
-	file, err := s.OpenPolicy(secret.Options{Logger: discard})
-	if err != nil || file == nil {
+	if s.policy == nil || s.policy.Err() != nil {
 		return nil
 	}
-	opened := file.Load()
+	opened := s.policy.Load()
 	var findings []Finding
 	for _, name := range slices.Sorted(maps.Keys(opened.Issuers)) {
 		found := okf("its keys are loaded")

@@ -28,11 +28,14 @@ const redisTimeout = 10 * time.Second
 
 // decision makes one in Redis, as serve would.
 func decision(ctx context.Context, s *setup) []Finding {
-	options, err := s.AuditOptions(nil)
-	if err != nil || !s.IsShared() {
+	if !s.IsShared() || s.keys.Err() != nil {
 		return nil
 	}
-	shared, err := s.Redis.Open(options.Keys, nil, discard)
+	password := s.OpenRedisPassword(nil)
+	if password != nil && password.Err() != nil {
+		return s.wrongFile(password.Problem())
+	}
+	shared, err := s.OpenRedis(s.keys, password, nil, discard)
 	if err != nil {
 		return refused(err)
 	}

@@ -5,8 +5,12 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 // Options say what to examine.
@@ -21,6 +25,8 @@ type setup struct {
 
 	variables     map[string]bool
 	organizations []*organization
+	policy        *watch.Value[*policy.Policy] // nil: none is configured
+	keys          *watch.Value[[]*audit.Key]   // likewise
 	auditFile     func() (writer.Inspection, error)
 }
 
@@ -32,15 +38,18 @@ type organization struct {
 }
 
 func newSetup(ctx context.Context, o Options) *setup {
-	s := &setup{Serve: o.Config, variables: o.Variables}
-	for _, configured := range o.Config.Organizations() {
+	s := &setup{Serve: o.Config, variables: o.Variables, keys: o.Config.OpenAuditKeys(nil)}
+	var current *policy.Policy
+	if s.policy = s.OpenPolicy(secret.Options{Logger: discard}); s.policy != nil {
+		current = s.policy.Load()
+	}
+	for _, configured := range s.Organizations(current) {
 		one := &organization{Organization: configured}
 		one.ask = sync.OnceValue(func() answers { return askKustomer(ctx, one) })
 		s.organizations = append(s.organizations, one)
 	}
 	s.auditFile = sync.OnceValues(func() (writer.Inspection, error) {
-		options, _ := s.AuditOptions(nil) // wrong keys do not change the file
-		return writer.Inspect(options)
+		return writer.Inspect(s.AuditOptions(s.keys, nil))
 	})
 	return s
 }

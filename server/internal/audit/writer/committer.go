@@ -28,7 +28,7 @@ type committer struct {
 }
 
 func newCommitter(l *Log, from position) *committer {
-	return &committer{Log: l, chain: audit.NewChain(l.key, from.Head), nextHead: l.queue.started.Add(headEvery)}
+	return &committer{Log: l, chain: audit.NewChain(l.key.Load(), from.Head), nextHead: l.queue.started.Add(headEvery)}
 }
 
 func (c *committer) run() {
@@ -101,7 +101,7 @@ func (c *committer) seal() {
 // them may already stand in the sink.
 func (c *committer) fail(err error) {
 	err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-	c.failure.Store(&failure{err})
+	c.failure.Store(&failure{err: err})
 	c.outage.Look()
 	c.metrics.failures.Inc()
 	c.pending.finish(err)
@@ -160,7 +160,7 @@ func (c *committer) logHead(message string) {
 	}
 	c.logged = head.Seq
 	c.o.Logger.Info(message, "event", "audit_head",
-		"head", head.String(), "count", c.sealed, "instance", c.o.Instance, "key_id", c.key.ID())
+		"head", head.String(), "count", c.sealed, "instance", c.o.Instance, "key_id", c.key.Load().ID())
 }
 
 // drain writes what is left, including the summaries of the running second.

@@ -34,6 +34,9 @@ func Inspect(o Options) (Inspection, error) {
 	if err != nil || o.File == Standard {
 		return Inspection{}, err
 	}
+	if o.ReadKeys != nil {
+		o.Keys, _ = o.ReadKeys() // wrong keys do not change the file
+	}
 	device, found, err := openPlace(&o, standIn)
 	switch {
 	case err != nil:

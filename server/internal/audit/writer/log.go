@@ -21,16 +21,16 @@ import (
 // durable.
 var ErrUnavailable = errors.New("audit unavailable")
 
-// Log is an open audit log. Its methods are safe for concurrent use.
+// Log is an audit log. Its methods are safe for concurrent use.
 type Log struct {
 	o       Options
-	key     *audit.Key
-	sink    sink // the committer's alone
+	key     atomic.Pointer[audit.Key] // nil until the log is open
+	sink    sink                      // the committer's alone
 	queue   *queue
 	floods  *floods
 	metrics *metrics
 
-	failure atomic.Pointer[failure] // of the last commit; nil: it went well
+	failure atomic.Pointer[failure] // of the opening or the last commit; nil: it went well
 	outage  *outage.Outage          // of the sink, whether it fails or hangs
 	dropped atomic.Uint64           // records lost since the last one that says so
 
@@ -39,41 +39,9 @@ type Log struct {
 	stopped chan struct{}
 }
 
-type failure struct{ err error }
-
-// Open starts the log. The error says in one line why it cannot: the file cannot be opened, another
-// process has it, or it is no audit file. A sink that takes no records at the moment is not an
-// error: see Available.
-func Open(o Options) (*Log, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	key, err := currentKey(o)
-	if err != nil {
-		return nil, err
-	}
-	l := &Log{
-		o: o, key: key, queue: newQueue(o.Now, o.Timeout), floods: newFloods(), metrics: newMetrics(),
-		rotates: make(chan chan error), closing: make(chan struct{}), stopped: make(chan struct{}),
-	}
-	l.outage = outage.New("audit", o.Logger, l.state)
-	var from position
-	if l.sink, from, err = openSink(&l.o, l.metrics, func() { l.begin("FILE_CHANGED") }); err != nil {
-		return nil, err
-	}
-	l.begin(startReason(from, key))
-	go newCommitter(l, from).run()
-	return l, nil
-}
-
-func currentKey(o Options) (*audit.Key, error) {
-	if len(o.Keys) > 0 {
-		return o.Keys[0], nil
-	}
-	o.Logger.Warn("no audit keys are configured: records are chained under a key of this process alone; "+
-		"nobody can verify them later, or find a person in them", "event", "audit_key_missing")
-	return audit.NewEphemeralKey()
+type failure struct {
+	err   error // wraps ErrUnavailable
+	cause error // of a log that could not be opened
 }
 
 // startReason says in the first chain.start record what the log found.
@@ -134,11 +102,12 @@ func (l *Log) Write(ctx context.Context, r *audit.Record) error {
 }
 
 // Available returns nil, or an error that wraps ErrUnavailable and says why a token could not be
-// audited now: the last write failed, or a record has waited longer than the timeout. The log tries
-// by itself until it works again. In best-effort mode it is always available.
+// audited now: the log is not open yet, the last write failed, or a record has waited longer than the
+// timeout. The log tries by itself until it works again. In best-effort mode it is always available
+// once it is open.
 func (l *Log) Available() error {
 	if l.o.Mode == ModeBestEffort {
-		return nil
+		return l.Opened()
 	}
 	err := l.state()
 	if err != nil {
@@ -151,8 +120,14 @@ func (l *Log) Available() error {
 func (l *Log) Outage() *outage.Outage { return l.outage }
 
 // Pseudonym returns what a record holds in place of a person's identifier: see
-// [audit.Key.Pseudonym].
-func (l *Log) Pseudonym(kind, value string) string { return l.key.Pseudonym(kind, value) }
+// [audit.Key.Pseudonym]. It is empty until the log is open.
+func (l *Log) Pseudonym(kind, value string) string {
+	key := l.key.Load()
+	if key == nil {
+		return ""
+	}
+	return key.Pseudonym(kind, value)
+}
 
 // Rotate closes the file under a name of its own and goes on in a new one. It does nothing on
 // standard output.
@@ -181,6 +156,9 @@ func (l *Log) Close(ctx context.Context) error {
 	}
 	select {
 	case <-l.stopped:
+		if l.Opened() != nil {
+			return nil // there was nothing to write to
+		}
 		return l.state()
 	case <-ctx.Done():
 		return fmt.Errorf("close the audit log: %w: %w", ErrUnavailable, ctx.Err())

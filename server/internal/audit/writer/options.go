@@ -34,15 +34,16 @@ const (
 // Options configures a Log. The zero value writes to standard output in strict mode, under a key of
 // this process.
 type Options struct {
-	File     string        // a path, in which {instance} is replaced; empty: standard output
-	Instance string        // pod or host name; empty: the name of the host
-	Mode     Mode          // empty: DefaultMode
-	NoSync   bool          // write before the reply without fdatasync; without effect on standard output
-	Keys     []*audit.Key  // the current one first; none: a random key and a warning
-	Timeout  time.Duration // longest wait for a record; 0: DefaultTimeout
-	MaxSize  int64         // bytes after which a file is rotated; 0: DefaultMaxSize
-	MinFree  int64         // free bytes of the file system below which the log warns; 0: never
-	Logger   *slog.Logger  // the program log; nil: slog.Default()
+	File     string                       // a path, in which {instance} is replaced; empty: standard output
+	Instance string                       // pod or host name; empty: the name of the host
+	Mode     Mode                         // empty: DefaultMode
+	NoSync   bool                         // write before the reply without fdatasync; without effect on standard output
+	Keys     []*audit.Key                 // the current one first; none: a random key and a warning
+	ReadKeys func() ([]*audit.Key, error) // returns Keys once they are there; nil: they are
+	Timeout  time.Duration                // longest wait for a record; 0: DefaultTimeout
+	MaxSize  int64                        // bytes after which a file is rotated; 0: DefaultMaxSize
+	MinFree  int64                        // free bytes of the file system below which the log warns; 0: never
+	Logger   *slog.Logger                 // the program log; nil: slog.Default()
 	Now      func() time.Time
 
 	opener   func(path string) (file, error) // of the audit file; nil: the operating system's

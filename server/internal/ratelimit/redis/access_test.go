@@ -195,7 +195,7 @@ func TestOptionsSayWhatIsWrong(t *testing.T) {
 		"a password as a parameter": {func(o *Options) { o.URL = "redis://a:1?master_name=x&password=canary" }, `parameter "password"`},
 		"a socket of Sentinels":     {func(o *Options) { o.URL = "unix:///s?master_name=x" }, "cannot be used"},
 		"TLS without rediss":        {func(o *Options) { o.TLS = func() (*tls.Config, error) { return &tls.Config{}, nil } }, "not rediss://"},
-		"a short key secret":        {func(o *Options) { o.KeySecret = sensitive.New("canary") }, "shorter than 16 bytes"},
+		"no key secret":             {func(o *Options) { o.KeySecret = nil }, "key secret"},
 		"no prefix":                 {func(o *Options) { o.Prefix = "" }, "prefix"},
 		"a hash tag in it":          {func(o *Options) { o.Prefix = "a{b}" }, "prefix"},
 		"no timeout":                {func(o *Options) { o.Timeout = 0 }, "timeout"},

@@ -13,6 +13,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 // liar accepts connections and gives the same answer to every request.
@@ -107,7 +108,7 @@ func TestWhatAServerAnswersIsBounded(t *testing.T) {
 	for ahead, known := range map[string]bool{"9223372036854775807": true, "-9223372036854775808": false, "0": false} {
 		client := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(liar(t, "*2\r\n:0\r\n:"+ahead+"\r\n"), "redis://canary-user@"), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 		t.Cleanup(func() { _ = client.Close() })
-		script := newScript("test", testOptions("redis://localhost", nil).KeySecret)
+		script := newScript("test", sensitive.New(keySecret))
 		answer, err := script.run(t.Context(), client, &budgets)
 		if (err == nil) != known {
 			t.Errorf("a refused call that is %s ahead: error %v", ahead, err)

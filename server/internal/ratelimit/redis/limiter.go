@@ -40,7 +40,7 @@ type Limiter struct {
 	options Options
 	dialer  *dialer
 	route   route
-	script  script
+	script  keyed
 	client  atomic.Pointer[goredis.Client]
 	breaker *breaker
 	metrics *metrics
@@ -64,7 +64,7 @@ func New(local *ratelimit.Local, options Options) (*Limiter, error) {
 		local:   local,
 		clock:   ratelimit.Monotonic(),
 		options: options,
-		script:  newScript(options.Prefix, options.KeySecret),
+		script:  keyed{options: &options},
 		metrics: newMetrics(),
 	}
 	l.dialer = &dialer{place, &options, l.clock}

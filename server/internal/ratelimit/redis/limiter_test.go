@@ -18,7 +18,7 @@ const keySecret = "a secret that all replicas have"
 func testOptions(url string, log *journal) Options {
 	return Options{
 		URL:       url,
-		KeySecret: sensitive.New(keySecret),
+		KeySecret: func() (sensitive.String, error) { return sensitive.New(keySecret), nil },
 		Prefix:    "chatidentity",
 		Timeout:   time.Second, // the tests may share two cores with others
 		Log:       slog.New(slog.NewTextHandler(log, nil)),

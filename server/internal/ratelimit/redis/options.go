@@ -58,9 +58,9 @@ type Options struct {
 	// TLS is called for each new connection, so files may change. It is for rediss only; nil trusts
 	// the system's roots. A server's certificate must hold its own name or that of the URL's host.
 	TLS func() (*tls.Config, error)
-	// KeySecret keys the pseudonyms under which budgets are stored. It has at least 16 bytes and is
-	// the same in all replicas.
-	KeySecret sensitive.String
+	// KeySecret returns what keys the pseudonyms under which budgets are stored, once it is there. It
+	// has at least 16 bytes and is the same in all replicas.
+	KeySecret func() (sensitive.String, error)
 	// Prefix starts every key, followed by a colon. Replicas that share budgets have the same.
 	Prefix string
 	// Timeout is the longest that a decision waits. It must be positive.
@@ -94,14 +94,12 @@ var ErrPrefix = errors.New("the prefix is empty or has a brace in it")
 
 func (o *Options) validate() error {
 	switch {
-	case len(o.KeySecret.Reveal()) < minKeySecret:
-		return fmt.Errorf("the key secret is shorter than %d bytes", minKeySecret)
 	case o.Prefix == "" || strings.ContainsAny(o.Prefix, "{}"):
 		return ErrPrefix
 	case o.Timeout <= 0:
 		return errors.New("the timeout is not positive")
-	case o.Log == nil || o.Jitter == nil:
-		return errors.New("log and jitter are required")
+	case o.KeySecret == nil || o.Log == nil || o.Jitter == nil:
+		return errors.New("key secret, log and jitter are required")
 	}
 	return nil
 }

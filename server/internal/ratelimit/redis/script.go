@@ -7,6 +7,8 @@ import (
 	_ "embed" // the script
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -30,6 +32,31 @@ func newScript(prefix string, secret sensitive.String) script {
 	// tag. Every call spends the global budget, which is one key, so there is nothing to gain by
 	// spreading the others.
 	return script{lua: goredis.NewScript(scriptText), prefix: prefix + ":{limits}:", secret: secret}
+}
+
+// keyed is the script, made once its secret is there.
+type keyed struct {
+	options *Options
+	made    atomic.Pointer[script]
+}
+
+func (k *keyed) run(
+	ctx context.Context, client *goredis.Client, budgets *ratelimit.Budgets,
+) (ratelimit.Answer, error) {
+	s := k.made.Load()
+	if s == nil {
+		secret, err := k.options.KeySecret()
+		if err != nil {
+			return ratelimit.Answer{}, err
+		}
+		if len(secret.Reveal()) < minKeySecret {
+			return ratelimit.Answer{}, fmt.Errorf("the key secret is shorter than %d bytes", minKeySecret)
+		}
+		made := newScript(k.options.Prefix, secret)
+		s = &made
+		k.made.Store(s)
+	}
+	return s.run(ctx, client, budgets)
 }
 
 // run makes one round trip for all shared budgets of a call. (It takes two the first time that a

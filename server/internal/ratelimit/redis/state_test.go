@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -138,6 +139,24 @@ func TestRedisCountsAsLocalDoes(t *testing.T) {
 			if !reply.Allowed && reply.Ahead[ratelimit.Customer]+rate.Interval() <= rate.Refill() {
 				t.Fatalf("%s, call %d: refused with room for it", text, n)
 			}
+		}
+	}
+}
+
+// Nothing is asked under a key secret that is short, or not there yet.
+func TestNothingIsAskedWithoutTheKeySecret(t *testing.T) {
+	t.Parallel()
+	missing := errors.New("not there yet")
+	options := testOptions("redis://localhost", &journal{})
+	script := keyed{options: &options}
+	budgets := budgetsFor(1, ratelimit.Rate{}, ratelimit.Rate{}, ratelimit.MustRate("10/m"))
+	for want, secret := range map[string]func() (sensitive.String, error){
+		"shorter than 16 bytes": func() (sensitive.String, error) { return sensitive.New("canary"), nil },
+		"not there yet":         func() (sensitive.String, error) { return sensitive.String{}, missing },
+	} {
+		options.KeySecret = secret
+		if _, err := script.run(t.Context(), nil, &budgets); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
 		}
 	}
 }
