@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // TestFileChangedUnderTheProcess: whatever is done to the file, each released token has its record
@@ -27,7 +29,6 @@ func TestFileChangedUnderTheProcess(t *testing.T) {
 		kept   bool // what stood at the path is set aside
 	}{
 		{"deleted", os.Remove, true, false},
-		{"moved away", func(p string) error { return os.Rename(p, filepath.Join(filepath.Dir(p), "moved")) }, false, false},
 		{"replaced", func(p string) error {
 			return errors.Join(os.Remove(p), os.WriteFile(p, []byte("{}\n"), 0o600))
 		}, true, true},
@@ -88,6 +89,56 @@ func TestFileChangedUnderTheProcess(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A file that somebody moves, as log rotation does, is no alarm: nothing is lost, and the request to
+// rotate that follows means the move. A later one rotates.
+func TestAMovedFileIsNoAlarm(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(path, to string) error{
+		"moved": os.Rename,
+		"moved, and an empty one made": func(path, to string) error {
+			return errors.Join(os.Rename(path, to), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := testOptions(t)
+			var log bytes.Buffer
+			o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			aside := filepath.Join(filepath.Dir(o.File), "audit.1")
+			synctest.Test(t, func(t *testing.T) {
+				l, err := Open(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustWrite(t, l, "before")
+				if err := change(o.File, aside); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(1500 * time.Millisecond) // it is noticed
+				mustWrite(t, l, "between")
+				for _, rotated := range []int{0, 1} {
+					if err := l.Rotate(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if found, _ := filepath.Glob(rotatedPath(o.File, "*")); len(found) != rotated {
+						t.Errorf("rotated files: %q, want %d", found, rotated)
+					}
+				}
+				mustWrite(t, l, "after")
+				mustClose(t, l)
+			})
+			files, _ := filepath.Glob(rotatedPath(o.File, "*"))
+			r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(append([]string{aside}, append(files, o.File)...)...)...)
+			if r.Fault != nil || r.Records != 4 || strings.Contains(log.String(), "level=ERROR") || strings.Count(log.String(), "audit_file_moved") != 1 {
+				t.Errorf("%+v, fault %v\n%s", r, r.Fault, &log)
+			}
+			if altered, _ := filepath.Glob(o.File + ".altered-*"); len(altered) > 0 {
+				t.Errorf("set aside: %q", altered)
+			}
+		})
 	}
 }
 

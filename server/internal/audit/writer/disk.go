@@ -77,6 +77,12 @@ func freeDisk(directory string) (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec,unconvert,nolintlint // the types differ by system
 }
 
+// hasName reports whether an open file is still in some directory.
+func hasName(info fs.FileInfo) bool {
+	status, ok := info.Sys().(*syscall.Stat_t)
+	return ok && status.Nlink > 0
+}
+
 // syncDir makes the name of a file durable.
 func syncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))

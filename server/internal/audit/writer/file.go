@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/outage"
 )
@@ -29,11 +30,12 @@ type fileSink struct {
 	lock    *os.File
 	changed func() // called when somebody else has changed the file
 
-	state fileState
-	f     file        // unless closed
-	info  fs.FileInfo // of f, for its identity
-	size  int64       // where the last whole batch ends
-	wrote int64       // how much of what is torn can be ours
+	state   fileState
+	f       file        // unless closed
+	info    fs.FileInfo // of f, for its identity
+	size    int64       // where the last whole batch ends
+	movedAt time.Time   // by somebody else; zero: not since the last rotation
+	wrote   int64       // how much of what is torn can be ours
 
 	space, rotation trouble
 }
@@ -98,6 +100,9 @@ func (s *fileSink) commit(lines []byte) error {
 		switch {
 		case err != nil: // the path cannot be looked at: write them anew
 			continue
+		case problem == moved: // with these lines, whole
+			s.leave(problem)
+			return nil
 		case problem != "": // what stands there is also somebody else's: it is kept, never cut off
 			s.leave(problem)
 			continue
@@ -162,11 +167,13 @@ func (s *fileSink) problem(size int64) (string, error) {
 	info, err := os.Stat(s.o.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "deleted", nil
+		return s.gone("deleted", size), nil
 	case err != nil:
 		return "", err
-	case !os.SameFile(info, s.info):
+	case !os.SameFile(info, s.info) && info.Size() > 0:
 		return "replaced", nil
+	case !os.SameFile(info, s.info): // logrotate may make the next file itself
+		return s.gone("replaced", size), nil
 	case info.Size() < size:
 		return "truncated", nil
 	case info.Size() > size:
@@ -175,8 +182,26 @@ func (s *fileSink) problem(size int64) (string, error) {
 	return "", nil
 }
 
+// moved is what log rotation by others does to the file: nothing is lost.
+const moved = "moved"
+
+// gone says what became of a file that the path no longer leads to.
+func (s *fileSink) gone(otherwise string, size int64) string {
+	info, err := s.f.Stat()
+	if err == nil && info.Size() == size && hasName(info) {
+		return moved
+	}
+	return otherwise
+}
+
 // leave gives up the open file because somebody else changed it.
 func (s *fileSink) leave(problem string) {
+	if problem == moved {
+		s.o.Logger.Info("the audit file was moved; going on in a new one", "event", "audit_file_moved", "file", s.o.File)
+		_ = s.f.Close() // whole, and synced as configured
+		s.state, s.movedAt = stateClosed, s.o.Now()
+		return
+	}
 	s.o.Logger.Error("the audit file was "+problem+" by somebody else; going on in a new one",
 		"event", "audit_file_changed", "file", s.o.File)
 	_ = s.f.Close() // what it held is either at the path or lost already

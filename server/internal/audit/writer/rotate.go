@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
@@ -12,10 +13,16 @@ import (
 // full reports whether the file has reached its size.
 func (s *fileSink) full() bool { return s.state != stateClosed && s.size >= s.o.MaxSize }
 
+// afterMove is how long after somebody has moved the file a request to rotate means that move, as
+// logrotate's does.
+const afterMove = time.Minute
+
 // rotate renames the file, audit.jsonl to audit-20261123T070809.123456Z.jsonl, and begins a new
 // one.
 func (s *fileSink) rotate(head audit.Head) error {
-	if s.state == stateClosed || s.size == 0 {
+	justMoved := s.o.Now().Sub(s.movedAt) < afterMove && !s.full()
+	s.movedAt = time.Time{}
+	if s.state == stateClosed || s.size == 0 || justMoved {
 		return nil
 	}
 	err := s.setAside()
