@@ -65,7 +65,7 @@ func (f *clientFlags) call(
 	defer cancel()
 	defer console.waitingFor(fmt.Sprintf("the sidecar at %v to answer, at most %v", f.Address, f.Timeout))()
 	if err := do(ctx, connection); err != nil {
-		hint := f.hint(err, tried)
+		hint := f.hint(err, tried) //nolint:contextcheck // ctx may be over
 		return fmt.Errorf("%v: %w%s", f.Address, readable(err, hint), f.oldPortHint(ctx, err, oldDefaultListen))
 	}
 	return nil

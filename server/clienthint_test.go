@@ -67,7 +67,7 @@ func TestHintsFitTheCause(t *testing.T) {
 		t.Fatal(err)
 	}
 	another := grpc.NewServer()
-	go another.Serve(other) //nolint:errcheck // ends with Stop
+	go another.Serve(other) // ends with Stop
 	t.Cleanup(another.Stop)
 	abandoned := filepath.Join(t.TempDir(), "socket")
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: abandoned})
@@ -116,7 +116,7 @@ func TestTheHintAboutASocketThatMayNotBeUsed(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(directory) })
 	socket := filepath.Join(directory, "socket")
 	start(t, withSecret("--listen", "unix:"+socket, "--allow-uid", fmt.Sprint(os.Getuid()), "--socket-mode", "0600"))
-	if err := os.Chmod(directory, 0o755); err != nil { //nolint:gosec // others must see the socket
+	if err := os.Chmod(directory, 0o755); err != nil { // others must see the socket
 		t.Fatal(err)
 	}
 	c := exec.CommandContext(t.Context(), program, "health", "--address", "unix:"+socket)
@@ -126,7 +126,7 @@ func TestTheHintAboutASocketThatMayNotBeUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Path = filepath.Join(directory, "chatidentity")         // the test's own may be in a folder that is closed
-		if err := os.WriteFile(c.Path, text, 0o755); err != nil { //nolint:gosec // others must run it
+		if err := os.WriteFile(c.Path, text, 0o755); err != nil { // others must run it
 			t.Fatal(err)
 		}
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -42,6 +42,7 @@ func (f *metadataFlags) withMetadata(ctx context.Context) (context.Context, erro
 		}
 		ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", f.RequestID)
 	}
+	var sent []string
 	for _, header := range []struct {
 		path, flag, name, scheme, want string
 		fits                           func(sensitive.String) bool
@@ -65,9 +66,9 @@ func (f *metadataFlags) withMetadata(ctx context.Context) (context.Context, erro
 		if !header.fits(token) {
 			return ctx, config.Usage("%s %s: it must hold %s", header.flag, header.path, header.want)
 		}
-		ctx = metadata.AppendToOutgoingContext(ctx, header.name, header.scheme+token.Reveal())
+		sent = append(sent, header.name, header.scheme+token.Reveal())
 	}
-	return ctx, nil
+	return metadata.AppendToOutgoingContext(ctx, sent...), nil
 }
 
 var jwtForm = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)

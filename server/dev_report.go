@@ -33,7 +33,9 @@ type devLogin struct {
 }
 
 // report issues a token to itself, over gRPC as any backend would, and asks the stand-in to log it in.
-func (c *devCommand) report(ctx context.Context, console *console, sidecar *sidecar, vendor devVendor) (*devReport, error) {
+func (c *devCommand) report(
+	ctx context.Context, console *console, sidecar *sidecar, vendor devVendor,
+) (*devReport, error) {
 	address := c.Listen[0]
 	address.Address = sidecar.listeners[0].Addr().String()
 	issue := issueCommand{

@@ -13,10 +13,10 @@ import (
 )
 
 // Profiles go to whoever asks for one on purpose, by a loopback address, one at a time.
-func TestProfiles(t *testing.T) {
+func TestProfiles(t *testing.T) { //nolint:tparallel // one profile at a time
 	t.Parallel()
 	address := profilesOf(t, start(t, withSecret("--profile-listen", "127.0.0.1:0")))
-	for name, test := range map[string]struct {
+	for name, test := range map[string]struct { //nolint:paralleltest // one profile at a time
 		path, method, host, header string
 		code                       int
 	}{

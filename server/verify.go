@@ -98,7 +98,10 @@ func (c *verifyCommand) verify(ctx context.Context, console *console) (verifyAns
 func (a verifyAnswer) text() string {
 	lines := []string{"Verdict      " + a.Verdict}
 	for _, line := range []struct{ label, value string }{
-		{"Because      ", a.Detail}, {"External ID  ", a.ExternalID}, {"Email        ", a.Email}, {"Log in by    ", a.LoginIdentifier},
+		{"Because      ", a.Detail},
+		{"External ID  ", a.ExternalID},
+		{"Email        ", a.Email},
+		{"Log in by    ", a.LoginIdentifier},
 	} {
 		if line.value != "" {
 			lines = append(lines, line.label+printable(line.value))

@@ -79,7 +79,7 @@ func cpuProfile(r *http.Request, to *bytes.Buffer) (int, error) {
 	length := defaultProfile
 	if text := r.URL.Query().Get("seconds"); text != "" {
 		seconds, err := strconv.ParseUint(text, 10, 8)
-		length = time.Duration(seconds) * time.Second //nolint:gosec // 8 bits
+		length = time.Duration(seconds) * time.Second // 8 bits
 		if err != nil || length == 0 || length > maxProfile {
 			return http.StatusBadRequest, errSeconds
 		}

@@ -37,7 +37,9 @@ func ParseHead(s string) (Head, error) {
 	seq, sum, _ := strings.Cut(s, ":")
 	n, err := strconv.ParseUint(seq, 10, 64)
 	if err != nil || len(sum) != macChars {
-		return Head{}, fmt.Errorf("%q is not a head: want SEQ:MAC, the mac as %d hex digits, such as a head in the program log", s, macChars)
+		return Head{}, fmt.Errorf("%q is not a head: want SEQ:MAC, the mac as %d hex digits, "+
+			"such as a head in the program log",
+			s, macChars)
 	}
 	if _, err := hex.Decode(h.MAC[:], []byte(sum)); err != nil {
 		return Head{}, fmt.Errorf("%q is not a head: its mac is not hex", s)

@@ -153,7 +153,7 @@ func parseKey(line string) (*Key, error) {
 	if !named {
 		name, text = "", line
 	} else if !keyName.MatchString(name) {
-		return nil, errors.New("a key's name is 1 to 64 of A-Z a-z 0-9 . _ -, such as 2026-11:")
+		return nil, errors.New("a key's name is 1 to 64 of A-Z a-z 0-9 . _ -, such as \"2026-11\"")
 	}
 	material, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(text), "="))
 	if err != nil {

@@ -104,8 +104,13 @@ func (s *Serve) checkPolicy(p *policy.Policy) error {
 	case !hasSource && len(p.Organizations) == 0:
 		return errors.New("it has no organization, and no flag gives the secret of one: add one, or give --secret-file")
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Organizations)) {
-		entry := p.Organizations[name]
+	return s.checkSources(p.Organizations)
+}
+
+// checkSources returns why the source of an organization's secret cannot be used.
+func (s *Serve) checkSources(organizations map[string]policy.Organization) error {
+	for _, name := range slices.Sorted(maps.Keys(organizations)) {
+		entry := organizations[name]
 		organization := s.organization(name, entry)
 		if variable := organization.Secrets.SecretKey; variable.Name != "" && !variable.isSet() {
 			return fmt.Errorf("line %d, organization %s: the environment variable %s is not set or empty",

@@ -9,7 +9,7 @@ import (
 )
 
 // A secret is the same by every route: a file, the variable, and a variable that the policy file names.
-func TestASecretIsTheSameByEveryRoute(t *testing.T) {
+func TestASecretIsTheSameByEveryRoute(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for text, want := range map[string]string{
 		"canary":         "canary",
 		"canary\n":       "canary",
@@ -47,7 +47,7 @@ func TestASecretIsTheSameByEveryRoute(t *testing.T) {
 }
 
 // What is blank is no secret, by every route.
-func TestABlankSecretIsNone(t *testing.T) {
+func TestABlankSecretIsNone(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for _, text := range []string{"\n", " ", "\r\n", "\t\n", " \n\n"} {
 		path := filepath.Join(t.TempDir(), "secret")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -56,15 +56,11 @@ func WrongFile(err error) error {
 }
 
 func (s *Serve) validateListeners() error {
-	for i, address := range s.Listen {
+	if err := s.validateDistinct(); err != nil {
+		return err
+	}
+	for _, address := range s.Listen {
 		switch {
-		case slices.Contains(s.Listen[:i], address):
-			return Usage("--listen %v is given twice: give it once", address)
-		case slices.ContainsFunc(s.Listen[:i], address.clashes):
-			return Usage("--listen %v is the same address as another --listen: give it once", address)
-		case address.clashes(s.AdminListen):
-			return Usage("--listen %v and --admin-listen %v are the same address: give each its own port",
-				address, s.AdminListen)
 		case address.IsUnix() && len(s.AllowUID) == 0:
 			return Usage("--listen %v: nobody may call over a unix socket yet: give the app's user ID with --allow-uid", address)
 		case address.isOutside() && !s.HasTLS() && !s.AllowRemote:
@@ -80,6 +76,22 @@ func (s *Serve) validateListeners() error {
 			s.AdminListen, DefaultAdminListen)
 	}
 	return s.validateUsers()
+}
+
+// validateDistinct refuses an address that is given twice, however it is spelled.
+func (s *Serve) validateDistinct() error {
+	for i, address := range s.Listen {
+		switch {
+		case slices.Contains(s.Listen[:i], address):
+			return Usage("--listen %v is given twice: give it once", address)
+		case slices.ContainsFunc(s.Listen[:i], address.clashes):
+			return Usage("--listen %v is the same address as another --listen: give it once", address)
+		case address.clashes(s.AdminListen):
+			return Usage("--listen %v and --admin-listen %v are the same address: give each its own port",
+				address, s.AdminListen)
+		}
+	}
+	return nil
 }
 
 func (s *Serve) validateUsers() error {

@@ -117,7 +117,8 @@ var instanceName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z
 // parseInstance reads a name that may be part of a path.
 func parseInstance(text string) (string, error) {
 	if !instanceName.MatchString(text) {
-		return "", fmt.Errorf("%q must be 1 to 128 letters, digits, dots, hyphens and underscores, such as chatidentity-0", text)
+		return "", fmt.Errorf("%q must be 1 to 128 letters, digits, dots, hyphens and underscores, "+
+			"such as chatidentity-0", text)
 	}
 	return text, nil
 }

@@ -22,10 +22,25 @@ func TestWhatCountsAsAVerifiedEmail(t *testing.T) {
 		verified any
 		counts   bool
 	}{
-		{true, true}, {"true", true},
-		{false, false}, {"false", false}, {1, false}, {0, false}, {"1", false}, {1.5, false}, {nil, false}, {"", false},
-		{"True", false}, {"TRUE", false}, {" true", false}, {"true ", false}, {"yes", false}, {"verified", false},
-		{[]any{true}, false}, {[]any{"true"}, false}, {map[string]any{"email": true}, false},
+		{true, true},
+		{"true", true},
+		{false, false},
+		{"false", false},
+		{1, false},
+		{0, false},
+		{"1", false},
+		{1.5, false},
+		{nil, false},
+		{"", false},
+		{"True", false},
+		{"TRUE", false},
+		{" true", false},
+		{"true ", false},
+		{"yes", false},
+		{"verified", false},
+		{[]any{true}, false},
+		{[]any{"true"}, false},
+		{map[string]any{"email": true}, false},
 	} {
 		t.Run(fmt.Sprintf("%T %v", test.verified, test.verified), func(t *testing.T) {
 			t.Parallel()
@@ -95,8 +110,10 @@ func TestARefusalNamesTheClaimAndNeverItsValue(t *testing.T) {
 			newVerifier(t, custom, now.read), map[string]any{"upn": "ada@example.com"}, idtoken.ErrUnproven, []string{"https://shop.example.com/uid"},
 		},
 		"another in a claim of the shop": {
-			newVerifier(t, custom, now.read), map[string]any{"https://shop.example.com/uid": "user_id", "upn": "canary@example.com"},
-			idtoken.ErrMismatch, []string{"upn", "customer.email"},
+			newVerifier(t, custom, now.read),
+			map[string]any{"https://shop.example.com/uid": "user_id", "upn": "canary@example.com"},
+			idtoken.ErrMismatch,
+			[]string{"upn", "customer.email"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

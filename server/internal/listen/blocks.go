@@ -45,7 +45,7 @@ func (b *block) follow(isCut bool, late func(), gone <-chan struct{}) bool {
 	if !b.unended {
 		b.release()
 	}
-	if !b.unended && !(b.headers && isCut) {
+	if !b.unended && (!b.headers || !isCut) {
 		if b.timer != nil {
 			b.timer.Stop()
 		}

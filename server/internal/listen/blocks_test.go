@@ -179,7 +179,7 @@ func TestHeaderBlocksWaitForRoom(t *testing.T) {
 		}
 		ending.Wait()
 		synctest.Wait()
-		for _, p := range append(all, newcomer) {
+		for _, p := range slices.Concat(all, []*piped{newcomer}) {
 			if p.kinds != nil {
 				t.Errorf("reported %v", p.kinds)
 			}

@@ -122,7 +122,7 @@ func (s *streams) exceed(id uint32) bool {
 
 // sent takes in a frame of the server.
 func (s *streams) sent(f frame, now func() time.Duration) change {
-	if f.kind != frameHeaders && !f.endsStream() && f.kind != frameResetStream {
+	if !f.bearsOnCall() {
 		return change{}
 	}
 	s.mu.Lock()
@@ -130,13 +130,8 @@ func (s *streams) sent(f frame, now func() time.Duration) change {
 	call, isOpen := s.open[f.stream]
 	switch {
 	case isOpen && f.endsStream():
-		failed := f.kind == frameHeaders && !call.replied
-		if failed && s.explained > 0 {
-			failed = false
-			s.explained--
-		}
 		c := s.remove(f.stream, call, -answerCredit)
-		c.failed = failed
+		c.failed = f.kind == frameHeaders && !call.replied && !s.explains()
 		return c
 	case isOpen && f.kind == frameHeaders:
 		call.replied = true
@@ -151,6 +146,20 @@ func (s *streams) sent(f frame, now func() time.Duration) change {
 	default:
 		return change{}
 	}
+}
+
+// bearsOnCall reports whether a frame of the server begins or ends an answer.
+func (f frame) bearsOnCall() bool {
+	return f.kind == frameHeaders || f.kind == frameResetStream || f.endsStream()
+}
+
+// explains reports whether the next call that failed has a reason of ours, and takes it.
+func (s *streams) explains() bool {
+	if s.explained == 0 {
+		return false
+	}
+	s.explained--
+	return true
 }
 
 // A call that is reset has cost more than its frame. Honest clients reset calls when their deadline has

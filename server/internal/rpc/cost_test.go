@@ -122,8 +122,13 @@ func dialFrames(t *testing.T, address string) *frameClient {
 
 func (c *frameClient) encode(encoder *hpack.Encoder, block *bytes.Buffer) {
 	for _, field := range [][2]string{
-		{":method", "POST"}, {":scheme", "http"}, {":path", pb.ChatIdentityService_IssueToken_FullMethodName},
-		{":authority", "localhost"}, {"content-type", "application/grpc"}, {"user-agent", "frames"}, {"te", "trailers"},
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":path", pb.ChatIdentityService_IssueToken_FullMethodName},
+		{":authority", "localhost"},
+		{"content-type", "application/grpc"},
+		{"user-agent", "frames"},
+		{"te", "trailers"},
 	} {
 		if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
 			c.t.Fatal(err)

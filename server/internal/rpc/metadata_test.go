@@ -33,9 +33,19 @@ func TestLargeMetadata(t *testing.T) {
 		bytes  int
 		reason string
 	}{
-		{1 << 10, ""}, {15 << 10, ""}, {17_000, ""}, {20_000, ""}, {32 << 10, ""}, {40_000, ""}, {47 << 10, ""},
-		{48 << 10, "METADATA_TOO_LARGE"}, {50_000, "METADATA_TOO_LARGE"}, {70_000, "METADATA_TOO_LARGE"},
-		{100_000, "METADATA_TOO_LARGE"}, {120_000, "METADATA_TOO_LARGE"}, {127 << 10, "METADATA_TOO_LARGE"},
+		{1 << 10, ""},
+		{15 << 10, ""},
+		{17_000, ""},
+		{20_000, ""},
+		{32 << 10, ""},
+		{40_000, ""},
+		{47 << 10, ""},
+		{48 << 10, "METADATA_TOO_LARGE"},
+		{50_000, "METADATA_TOO_LARGE"},
+		{70_000, "METADATA_TOO_LARGE"},
+		{100_000, "METADATA_TOO_LARGE"},
+		{120_000, "METADATA_TOO_LARGE"},
+		{127 << 10, "METADATA_TOO_LARGE"},
 	} {
 		t.Run(fmt.Sprint(test.bytes), func(t *testing.T) {
 			t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -37,9 +38,10 @@ type wireReply struct {
 	body    []byte
 }
 
-func (r wireReply) code() string { return r.header.Get("grpc-status") + r.trailer.Get("grpc-status") }
+func (r wireReply) code() string { return r.header.Get("Grpc-Status") + r.trailer.Get("Grpc-Status") }
+
 func (r wireReply) details() string {
-	return r.header.Get("grpc-status-details-bin") + r.trailer.Get("grpc-status-details-bin")
+	return r.header.Get("Grpc-Status-Details-Bin") + r.trailer.Get("Grpc-Status-Details-Bin")
 }
 
 // frame puts a message behind gRPC's prefix.
@@ -70,17 +72,18 @@ func marshalled(t testing.TB, message proto.Message) []byte {
 }
 
 // wireTo returns plain HTTP/2 to the fixture's listener, over one connection.
-func wireTo(t testing.TB, address string) *http2.Transport {
+func wireTo(t testing.TB, address string) *http2.Transport { //nolint:staticcheck // it shows HTTP/2 errors as they are
 	t.Helper()
-	transport := &http2.Transport{AllowHTTP: true, DisableCompression: true}
+	transport := &http2.Transport{AllowHTTP: true, DisableCompression: true} //nolint:staticcheck // as above
+	//nolint:staticcheck // as above
 	transport.DialTLSContext = func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	}
-	t.Cleanup(transport.CloseIdleConnections)
+	t.Cleanup(transport.CloseIdleConnections) //nolint:staticcheck // as above
 	return transport
 }
 
-func (c wireCall) over(t testing.TB, transport *http2.Transport) (wireReply, error) {
+func (c wireCall) over(t testing.TB, transport *http2.Transport) (wireReply, error) { //nolint:staticcheck // as above
 	t.Helper()
 	method, path := "POST", pb.ChatIdentityService_IssueToken_FullMethodName
 	if c.http != "" {
@@ -96,10 +99,8 @@ func (c wireCall) over(t testing.TB, transport *http2.Transport) (wireReply, err
 		t.Fatal(err)
 	}
 	request.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}}
-	for name, values := range c.header {
-		request.Header[name] = values
-	}
-	response, err := transport.RoundTrip(request)
+	maps.Copy(request.Header, c.header)
+	response, err := transport.RoundTrip(request) //nolint:staticcheck // as above
 	if err != nil {
 		return wireReply{}, err
 	}
@@ -243,7 +244,7 @@ func TestWhatHasAReasonIsNoTransportError(t *testing.T) {
 		{"a token again", wireCall{body: good}, codes.OK},
 	} {
 		reply, err := test.call.over(t, wire)
-		if reset := (http2.StreamError{}); err != nil && !(test.code == codes.DeadlineExceeded && errors.As(err, &reset)) {
+		if reset := (http2.StreamError{}); err != nil && (test.code != codes.DeadlineExceeded || !errors.As(err, &reset)) {
 			t.Errorf("%s: %v", test.name, err)
 		} else if err == nil && reply.code() != fmt.Sprint(int(test.code)) {
 			t.Errorf("%s: code %s, want %d", test.name, reply.code(), test.code)

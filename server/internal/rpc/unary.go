@@ -63,8 +63,9 @@ func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any
 }
 
 // receive is a handler like the generated one, without its closure.
-func (m *served) receive( //nolint:revive // the order is grpc's
-	_ any, ctx context.Context, decode func(any) error, enter grpc.UnaryServerInterceptor,
+func (m *served) receive(
+	_ any, ctx context.Context, //nolint:revive // the order is grpc's
+	decode func(any) error, enter grpc.UnaryServerInterceptor,
 ) (any, error) {
 	req := m.requestOf(callFrom(ctx))
 	if err := decode(req); err != nil {

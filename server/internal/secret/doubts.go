@@ -39,7 +39,8 @@ func KeyDoubts(value sensitive.String) []string { return miscopied(value.Reveal(
 var (
 	jwt        = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$`)
 	member     = regexp.MustCompile(`^["'][^"']*["']\s*:`)
-	assignment = regexp.MustCompile(`^((export|set|-e)\s+)?([A-Z][A-Z0-9_]+|(?i:[a-z_]*(secret|key|token|authorization)[a-z_]*))` +
+	assignment = regexp.MustCompile(`^((export|set|-e)\s+)?` +
+		`([A-Z][A-Z0-9_]+|(?i:[a-z_]*(secret|key|token|authorization)[a-z_]*))` +
 		`\s*(=\s*[^=\s]|:\s+\S)`)
 	template = regexp.MustCompile(`^(\$?\{.*\}|\{\{.*\}\}|\$\(.*\)|<.*>|%[A-Za-z_]+%|\$[A-Z_]+)$`)
 )

@@ -21,17 +21,17 @@ const (
 
 // What is wrong with the claims.
 const (
-	noIssueTime     Malformed = "no iat"
-	textIssueTime   Malformed = "iat is text and not a number"
-	noNumber        Malformed = "iat is not a number"
-	fractionalTime  Malformed = "iat is not a whole number of seconds"
-	milliseconds    Malformed = "iat is not a whole number of seconds; are these milliseconds?"
-	beforeEpoch     Malformed = "iat is before 1970"
-	emptyExternalID Malformed = "externalId is empty"
-	oddExternalID   Malformed = "externalId is neither text nor a whole number above 0"
-	emptyEmail      Malformed = "email is empty"
-	oddEmail        Malformed = "email is not text"
-	nobody          Malformed = "neither externalId nor email"
+	errNoIssueTime     MalformedError = "no iat"
+	errTextIssueTime   MalformedError = "iat is text and not a number"
+	errNoNumber        MalformedError = "iat is not a number"
+	errFractionalTime  MalformedError = "iat is not a whole number of seconds"
+	errMilliseconds    MalformedError = "iat is not a whole number of seconds; are these milliseconds?"
+	errBeforeEpoch     MalformedError = "iat is before 1970"
+	errEmptyExternalID MalformedError = "externalId is empty"
+	errOddExternalID   MalformedError = "externalId is neither text nor a whole number above 0"
+	errEmptyEmail      MalformedError = "email is empty"
+	errOddEmail        MalformedError = "email is not text"
+	errNobody          MalformedError = "neither externalId nor email"
 )
 
 // misspelt are claims that people send where Kustomer reads another. Each of them gives a phrase.
@@ -60,7 +60,7 @@ var misspelt = []struct{ name, right string }{
 }
 
 // readClaims reads the claims by their exact names, as JavaScript does.
-func readClaims(claims map[string]any) (customer.Customer, time.Time, Malformed) {
+func readClaims(claims map[string]any) (customer.Customer, time.Time, MalformedError) {
 	externalID, externalIDFault := readExternalID(claims)
 	email, emailFault := readEmail(claims)
 	who := customer.Customer{ExternalID: externalID, Email: email}
@@ -72,13 +72,13 @@ func readClaims(claims map[string]any) (customer.Customer, time.Time, Malformed)
 }
 
 // readExternalID accepts a number too: the vendor's own Android sample signs one.
-func readExternalID(claims map[string]any) (string, Malformed) {
+func readExternalID(claims map[string]any) (string, MalformedError) {
 	switch value := claims[externalIDClaim].(type) {
 	case nil:
 		return "", ""
 	case string:
 		if value == "" {
-			return "", emptyExternalID
+			return "", errEmptyExternalID
 		}
 		return value, ""
 	case float64:
@@ -86,55 +86,55 @@ func readExternalID(claims map[string]any) (string, Malformed) {
 			return strconv.FormatInt(int64(value), 10), ""
 		}
 	}
-	return "", oddExternalID
+	return "", errOddExternalID
 }
 
-func readEmail(claims map[string]any) (string, Malformed) {
+func readEmail(claims map[string]any) (string, MalformedError) {
 	switch value := claims[emailClaim].(type) {
 	case nil:
 		return "", ""
 	case string:
 		if value == "" {
-			return "", emptyEmail
+			return "", errEmptyEmail
 		}
 		return value, ""
 	default:
-		return "", oddEmail
+		return "", errOddEmail
 	}
 }
 
 // identifierFault returns why the claims name nobody.
-func identifierFault(claims map[string]any, externalID, email Malformed) Malformed {
-	for _, fault := range []Malformed{externalID, email} {
+func identifierFault(claims map[string]any, externalID, email MalformedError) MalformedError {
+	for _, fault := range []MalformedError{externalID, email} {
 		if fault != "" {
 			return fault
 		}
 	}
 	for _, spelling := range misspelt {
 		if _, found := claims[spelling.name]; found {
-			return Malformed(spelling.name + " instead of " + spelling.right)
+			return MalformedError(spelling.name + " instead of " + spelling.right)
 		}
 	}
-	return nobody
+	return errNobody
 }
 
-func readIssueTime(claims map[string]any) (time.Time, Malformed) {
+func readIssueTime(claims map[string]any) (time.Time, MalformedError) {
 	claim, found := claims["iat"]
 	iat, isNumber := claim.(float64)
 	_, isText := claim.(string)
 	switch {
 	case !found:
-		return time.Time{}, noIssueTime
+		return time.Time{}, errNoIssueTime
 	case isText:
-		return time.Time{}, textIssueTime
+		return time.Time{}, errTextIssueTime
 	case !isNumber:
-		return time.Time{}, noNumber
+		return time.Time{}, errNoNumber
 	case iat < 0:
-		return time.Time{}, beforeEpoch
+		return time.Time{}, errBeforeEpoch
 	case iat > maxIssueTime:
-		return time.Time{}, milliseconds
+		return time.Time{}, errMilliseconds
 	case iat != math.Trunc(iat):
-		return time.Time{}, fractionalTime
+		return time.Time{}, errFractionalTime
 	default:
 		return time.Unix(int64(iat), 0).UTC(), ""
 	}

@@ -8,56 +8,56 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-// Malformed is why a text is not a chat token: one of the phrases below, which repeat nothing of the
+// MalformedError is why a text is not a chat token: one of the phrases below, which repeat nothing of the
 // text. The zero value is no fault.
-type Malformed string
+type MalformedError string
 
 // Error returns the phrase.
-func (m Malformed) Error() string { return string(m) }
+func (m MalformedError) Error() string { return string(m) }
 
 // What is wrong with the form. Each phrase is at most 64 bytes, as an audit record's reason.
 const (
-	newlineInside       Malformed = "there is a newline in it"
-	spaceInside         Malformed = "there is white space in it"
-	bearerBefore        Malformed = "the word Bearer is not part of the token"
-	quotesAround        Malformed = "there are quotes around it"
-	jsonForm            Malformed = "it is JSON and not a token of three parts"
-	percentEncoded      Malformed = "it is percent-encoded"
-	padded              Malformed = "its base64url is padded with ="
-	plainBase64         Malformed = "it is base64, with + and /, and not base64url"
-	foreignCharacter    Malformed = "there is a character in it that no token has"
-	noParts             Malformed = "it is not three parts with a dot between them"
-	encrypted           Malformed = "it has five parts: it is encrypted and not signed"
-	tooLong             Malformed = "it is longer than 4,096 bytes"
-	unsigned            Malformed = "there is no signature after the second dot"
-	headerUnreadable    Malformed = "the header is not base64url of a JSON object"
-	payloadUnreadable   Malformed = "the payload is not base64url of a JSON object"
-	signatureUnreadable Malformed = "the signature is not base64url"
-	critical            Malformed = "the header names fields that must be understood (crit)"
-	noAlgorithm         Malformed = "the header names no alg"
-	otherCase           Malformed = "alg is HS256 in capitals"
-	otherAlgorithm      Malformed = "the header names another alg than HS256"
+	errNewlineInside       MalformedError = "there is a newline in it"
+	errSpaceInside         MalformedError = "there is white space in it"
+	errBearerBefore        MalformedError = "the word Bearer is not part of the token"
+	errQuotesAround        MalformedError = "there are quotes around it"
+	errJSONForm            MalformedError = "it is JSON and not a token of three parts"
+	errPercentEncoded      MalformedError = "it is percent-encoded"
+	errPadded              MalformedError = "its base64url is padded with ="
+	errPlainBase64         MalformedError = "it is base64, with + and /, and not base64url"
+	errForeignCharacter    MalformedError = "there is a character in it that no token has"
+	errNoParts             MalformedError = "it is not three parts with a dot between them"
+	errEncrypted           MalformedError = "it has five parts: it is encrypted and not signed"
+	errTooLong             MalformedError = "it is longer than 4,096 bytes"
+	errUnsigned            MalformedError = "there is no signature after the second dot"
+	errHeaderUnreadable    MalformedError = "the header is not base64url of a JSON object"
+	errPayloadUnreadable   MalformedError = "the payload is not base64url of a JSON object"
+	errSignatureUnreadable MalformedError = "the signature is not base64url"
+	errCritical            MalformedError = "the header names fields that must be understood (crit)"
+	errNoAlgorithm         MalformedError = "the header names no alg"
+	errOtherCase           MalformedError = "alg is HS256 in capitals"
+	errOtherAlgorithm      MalformedError = "the header names another alg than HS256"
 )
 
 // formFault returns what keeps a text from being three parts of base64url. Lenient parsers take more,
 // such as padding and line breaks; NodeJS libraries do not.
-func formFault(text string) Malformed {
+func formFault(text string) MalformedError {
 	for _, test := range []struct {
 		fails bool
-		why   Malformed
+		why   MalformedError
 	}{
-		{len(text) > MaxBytes, tooLong},
-		{strings.ContainsAny(text, "\r\n"), newlineInside},
-		{len(text) > 7 && strings.EqualFold(text[:7], "Bearer "), bearerBefore},
-		{strings.HasPrefix(text, "{"), jsonForm},
-		{strings.ContainsAny(text, `"'`), quotesAround},
-		{strings.ContainsAny(text, " \t\u00a0\ufeff"), spaceInside},
-		{strings.Contains(text, "%"), percentEncoded},
-		{strings.Contains(text, "="), padded},
-		{strings.ContainsAny(text, "+/"), plainBase64},
-		{strings.ContainsFunc(text, outsideCompactForm), foreignCharacter},
-		{strings.Count(text, ".") == 4, encrypted},
-		{strings.Count(text, ".") != 2, noParts},
+		{len(text) > MaxBytes, errTooLong},
+		{strings.ContainsAny(text, "\r\n"), errNewlineInside},
+		{len(text) > 7 && strings.EqualFold(text[:7], "Bearer "), errBearerBefore},
+		{strings.HasPrefix(text, "{"), errJSONForm},
+		{strings.ContainsAny(text, `"'`), errQuotesAround},
+		{strings.ContainsAny(text, " \t\u00a0\ufeff"), errSpaceInside},
+		{strings.Contains(text, "%"), errPercentEncoded},
+		{strings.Contains(text, "="), errPadded},
+		{strings.ContainsAny(text, "+/"), errPlainBase64},
+		{strings.ContainsFunc(text, outsideCompactForm), errForeignCharacter},
+		{strings.Count(text, ".") == 4, errEncrypted},
+		{strings.Count(text, ".") != 2, errNoParts},
 	} {
 		if test.fails {
 			return test.why
@@ -72,22 +72,22 @@ func outsideCompactForm(r rune) bool {
 }
 
 // headerFault returns why the header is not that of a chat token.
-func headerFault(fields map[string]any) Malformed {
+func headerFault(fields map[string]any) MalformedError {
 	if _, found := fields[jws.CriticalKey]; found {
-		return critical
+		return errCritical
 	}
 	algorithm, found := fields[jws.AlgorithmKey]
 	name, _ := algorithm.(string)
 	switch {
 	case !found:
-		return noAlgorithm
+		return errNoAlgorithm
 	case name == jwa.HS256.String():
 		return ""
 	case strings.EqualFold(name, jwa.HS256.String()):
-		return otherCase
+		return errOtherCase
 	case slices.Contains(jwa.SignatureAlgorithms(), jwa.SignatureAlgorithm(name)):
-		return Malformed("the header names " + name)
+		return MalformedError("the header names " + name)
 	default:
-		return otherAlgorithm
+		return errOtherAlgorithm
 	}
 }

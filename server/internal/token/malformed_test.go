@@ -48,8 +48,8 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		capitals    = "alg is HS256 in capitals"
 		crit        = "the header names fields that must be understood (crit)"
 		oddID       = "externalId is neither text nor a whole number above 0"
-		oddEmail    = "email is not text"
-		nobody      = "neither externalId nor email"
+		errOddEmail = "email is not text"
+		errNobody   = "neither externalId nor email"
 		millis      = "iat is not a whole number of seconds; are these milliseconds?"
 		foreign     = "there is a character in it that no token has"
 		iatIsText   = "iat is text and not a number"
@@ -110,13 +110,13 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"payload null":                 {claims(`null`), badPayload},
 		"payload text":                 {claims(`"canary"`), badPayload},
 		"payload empty":                {claims(``), badPayload},
-		"no claims":                    {claims(`{}`), nobody},
-		"no identifier":                {claims(`{"iat":1767225600}`), nobody},
+		"no claims":                    {claims(`{}`), errNobody},
+		"no identifier":                {claims(`{"iat":1767225600}`), errNobody},
 		"empty identifiers":            {claims(`{"externalId":"","email":"","iat":1767225600}`), "externalId is empty"},
 		"empty email":                  {claims(`{"email":"","iat":1767225600}`), "email is empty"},
-		"email null":                   {claims(`{"email":null,"iat":1767225600}`), nobody},
-		"email a number":               {claims(`{"email":7,"iat":1767225600}`), oddEmail},
-		"email a list":                 {claims(`{"email":["canary@example.com"],"iat":1767225600}`), oddEmail},
+		"email null":                   {claims(`{"email":null,"iat":1767225600}`), errNobody},
+		"email a number":               {claims(`{"email":7,"iat":1767225600}`), errOddEmail},
+		"email a list":                 {claims(`{"email":["canary@example.com"],"iat":1767225600}`), errOddEmail},
 		"ID 0":                         {claims(`{"externalId":0,"iat":1767225600}`), oddID},
 		"ID below 0":                   {claims(`{"externalId":-7,"iat":1767225600}`), oddID},
 		"ID with a fraction":           {claims(`{"externalId":7.5,"iat":1767225600}`), oddID},
@@ -132,7 +132,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"userId and sub":               {claims(`{"userId":"canary","sub":"x","iat":1767225600}`), "userId instead of externalId"},
 		"Email":                        {claims(`{"Email":"canary@example.com","iat":1767225600}`), "Email instead of email"},
 		"emailAddress":                 {claims(`{"emailAddress":"canary@example.com","iat":1}`), "emailAddress instead of email"},
-		"a claim of its own":           {claims(`{"canary":"canary","iat":1767225600}`), nobody},
+		"a claim of its own":           {claims(`{"canary":"canary","iat":1767225600}`), errNobody},
 		"no iat":                       {claims(`{"externalId":"canary_id"}`), "no iat"},
 		"IAT in capitals":              {claims(`{"externalId":"canary_id","IAT":1767225600}`), "no iat"},
 		"iat text":                     {claims(`{"externalId":"canary_id","iat":"1767225600"}`), iatIsText},
@@ -149,7 +149,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := token.Parse(test.text)
-			var malformed token.Malformed
+			var malformed token.MalformedError
 			if !errors.As(err, &malformed) || err.Error() != test.want {
 				t.Fatalf("error %v, want %q", err, test.want)
 			}

@@ -29,7 +29,7 @@ type Parsed struct {
 // Parse reads a token in compact form. A usable token has an iat in whole seconds of the years 1970 to
 // 9999 and at least one identifier: text that is not empty or, for the external ID, a whole number above
 // 0. It ignores other claims and header fields, except "crit", which must be refused by whoever does not
-// understand it (RFC 7515, section 4.1.11). The error is a Malformed.
+// understand it (RFC 7515, section 4.1.11). The error is a MalformedError.
 func Parse(text string) (Parsed, error) {
 	if why := formFault(text); why != "" {
 		return Parsed{}, why
@@ -39,25 +39,25 @@ func Parse(text string) (Parsed, error) {
 	header, payload, _ := strings.Cut(signingInput, ".")
 	fields, ok := decodeObject(header)
 	if !ok {
-		return Parsed{}, headerUnreadable
+		return Parsed{}, errHeaderUnreadable
 	}
 	if why := headerFault(fields); why != "" {
 		return Parsed{}, why
 	}
 	claims, ok := decodeObject(payload)
 	if !ok {
-		return Parsed{}, payloadUnreadable
+		return Parsed{}, errPayloadUnreadable
 	}
 	who, issued, why := readClaims(claims)
 	if why != "" {
 		return Parsed{}, why
 	}
 	if encodedSignature == "" {
-		return Parsed{}, unsigned
+		return Parsed{}, errUnsigned
 	}
 	signature, err := strictBase64.DecodeString(encodedSignature)
 	if err != nil {
-		return Parsed{}, signatureUnreadable
+		return Parsed{}, errSignatureUnreadable
 	}
 	return Parsed{who, issued, []byte(signingInput), signature}, nil
 }

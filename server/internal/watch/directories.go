@@ -21,7 +21,8 @@ type directories struct {
 func newDirectories(log *slog.Logger) *directories {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		log.Warn("directories cannot be watched; files are only polled", "event", "directory_unwatched", "error", err.Error())
+		log.Warn("directories cannot be watched; files are only polled", "event", "directory_unwatched",
+			"error", err.Error())
 		return &directories{log: log}
 	}
 	return &directories{log: log, watcher: watcher, events: watcher.Events, errors: watcher.Errors}
@@ -53,7 +54,8 @@ func (d *directories) watch(all []*files) {
 	for directory := range wanted {
 		if err := d.watcher.Add(directory); err != nil && !d.warned {
 			d.warned = true
-			d.log.Warn("a directory cannot be watched; its files are only polled", "event", "directory_unwatched", "error", err.Error())
+			d.log.Warn("a directory cannot be watched; its files are only polled", "event", "directory_unwatched",
+				"error", err.Error())
 		}
 	}
 }

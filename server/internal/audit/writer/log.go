@@ -157,7 +157,7 @@ func (l *Log) Close(ctx context.Context) error {
 	select {
 	case <-l.stopped:
 		if l.Opened() != nil {
-			return nil // there was nothing to write to
+			return nil //nolint:nilerr // there was nothing to write to
 		}
 		return l.state()
 	case <-ctx.Done():

@@ -66,7 +66,9 @@ type queue struct {
 }
 
 func newQueue(now func() time.Time, timeout time.Duration) *queue {
-	return &queue{now: now, timeout: timeout, started: now(), wake: make(chan struct{}, 1), open: &batch{result: newResult()}}
+	return &queue{
+		now: now, timeout: timeout, started: now(), wake: make(chan struct{}, 1), open: &batch{result: newResult()},
+	}
 }
 
 var scratch = sync.Pool{New: func() any { return new([]byte) }}

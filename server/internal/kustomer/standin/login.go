@@ -50,7 +50,8 @@ func (s *Vendor) Login(token string, now time.Time) (Identified, error) {
 		Email      string     `json:"email"`
 		IssuedAt   *int64     `json:"iat"`
 	}
-	if json.Unmarshal(decoded.payload, &claims) != nil || claims.IssuedAt == nil || string(claims.ExternalID)+claims.Email == "" {
+	if json.Unmarshal(decoded.payload, &claims) != nil || claims.IssuedAt == nil ||
+		string(claims.ExternalID)+claims.Email == "" {
 		return Identified{}, ErrMalformed
 	}
 	mac := hmac.New(sha256.New, []byte(s.snapshot().Secret))

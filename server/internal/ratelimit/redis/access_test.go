@@ -208,9 +208,11 @@ func TestOptionsSayWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: error is %v, want it to say %q and no secret", name, err, c.want)
 		}
 	}
-	for _, url := range []string{"redis://localhost", "redis://app@localhost:6379/2", "rediss://[::1]:6380", "unix:///run/redis.sock?db=3",
+	for _, url := range []string{
+		"redis://localhost", "redis://app@localhost:6379/2", "rediss://[::1]:6380", "unix:///run/redis.sock?db=3",
 		"redis://a:1?addr=b:2", "rediss://app@a:1/0?addr=b:2&addr=[::1]:3", "redis://a?addr=a:6379",
-		"redis://a:1?master_name=pods", "rediss://app@a:1/2?master_name=pods&addr=b:2", "redis://a:1?master_name=pods&db=2"} {
+		"redis://a:1?master_name=pods", "rediss://app@a:1/2?master_name=pods&addr=b:2", "redis://a:1?master_name=pods&db=2",
+	} {
 		if _, err := New(ratelimit.NewLocal(16, ratelimit.Monotonic()), testOptions(url, &journal{})); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}

@@ -15,26 +15,34 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
 
+// Codes of error replies that stand for several things.
+const (
+	codeGeneric      = "ERR"
+	codeNoPermission = "NOPERM"
+)
+
 // meanings say what an error reply means and what to do. The first whose code and text the reply has
 // counts. A reply's own text is never repeated: it may hold the password.
 var meanings = []struct{ code, has, means string }{
 	{"WRONGPASS", "", "the user or the password is wrong: correct the user in the URL, or the password's file"},
-	{"NOAUTH", "", "it wants a password: give the file that holds it, and the user in the URL unless it is the default one"},
-	{"ERR", "AUTH", "its default user has no password: put the user in the URL, or give no password file"},
-	{"ERR", "SENTINEL", "it is not a Sentinel: give the address of one, or leave out master_name"},
-	{"ERR", "invalid password", "the password is wrong: correct the password's file"},
-	{"NOPERM", "'select'", "its user may not choose a database: allow it +select, or use database 0"},
-	{"NOPERM", "'eval", "its user may not run scripts: allow it +eval +evalsha +time +get +set"},
-	{"NOPERM", "channel", "its user lacks a right: allow it +eval +evalsha +time +get +set"},
-	{"NOPERM", "key", "its user may not use our keys: allow it ~PREFIX:*, with our prefix"},
-	{"NOPERM", "sentinel", "its user may not ask Sentinels: allow it +sentinel|get-master-addr-by-name there"},
-	{"NOPERM", "", "its user lacks a right: allow it +eval +evalsha +time +get +set"},
-	{"ERR", "ACL failure", withinScripts},
-	{"ERR", "executing the script can't", withinScripts},
-	{"ERR", "NOPERM", withinScripts},
+	{"NOAUTH", "", "it wants a password: give the file that holds it, and the user in the URL " +
+		"unless it is the default one"},
+	{codeGeneric, "AUTH", "its default user has no password: put the user in the URL, or give no password file"},
+	{codeGeneric, "SENTINEL", "it is not a Sentinel: give the address of one, or leave out master_name"},
+	{codeGeneric, "invalid password", "the password is wrong: correct the password's file"},
+	{codeNoPermission, "'select'", "its user may not choose a database: allow it +select, or use database 0"},
+	{codeNoPermission, "'eval", "its user may not run scripts: allow it +eval +evalsha +time +get +set"},
+	{codeNoPermission, "channel", "its user lacks a right: allow it +eval +evalsha +time +get +set"},
+	{codeNoPermission, "key", "its user may not use our keys: allow it ~PREFIX:*, with our prefix"},
+	{codeNoPermission, "sentinel", "its user may not ask Sentinels: allow it +sentinel|get-master-addr-by-name there"},
+	{codeNoPermission, "", "its user lacks a right: allow it +eval +evalsha +time +get +set"},
+	{codeGeneric, "ACL failure", withinScripts},
+	{codeGeneric, "executing the script can't", withinScripts},
+	{codeGeneric, codeNoPermission, withinScripts},
 	{"READONLY", "", "it is a replica, which decides nothing: give the primary's address, or that of the Sentinels with " +
 		"?master_name=NAME"},
-	{"MOVED", "", "it is a node of a Cluster, and another one holds our keys: give all nodes, as redis://host:port?addr=host2:port2"},
+	{"MOVED", "", "it is a node of a Cluster, and another one holds our keys: give all nodes, as " +
+		"redis://host:port?addr=host2:port2"},
 	{"ASK", "", "the Cluster is moving our keys to another node, which passes"},
 	{"TRYAGAIN", "", "the Cluster is moving our keys to another node, which passes"},
 	{"CLUSTERDOWN", "", "the Cluster is down, or no node has our slot: see CLUSTER INFO"},
@@ -45,10 +53,12 @@ var meanings = []struct{ code, has, means string }{
 	{"MISCONF", "", "it cannot save to its disk and therefore refuses to write: see its log"},
 	{"NOREPLICAS", "", "it refuses to write because it has too few replicas (min-replicas-to-write)"},
 	{"DENIED", "", "it is in protected mode: give it a password, or have it listen on loopback"},
-	{"ERR", "max number of clients", "it has no connection free: raise maxclients"},
-	{"ERR", "SELECT is not allowed", "it is a Cluster, which has database 0 alone: leave the database out of the URL"},
-	{"ERR", "DB index", "it has no such database: correct the number in the URL"},
-	{"ERR", "unknown command", "it runs no scripts: if it is a Sentinel, add ?master_name=NAME; otherwise it must be Redis 5.0 or later"},
+	{codeGeneric, "max number of clients", "it has no connection free: raise maxclients"},
+	{codeGeneric, "SELECT is not allowed", "it is a Cluster, which has database 0 alone: " +
+		"leave the database out of the URL"},
+	{codeGeneric, "DB index", "it has no such database: correct the number in the URL"},
+	{codeGeneric, "unknown command", "it runs no scripts: if it is a Sentinel, add ?master_name=NAME; " +
+		"otherwise it must be Redis 5.0 or later"},
 }
 
 const withinScripts = "its user lacks a right within scripts: allow it +time +get +set"

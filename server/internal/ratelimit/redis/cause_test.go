@@ -13,8 +13,6 @@ import (
 
 // Whatever keeps Redis from deciding is told with what to do about it, in the same words by a check
 // before a rollout and in the log while it serves, and nothing that a server says is repeated.
-//
-//nolint:maintidx // a row each
 func TestWhatIsWrongIsTold(t *testing.T) {
 	t.Parallel()
 	port := func(t *testing.T, args ...string) (*server, string) {

@@ -81,7 +81,7 @@ func (s *sentinels) askAll(ctx context.Context) (string, error) {
 // ask asks one. It learns the password only if it wants one: those without refuse it.
 func (s *sentinels) ask(ctx context.Context, address string) (string, error) {
 	named, err := s.askAs(ctx, address, nil)
-	if code := codeOf(err); code == "NOAUTH" || code == "NOPERM" {
+	if code := codeOf(err); code == "NOAUTH" || code == codeNoPermission {
 		if credentials := s.dialer.options.credentials(s.dialer.place.user); credentials != nil {
 			return s.askAs(ctx, address, credentials)
 		}

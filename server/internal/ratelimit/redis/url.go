@@ -41,10 +41,8 @@ func parseURL(text string) (*place, error) {
 		return nil, errors.New("the URL holds a password: put it in a file instead")
 	}
 	query := u.Query()
-	for name := range query {
-		if !slices.Contains([]string{"db", "addr", "master_name"}, name) {
-			return nil, fmt.Errorf("the URL has parameter %q; %s", name, urlForm)
-		}
+	if err := checkParameters(query); err != nil {
+		return nil, err
 	}
 	isCluster := query.Has("addr") && !query.Has("master_name")
 	if isCluster && (query.Has("db") || u.Path != "" && u.Path != "/" && u.Path != "/0") {
@@ -56,6 +54,15 @@ func parseURL(text string) (*place, error) {
 	}
 	p.user, p.isTLS, p.isCluster = u.User.Username(), u.Scheme == "rediss", isCluster
 	return p, nil
+}
+
+func checkParameters(query url.Values) error {
+	for name := range query {
+		if !slices.Contains([]string{"db", "addr", "master_name"}, name) {
+			return fmt.Errorf("the URL has parameter %q; %s", name, urlForm)
+		}
+	}
+	return nil
 }
 
 func parseForm(text string, query url.Values) (*place, error) {
