@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 )
@@ -82,9 +80,6 @@ func unreadAudit(t *testing.T, mode string) (*running, func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reader.Close() })
-	if _, err := unix.FcntlInt(writer.Fd(), unix.F_SETPIPE_SZ, os.Getpagesize()); err != nil {
-		t.Fatal(err)
-	}
 	s := withSecret("--audit-mode", mode, "--audit-timeout", "200ms", "--limit-customer", "off", "--limit-caller", "off")
 	s.stdout = writer
 	p := start(t, s)
