@@ -118,7 +118,7 @@ run_image() {
 run_writing() {
   local said
   said=$(podman "${engine[@]}" run --rm "${confined[@]}" --network none --env KUSTOMER_SECRET_KEY=worthless "$image" \
-    serve --audit-file /audit.jsonl 2>&1) && fail "it could write to its root"
+    serve --strict-start --audit-file /audit.jsonl 2>&1) && fail "it could write to its root"
   [[ "$said" == *"read-only file system"* ]] || fail "writing to the root: $said"
   say "ok: writing to the root: refused"
   podman "${engine[@]}" run --rm "${confined[@]}" --network none --tmpfs /tmp "$image" dev --exit >"$work/dev" 2>&1 || fail "dev: $(<"$work/dev")"
