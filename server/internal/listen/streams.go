@@ -130,8 +130,9 @@ func (s *streams) sent(f frame, now func() time.Duration) change {
 	call, isOpen := s.open[f.stream]
 	switch {
 	case isOpen && f.endsStream():
+		failed := f.kind == frameHeaders && !call.replied && !s.explains() // before the last call is removed
 		c := s.remove(f.stream, call, -answerCredit)
-		c.failed = f.kind == frameHeaders && !call.replied && !s.explains()
+		c.failed = failed
 		return c
 	case isOpen && f.kind == frameHeaders:
 		call.replied = true

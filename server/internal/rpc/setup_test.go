@@ -167,6 +167,9 @@ func TestAnErrorThatNoReasonExplainsIsVisible(t *testing.T) {
 			if n := f.metric(t, "chatidentity_transport_errors_total", ""); n != 1 {
 				t.Errorf("%v are counted in all, want 1: %v", n, f.series(t, "chatidentity_transport_errors_total"))
 			}
+			eventually(t, "line of "+test.kind, func() bool { // which comes after the count
+				return strings.Contains(f.log.String(), `"kind":"`+test.kind+`"`)
+			})
 			if n := strings.Count(f.log.String(), `"kind":"`+test.kind+`"`); n != 1 || strings.Contains(f.log.String(), "canary") {
 				t.Errorf("%d lines: %s", n, f.log)
 			}
