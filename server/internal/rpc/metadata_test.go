@@ -85,8 +85,7 @@ func TestLargeMetadata(t *testing.T) {
 	}
 }
 
-// 1,000 calls of others go on over the connection of one that sends too much. What Python and Node send
-// is checked by examples/conformance.
+// 1,000 calls of others go on over the connection of one that sends too much.
 func TestLargeMetadataHarmsNobodyElse(t *testing.T) {
 	t.Parallel()
 	f := serve(t, func(o *setup) { o.Limits = ratelimit.Rates{} })
