@@ -114,7 +114,7 @@ var single = []row{
 	{attack: "slow-http", door: bed.Admin, who: bed.Stranger, connections: 256, addresses: 8, kinds: admins, probe: probeAdmin, short: true},
 
 	// Other callers that are listed.
-	{attack: "large-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls, short: true},
+	{attack: "large-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls},
 	{attack: "refused-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls},
 	{attack: "unended-headers", door: bed.Unix, who: bed.Other, connections: 256, kinds: headers, short: true},
 	{attack: "unended-fields", door: bed.Unix, who: bed.Other, connections: 256, kinds: headers, short: true},
