@@ -113,12 +113,12 @@ func (c *fileCase) awaitToken(t *testing.T, p *running) time.Duration {
 func TestAFileThatBreaksWhileServing(t *testing.T) {
 	t.Parallel()
 	for name, newCase := range fileCases {
+		if newCase(t).kind == "" {
+			continue // the audit file is not followed: its outages have tests of their own
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCase(t)
-			if c.kind == "" {
-				t.Skip("not followed: see the tests of the audit's outages")
-			}
 			c.mend(t)
 			p := start(t, setup{args: c.args, env: c.env})
 			c.awaitToken(t, p)
