@@ -56,16 +56,17 @@ func AppendTime(b []byte, t time.Time) []byte {
 
 // appendText appends s in JSON, at most limit bytes of it, and the closing quote.
 func appendText(b []byte, s string, limit int) []byte {
-	if len(s) <= limit && isPlain(s) {
-		b = append(b, s...)
-		return append(b, '"')
+	start := len(b)
+	b = append(b, s...)
+	if len(s) > limit || !isPlain(b[start:]) {
+		b = appendEscaped(b[:start], s, limit)
 	}
-	return append(appendEscaped(b, s, limit), '"')
+	return append(b, '"')
 }
 
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+func isPlain(b []byte) bool {
+	for _, c := range b[plainStart(b):] {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
 			return false
 		}
 	}
