@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"math/bits"
@@ -49,10 +48,9 @@ func (l *Line) Parse(raw []byte) error {
 		return whyNot(raw)
 	}
 	sum, ok := bytes.CutPrefix(raw[tail:], []byte(macKey))
-	if !ok || string(sum[macChars:]) != `"}` || !isLowerHex(sum[:macChars]) {
+	if !ok || string(sum[macChars:]) != `"}` || !decodeLowerHex(l.MAC[:], sum) {
 		return whyNot(raw)
 	}
-	_, _ = hex.Decode(l.MAC[:], sum[:macChars]) // isLowerHex checked it
 	l.Raw, l.covered = raw, raw[:tail]
 	return l.parseFields(l.covered[len(`{"v":1`):])
 }
@@ -220,6 +218,29 @@ func cutNumber(b []byte) ([]byte, []byte, bool) {
 	}
 	return b[:n], b[n:], n > digits
 }
+
+// decodeLowerHex fills dst, and reports whether text begins with that much hex in lower case.
+func decodeLowerHex(dst, text []byte) bool {
+	var all byte
+	for i := range dst {
+		high, low := lowerHex[text[2*i]], lowerHex[text[2*i+1]]
+		all |= high | low
+		dst[i] = high<<4 | low
+	}
+	return all <= 0xf
+}
+
+// lowerHex is the value of each digit, and 0xff of every other character.
+var lowerHex = func() [256]byte {
+	var values [256]byte
+	for c := range values {
+		values[c] = 0xff
+	}
+	for value, c := range []byte("0123456789abcdef") {
+		values[c] = byte(value)
+	}
+	return values
+}()
 
 func isLowerHex(b []byte) bool {
 	for _, c := range b {
