@@ -1,10 +1,18 @@
 package main
 
 import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
@@ -56,6 +64,60 @@ func theSecretIsFetchedAgain(t *testing.T) {
 			text, err := p.issue(t, issueFor("user_id", ""))
 			return err == nil && signedWith(text, rotated(n))
 		})
+	}
+}
+
+// Kustomer's API, behind a private CA: it is trusted with the CA's file alone, and once a wrong file is
+// mended without a restart.
+func aPrivateCAIsTrusted(t *testing.T) {
+	t.Parallel()
+	ca := callertest.NewCA(t)
+	server := httptest.NewUnstartedServer(standin.New(standin.Options{APIKey: canaryAPIKey, Secret: rotated(0)}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Server(t).TLS(t)}, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	with := func(caFile ...string) *running {
+		return start(t, setup{args: append([]string{
+			"--api-url", server.URL, "--api-key-file", writeFile(t, canaryAPIKey), "--secret-refresh", "1s",
+		}, caFile...)})
+	}
+	without := with()
+	eventually(t, "word of the CA", func() bool {
+		_, body := without.get(t, "/readyz")
+		return strings.Contains(body, "its TLS certificate is not trusted") && strings.Contains(body, "give that CA")
+	})
+	file := writeFile(t, "not PEM")
+	p := with("--ca-file", file)
+	eventually(t, "word of the file", func() bool {
+		_, body := p.get(t, "/readyz")
+		return strings.Contains(body, "--ca-file "+file+": it holds no certificate in PEM")
+	})
+	if err := os.WriteFile(file, ca.PEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "token", func() bool {
+		text, err := p.issue(t, issueFor("user_id", ""))
+		return err == nil && signedWith(text, rotated(0))
+	})
+}
+
+// A proxy that is in the way is named, without its password.
+func TestAProxyInTheWayIsNamed(t *testing.T) {
+	t.Parallel()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(proxy.Close)
+	host := strings.TrimPrefix(proxy.URL, "http://")
+	p := start(t, setup{
+		args: []string{"--organization", "acme"},
+		env:  []string{"KUSTOMER_API_KEY=" + canaryAPIKey, "HTTPS_PROXY=http://user:canary-password@" + host, "NO_PROXY="},
+	})
+	eventually(t, "word of the proxy", func() bool {
+		_, body := p.get(t, "/readyz")
+		return strings.Contains(body, "through the proxy "+host+": it refuses the connection with the status 403")
+	})
+	if strings.Contains(p.stderr.String(), "canary") {
+		t.Errorf("a password or key is logged: %s", p.stderr)
 	}
 }
 

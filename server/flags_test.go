@@ -41,6 +41,7 @@ var flagRows = []struct {
 	{"organization", callsNameTheOrganization},
 	{"identifier-policy", theEmailAloneIsSigned},
 	{"api-key-file api-url secret-refresh", theSecretIsFetchedAgain},
+	{"ca-file", aPrivateCAIsTrusted},
 	{"secret-max-stale", TestKustomerIsGoneForGood},
 	{"max-clock-skew", kustomersClockMayDiffer},
 	{"max-clock-skew", tokensMayComeFromTheFuture},

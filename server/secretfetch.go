@@ -37,6 +37,7 @@ type secretFetchCommand struct {
 	Manifest     string
 	Namespace    string
 	Timeout      time.Duration
+	CAFile       string
 }
 
 func newSecretFetchCommand(console *console) *cobra.Command {
@@ -62,6 +63,7 @@ chatidentity secret fetch --organization acme --api-key-file key \\
 		config.String(&c.Manifest, "manifest", "NAME", "",
 			"Write a Kubernetes Secret with this name and the key \"secret\" instead of the secret alone."),
 		config.String(&c.Namespace, "namespace", "NAME", "", "Namespace of the manifest (default: none; kubectl chooses)."),
+		config.Path(&c.CAFile, "ca-file", "", "CAs, in PEM, that may sign for Kustomer's API, beside the system's."),
 		config.Duration(&c.Timeout, "timeout", "30s", "How long to try in all."),
 	}})
 }
@@ -119,6 +121,7 @@ func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, e
 	}
 	source := config.SecretSource{
 		Organization: c.Organization, APIURL: c.APIURL, APIKeyFile: c.APIKeyFile, Secrets: secrets,
+		CAFile: c.CAFile,
 	}
 	return source.Client()
 }

@@ -51,8 +51,10 @@ func (s *Serve) OpenTLS(follower *watch.Follower) *watch.Value[*caller.TLS] {
 func (s *Serve) OpenPolicy(options secret.Options) *watch.Value[*policy.Policy] {
 	none := policy.New(s.definesElsewhere)
 	open := policy.Options{
-		Issuers: idtoken.Options{Logger: options.Logger, Follower: options.Follower},
-		Check:   s.checkPolicy,
+		Issuers: idtoken.Options{
+			Logger: options.Logger, Follower: options.Follower, Transport: newTransport(s.CAFile),
+		},
+		Check: s.checkPolicy,
 		OpenSecret: func(name string, entry policy.Organization) (*secret.Store, error) {
 			organization := s.organization(name, entry)
 			return organization.Open(options)

@@ -18,7 +18,8 @@ const (
 func (s *Serve) Exposed() []Notice {
 	notices := slices.Concat(
 		exposed(othersRead|othersWrite, s.AuditKeyFile, s.LimitRedisPasswordFile, s.LimitRedisKey, s.TLSKey),
-		exposed(othersWrite, s.CallerTokensFile, s.PolicyFile, s.TLSCert, s.TLSClientCA, s.LimitRedisCA, s.LimitRedisCert),
+		exposed(othersWrite, s.CallerTokensFile, s.PolicyFile, s.TLSCert, s.TLSClientCA, s.CAFile,
+			s.LimitRedisCA, s.LimitRedisCert),
 	)
 	for _, one := range s.Organizations(s.policyNow()) {
 		notices = append(notices, exposed(othersRead|othersWrite, one.SecretFile, one.APIKeyFile)...)

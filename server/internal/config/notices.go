@@ -79,6 +79,10 @@ func (s *Serve) Idle() []Notice {
 			[]string{"limit-redis-prefix", "limit-redis-timeout", "limit-redis-failure"},
 		},
 		{
+			!s.usesAPI() && (s.policy == nil || len(s.policy.Issuers) == 0), "nothing is fetched from another server",
+			[]string{"ca-file"},
+		},
+		{
 			s.AuditFile == "-", "records go to standard output",
 			[]string{"audit-sync", "audit-max-size", "audit-min-free"},
 		},

@@ -43,6 +43,8 @@ func TestAFlagWithoutEffectIsTold(t *testing.T) {
 		{"socket-mode=0600 allow-uid=1000 listen=" + socket, "", ""},
 		{"secret-refresh=1m", "--secret-refresh", ""},
 		{"secret-max-stale=48h", "--secret-max-stale", ""},
+		{"ca-file=/ca", "--ca-file", ""},
+		{"ca-file=/ca api-key-file=/k organization=acme", "", ""},
 		{"secret-file=/s secret-refresh=1m", "--secret-refresh", ""},
 		{"api-url=https://acme.api.kustomerapp.com", "--api-url", ""},
 		{"api-url=https://acme.api.kustomerapp.com secret-file=/s", "--api-url", ""},
@@ -146,6 +148,7 @@ func TestExposedFilesAreTold(t *testing.T) {
 		{"tls-key", 0o600, ""},
 		{"tls-cert", 0o666, "change"},
 		{"tls-cert", 0o644, ""},
+		{"ca-file", 0o666, "change"}, {"ca-file", 0o644, ""},
 		{"tls-client-ca", 0o666, "change"},
 		{"tls-client-ca", 0o644, ""},
 	} {

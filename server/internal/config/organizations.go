@@ -132,6 +132,7 @@ func (s *Serve) organization(name string, entry policy.Organization) Organizatio
 			SecretFile:   entry.SecretFile,
 			APIKeyFile:   entry.APIKeyFile,
 			APIURL:       cmp.Or(entry.APIURL, s.APIURL),
+			CAFile:       s.CAFile,
 			SecretTimes:  s.SecretTimes,
 			Place:        fmt.Sprintf("--policy-file %s, line %d, organization %s", s.PolicyFile, entry.Line, name),
 		},

@@ -65,7 +65,7 @@ func TestAnOrganizationOfThePolicyHasNothingOfTheFlagsSource(t *testing.T) {
 			got = append(got, path)
 		}
 	})
-	want := []string{"Organization", "APIURL", "SecretTimes.SecretRefresh", "SecretTimes.SecretMaxStale", "SecretTimes.MaxClockSkew", "Place"}
+	want := []string{"Organization", "APIURL", "CAFile", "SecretTimes.SecretRefresh", "SecretTimes.SecretMaxStale", "SecretTimes.MaxClockSkew", "Place"}
 	if !slices.Equal(got, want) || organization.Organization != "acme" {
 		t.Errorf("it has %q, want no more than %q", got, want)
 	}

@@ -32,6 +32,7 @@ type SecretSource struct {
 	SecretFile   string
 	APIKeyFile   string
 	APIURL       string
+	CAFile       string
 	SecretTimes
 
 	Secrets Secrets // from the environment
@@ -57,6 +58,8 @@ func (s *SecretSource) flags() Group {
 			Path(&s.APIKeyFile, "api-key-file", "",
 				"File with an API key that may read the signing secret (roles org.admin and org.user)."),
 			String(&s.APIURL, "api-url", "URL", kustomer.DefaultBaseURL, "Base URL of Kustomer's API."),
+			Path(&s.CAFile, "ca-file", "",
+				"CAs, in PEM, that may sign for Kustomer's API and for the URLs of issuers' keys, beside the system's."),
 			Duration(&s.SecretRefresh, "secret-refresh", "5m", "How often to read the secret from the API; at least 1s."),
 			Duration(&s.SecretMaxStale, "secret-max-stale", "24h",
 				"How long to use the last secret from the API while the API fails."),
@@ -253,7 +256,9 @@ func (s *SecretSource) client(options secret.Options) (*kustomer.Client, func(),
 	} else {
 		warnOfKey(options.Logger, s.Secrets.APIKey.Name)(s.Secrets.APIKey.Value, nil)
 	}
-	client, err := kustomer.NewClient(kustomer.Options{BaseURL: baseURL, APIKey: key})
+	client, err := kustomer.NewClient(kustomer.Options{
+		BaseURL: baseURL, APIKey: key, Transport: newTransport(s.CAFile),
+	})
 	return client, closeKey, err
 }
 

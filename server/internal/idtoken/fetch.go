@@ -3,11 +3,9 @@ package idtoken
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -18,20 +16,15 @@ import (
 // maxKeysSize is the maximum size of a JWK set, in bytes. Real ones have a few thousand.
 const maxKeysSize = 1 << 20
 
-func newClient() *http.Client {
+func newClient(transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		transport = retry.NewTransport(loadTimeout, nil)
+	}
 	return &http.Client{
 		Timeout: loadTimeout,
 		// Each redirect would add a party that could give us keys, so a redirect is not followed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: loadTimeout}).DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    loadTimeout,
-			DisableKeepAlives:      true, // minutes pass between two requests
-			ForceAttemptHTTP2:      true,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
+		Transport:     transport,
 	}
 }
 

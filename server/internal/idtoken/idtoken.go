@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +56,8 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: nothing is logged
 	Follower *watch.Follower  // keeps keys in a file current; nil: they are read once
+	// Transport fetches keys from a URL. Nil: that of retry, with the system's CAs.
+	Transport http.RoundTripper
 }
 
 // Verifier verifies ID tokens of one issuer.

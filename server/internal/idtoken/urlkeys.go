@@ -45,7 +45,7 @@ type keyState struct {
 }
 
 func newURLKeys(issuer Issuer, options Options) *urlKeys {
-	k := &urlKeys{url: issuer.JWKSURL, client: newClient(), now: options.Now}
+	k := &urlKeys{url: issuer.JWKSURL, client: newClient(options.Transport), now: options.Now}
 	k.state.Store(&keyState{})
 	log := options.Logger.With("issuer", issuer.Issuer)
 	k.outage = outage.New("jwks", log, func() error { return k.state.Load().lastError })

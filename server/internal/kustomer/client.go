@@ -27,6 +27,8 @@ const (
 	maxAnswer = 64 << 10
 	// defaultTimeout bounds one request from dialling to the body's last byte.
 	defaultTimeout = 10 * time.Second
+	// phaseTimeout bounds dialling, and the TLS handshake.
+	phaseTimeout = 5 * time.Second
 )
 
 // Options configure a Client. BaseURL and APIKey are required.
@@ -38,7 +40,7 @@ type Options struct {
 	APIKey func() (sensitive.String, error)
 	// Timeout bounds one request as a whole. 0: 10 s.
 	Timeout time.Duration
-	// Transport sends the requests. Nil: NewTransport().
+	// Transport sends the requests. Nil: that of retry, with the system's CAs.
 	Transport http.RoundTripper
 	// Now is the clock that Kustomer's is compared with. Nil: time.Now.
 	Now func() time.Time
@@ -61,7 +63,7 @@ func NewClient(options Options) (*Client, error) {
 		options.Timeout = defaultTimeout
 	}
 	if options.Transport == nil {
-		options.Transport = NewTransport()
+		options.Transport = retry.NewTransport(phaseTimeout, nil)
 	}
 	if options.Now == nil {
 		options.Now = time.Now

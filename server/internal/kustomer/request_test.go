@@ -101,14 +101,6 @@ func TestTransportFailuresAreExplained(t *testing.T) {
 	})
 }
 
-func TestTransportUsesProxiesAndVerifies(t *testing.T) {
-	t.Parallel()
-	transport := kustomer.NewTransport()
-	if transport.Proxy == nil || transport.TLSClientConfig.InsecureSkipVerify || !transport.DisableKeepAlives {
-		t.Error("the transport must take proxies from the environment, verify certificates and keep no connection")
-	}
-}
-
 func TestRetryGoesOnWhileItMayHelp(t *testing.T) {
 	t.Parallel()
 	vendor := standin.New(standin.Options{APIKey: apiKey, Secret: secret})

@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -25,13 +26,23 @@ func Explain(err error, timeout time.Duration) string {
 		errno       syscall.Errno
 		netError    net.Error
 	)
+	if said, isProxy := explainProxy(err, timeout); isProxy {
+		return said
+	}
+	if own, isOwn := errors.AsType[*wayError](err); isOwn {
+		return own.text
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
 		return fmt.Sprintf("no complete answer within %s", timeout)
 	case errors.As(err, &dns):
 		return "the host name cannot be resolved (" + Printable(dns.Err) + ")"
 	case errors.As(err, &certificate):
-		return "its TLS certificate is not trusted (" + Printable(certificate.Err.Error()) + ")"
+		said := "its TLS certificate is not trusted (" + Printable(certificate.Err.Error()) + ")"
+		if errors.As(err, new(x509.UnknownAuthorityError)) {
+			said += ": if a private CA signs for it, give that CA"
+		}
+		return said
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it answers plain HTTP where https is expected"
 	case errors.As(err, &alert):
