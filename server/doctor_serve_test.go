@@ -36,6 +36,8 @@ var toleratedByServe = map[string]toleration{
 	"nobody at the API's address":        {recovers, false},
 	"a host that is not Kustomer's":      {recovers, false},
 	"the web application's page":         {recovers, false},
+	"a proxy in the way":                 {recovers, false},
+	"no file of CAs":                     {comesLater, false},
 	"Kustomer limits":                    {recovers, false},
 	"a wrong API key":                    {comesLater, false},
 	"an API key cut in two":              {comesLater, false},

@@ -15,6 +15,15 @@ var secretSetUps = map[string]setUp{
 	"a host that is not Kustomer's": {func(_ *testing.T, p *patient) { p.flags["api-url"] = "https://127.0.0.1:1" }, want{
 		"API host": {doctor.Warning, "not below kustomerapp.com"}, "API": {doctor.Failed, "connection refused"},
 	}},
+	"a proxy in the way": {func(_ *testing.T, p *patient) {
+		p.flags["api-url"] = "https://acme.api.kustomerapp.com"
+		p.env = append(p.env, "HTTPS_PROXY=http://user:canary@127.0.0.1:1", "NO_PROXY=")
+	}, want{"API": {doctor.Failed, "through the proxy 127.0.0.1:1: connection refused"}}},
+	"no file of CAs": {func(_ *testing.T, p *patient) { p.flags["ca-file"] = "/no/such" }, want{"API": {doctor.Failed, "--ca-file: open /no/such"}}},
+	"CAs that call nobody": {func(t *testing.T, p *patient) {
+		p.secretFile(t, canarySecret)
+		p.flags["ca-file"] = "/no/such"
+	}, want{"flags --ca-file": {doctor.Warning, "no effect"}}},
 	"the web application's page": {func(_ *testing.T, p *patient) { p.mood = standin.HTML }, want{"API": {doctor.Failed, "web page"}}},
 	"Kustomer limits":            {func(_ *testing.T, p *patient) { p.mood = standin.RateLimited }, want{"API": {doctor.Failed, "budget"}}},
 	"a wrong API key":            {func(_ *testing.T, p *patient) { p.vendor.APIKey = "another" }, want{"API key": {doctor.Failed, "401"}}},

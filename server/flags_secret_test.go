@@ -85,7 +85,7 @@ func aPrivateCAIsTrusted(t *testing.T) {
 	without := with()
 	eventually(t, "word of the CA", func() bool {
 		_, body := without.get(t, "/readyz")
-		return strings.Contains(body, "its TLS certificate is not trusted") && strings.Contains(body, "give that CA")
+		return strings.Contains(body, "its TLS certificate is not trusted") && strings.Contains(body, "add that CA")
 	})
 	file := writeFile(t, "not PEM")
 	p := with("--ca-file", file)

@@ -2,9 +2,12 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
 // Origins says where the values of a command's flags come from.
@@ -64,6 +67,7 @@ func (s *Serve) GateCollector() prometheus.Collector {
 // Idle returns a notice for each flag that was given and has no effect.
 func (s *Serve) Idle() []Notice {
 	var notices []Notice
+	usesAPI := s.usesAPI()
 	for _, group := range []struct {
 		idle  bool
 		why   string
@@ -71,7 +75,7 @@ func (s *Serve) Idle() []Notice {
 	}{
 		{!slices.ContainsFunc(s.Listen, Address.IsUnix), "no --listen is a unix socket", []string{"socket-mode"}},
 		{
-			!s.usesAPI(), "no signing secret comes from Kustomer's API",
+			!usesAPI, "no signing secret comes from Kustomer's API",
 			[]string{"api-url", "secret-refresh", "secret-max-stale"},
 		},
 		{
@@ -79,7 +83,7 @@ func (s *Serve) Idle() []Notice {
 			[]string{"limit-redis-prefix", "limit-redis-timeout", "limit-redis-failure"},
 		},
 		{
-			!s.usesAPI() && (s.policy == nil || len(s.policy.Issuers) == 0), "nothing is fetched from another server",
+			!usesAPI && !s.fetchesKeys(), "neither Kustomer's API nor the URL of an issuer's keys is called",
 			[]string{"ca-file"},
 		},
 		{
@@ -104,4 +108,15 @@ func (s *Serve) usesAPI() bool {
 		return true
 	}
 	return slices.ContainsFunc(s.Organizations(now), func(o Organization) bool { return o.UsesAPI() })
+}
+
+// fetchesKeys reports whether the policy names an issuer whose keys are at a URL.
+func (s *Serve) fetchesKeys() bool {
+	now := s.policyNow()
+	if now == nil {
+		return false
+	}
+	return slices.ContainsFunc(slices.Collect(maps.Values(now.Issuers)), func(i *policy.Issuer) bool {
+		return i.JWKSURL != ""
+	})
 }

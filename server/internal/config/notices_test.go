@@ -24,6 +24,17 @@ func validatedFlags(t *testing.T, values map[string]string) (*Serve, error) {
 	return serve, serve.Validate(serve.origins, secrets)
 }
 
+// policyWith returns the path of a policy whose issuer has its keys there.
+func policyWith(t *testing.T, keys string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	text := "issuers:\n  idp:\n    issuer: https://idp.example\n    audience: chat\n    external_id: sub\n    " + keys + "\ncallers: {}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // A flag that has no effect is told; one that would be taken for a gate is refused.
 func TestAFlagWithoutEffectIsTold(t *testing.T) {
 	t.Parallel()
@@ -45,6 +56,9 @@ func TestAFlagWithoutEffectIsTold(t *testing.T) {
 		{"secret-max-stale=48h", "--secret-max-stale", ""},
 		{"ca-file=/ca", "--ca-file", ""},
 		{"ca-file=/ca api-key-file=/k organization=acme", "", ""},
+		{"ca-file=/ca policy-file=" + policyWith(t, "jwks_url: https://idp.example/keys"), "", ""},
+		{"ca-file=/ca policy-file=" + policyWith(t, "jwks_file: /keys"), "--ca-file", ""},
+		{"ca-file=/ca policy-file=/no/such", "", ""}, // it may come with a URL
 		{"secret-file=/s secret-refresh=1m", "--secret-refresh", ""},
 		{"api-url=https://acme.api.kustomerapp.com", "--api-url", ""},
 		{"api-url=https://acme.api.kustomerapp.com secret-file=/s", "--api-url", ""},
@@ -54,6 +68,11 @@ func TestAFlagWithoutEffectIsTold(t *testing.T) {
 		{"limit-redis-prefix=p limit-redis-timeout=1s", "--limit-redis-prefix --limit-redis-timeout", ""},
 		{"limit-redis-failure=closed limit-redis=redis://r audit-key-file=/k", "", ""},
 		{"limit-redis-password-file=/p", "", "--limit-redis-password-file has no use"},
+		{"limit-redis-ca=/c", "", "--limit-redis-ca has no use without TLS"},
+		{"limit-redis-cert=/c", "", "--limit-redis-cert has no use without TLS"},
+		{"limit-redis-key=/k", "", "--limit-redis-key has no use without TLS"},
+		{"limit-redis-ca=/c limit-redis=redis://r audit-key-file=/k", "", "--limit-redis-ca has no use without TLS"},
+		{"limit-redis-ca=/c limit-redis=rediss://r audit-key-file=/k", "", ""},
 		{"audit-sync=off", "--audit-sync", ""},
 		{"audit-max-size=1GiB audit-min-free=1GiB", "--audit-max-size --audit-min-free", ""},
 		{"audit-sync=off audit-file=/a", "", ""},
@@ -148,7 +167,8 @@ func TestExposedFilesAreTold(t *testing.T) {
 		{"tls-key", 0o600, ""},
 		{"tls-cert", 0o666, "change"},
 		{"tls-cert", 0o644, ""},
-		{"ca-file", 0o666, "change"}, {"ca-file", 0o644, ""},
+		{"ca-file", 0o666, "change"},
+		{"ca-file", 0o644, ""},
 		{"tls-client-ca", 0o666, "change"},
 		{"tls-client-ca", 0o644, ""},
 	} {

@@ -80,7 +80,7 @@ func api(_ *organization, a answers) []Finding {
 	case a.err == nil, a.hasKind(kustomer.KindRefused):
 		return okf("it answers")
 	case a.hasKind(kustomer.KindNetwork):
-		return failedf("%v: check --api-url, DNS, what may leave the pod (network policy), and HTTPS_PROXY", a.err)
+		return failedf("%v: check --api-url, DNS, what may leave the pod (network policy), HTTPS_PROXY and --ca-file", a.err)
 	default:
 		return failedf("%v", a.err)
 	}

@@ -1,10 +1,10 @@
 package retry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// NewTransport returns what sends requests to another server: it takes proxies from the environment
-// and bounds each phase by the timeout. Roots returns the CAs that certificates are verified against,
-// before each request; nil, or a nil pool: the system's.
+// NewTransport returns a transport for requests to another server. It takes proxies from the
+// environment and bounds each phase by the timeout. Roots is called before each request and returns
+// the CAs to trust; if it is nil or returns nil, the system's CAs are trusted.
 //
 // Each connection serves one request. Requests are minutes apart, so nothing is lost, and net/http
 // would silently repeat a GET on a reused connection that turns out to be dead, which would break
@@ -29,7 +29,7 @@ type transport struct {
 	proxy   func(*http.Request) (*url.URL, error)
 }
 
-// RoundTrip implements http.RoundTripper. Errors on the way through a proxy name it.
+// RoundTrip implements http.RoundTripper. An error on the way through a proxy names the proxy.
 func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	var pool *x509.CertPool
 	if t.roots != nil {
@@ -64,12 +64,12 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// wayError is something on our side of the way, in our words.
+// wayError is an error in our own words.
 type wayError struct{ text string }
 
 func (e *wayError) Error() string { return e.text }
 
-// proxyError is what went wrong on the way through a proxy.
+// proxyError says what went wrong on the way through a proxy.
 type proxyError struct {
 	host  string // without the user and password of its URL
 	cause error
@@ -79,15 +79,7 @@ func (e *proxyError) Error() string { return "through the proxy " + e.host + ": 
 
 func (e *proxyError) Unwrap() error { return e.cause }
 
-// explainProxy says which proxy was in the way.
-func explainProxy(err error, timeout time.Duration) (string, bool) {
-	through, is := errors.AsType[*proxyError](err)
-	if !is {
-		return "", false
-	}
-	said := Explain(through.cause, timeout)
-	if said == "" {
-		said = "what came back is not a valid HTTP answer"
-	}
-	return "through the proxy " + Printable(through.host) + ": " + said, true
+func (e *proxyError) explain(timeout time.Duration) string {
+	said := cmp.Or(Explain(e.cause, timeout), "what came back is not a valid HTTP answer")
+	return "through the proxy " + Printable(e.host) + ": " + said
 }

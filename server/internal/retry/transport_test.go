@@ -69,7 +69,7 @@ func TestTransport(t *testing.T) {
 		"trusted":                     {trusted, "", ""},
 		"trusted, through a proxy":    {trusted, proxyOf(tunnel(t, server.Listener.Addr().String())), ""},
 		"not trusted":                 {x509.NewCertPool(), "", "its TLS certificate is not trusted"},
-		"the system's CAs":            {nil, "", "give that CA"},
+		"the system's CAs":            {nil, "", "add that CA"},
 		"not trusted behind a proxy":  {x509.NewCertPool(), proxyOf(tunnel(t, server.Listener.Addr().String())), "through the proxy PROXY: its TLS certificate is not trusted"},
 		"a proxy that forbids":        {trusted, proxyOf(status(http.StatusForbidden)), "through the proxy PROXY: it refuses the connection with the status 403"},
 		"a proxy that wants a log-in": {trusted, proxyOf(status(http.StatusProxyAuthRequired)), "through the proxy PROXY: it refuses the connection with the status 407"},
@@ -80,7 +80,7 @@ func TestTransport(t *testing.T) {
 		way := NewTransport(5*time.Second, func() (*x509.CertPool, error) { return test.roots, nil }).(*transport)
 		way.proxy = func(*http.Request) (*url.URL, error) {
 			if test.proxy == "" {
-				return nil, nil
+				return nil, nil //nolint:nilnil // net/http takes nil as no proxy
 			}
 			return url.Parse(test.proxy)
 		}
