@@ -120,7 +120,7 @@ func prepare(ctx context.Context, o options, work string) (*bench, error) {
 	if err := b.writeSecrets(); err != nil {
 		return nil, err
 	}
-	if err := (process.Build{Dir: b.repository, Package: "./server"}).Into(ctx, b.sidecar); err != nil {
+	if err := sidecarOf(b.repository).Into(ctx, b.sidecar); err != nil {
 		return nil, err
 	}
 	if err := b.bare().Into(ctx, b.floor); err != nil {
@@ -134,9 +134,15 @@ func prepare(ctx context.Context, o options, work string) (*bench, error) {
 		return nil, err
 	}
 	b.before = filepath.Join(work, "before")
-	return b, process.Build{Dir: checkout, Package: "./server"}.Into(ctx, b.before)
+	return b, sidecarOf(checkout).Into(ctx, b.before)
 }
 
+// sidecarOf is the sidecar of a checkout, built as the Dockerfile builds it.
+func sidecarOf(checkout string) process.Build {
+	return process.Build{Dir: checkout, Package: "./server", Tags: []string{process.NoTrace}}
+}
+
+// bare is the floor: without tags a stock server, as anyone would build it.
 func (b *bench) bare(tags ...string) process.Build {
 	return process.Build{Dir: b.here(), Package: "./bare", Tags: tags}
 }

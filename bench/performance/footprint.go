@@ -71,8 +71,8 @@ func (b *bench) measureFootprint(ctx context.Context) error {
 	return b.showFootprint(all)
 }
 
-// residents are the sidecar with the flags of the manifests, the bare server, and the bare server with
-// each module.
+// residents are the sidecar with the flags of the manifests, the bare server as anyone would build it,
+// and, built as the sidecar is, the bare server alone and with each module.
 func (b *bench) residents(ctx context.Context) ([]*resident, error) {
 	all := []*resident{
 		{name: "chatidentity", program: b.sidecar, command: process.Command{Args: []string{
@@ -81,30 +81,27 @@ func (b *bench) residents(ctx context.Context) ([]*resident, error) {
 		}}},
 		{name: "bare", program: b.floor, command: process.Command{Args: []string{b.floor}}},
 	}
-	var every []string
+	every := []string{process.NoTrace}
+	builds := []build{{"bare, with the tag grpcnotrace", every}}
 	for _, module := range modules {
-		every = append(every, "with_"+module)
+		tag := "with_" + module
+		builds = append(builds, build{"the same + " + module, []string{process.NoTrace, tag}})
+		every = append(every, tag)
 	}
-	for i, tags := range append(eachAlone(every), every) {
-		name := "bare + all of these"
-		if i < len(modules) {
-			name = "bare + " + modules[i]
-		}
+	for i, of := range append(builds, build{"the same + all of these", every}) {
 		program := b.file(fmt.Sprint("bare-", i))
-		if err := b.bare(tags...).Into(ctx, program); err != nil {
+		if err := b.bare(of.tags...).Into(ctx, program); err != nil {
 			return nil, err
 		}
-		all = append(all, &resident{name: name, program: program, command: process.Command{Args: []string{program}}})
+		all = append(all, &resident{name: of.name, program: program, command: process.Command{Args: []string{program}}})
 	}
 	return all, nil
 }
 
-func eachAlone(names []string) [][]string {
-	var all [][]string
-	for _, name := range names {
-		all = append(all, []string{name})
-	}
-	return all
+// build is the bare server with some tags.
+type build struct {
+	name string
+	tags []string
 }
 
 // begin starts the program and waits for its first token. Its standard output, the audit, is dropped.

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/chatidentity/chatidentity/bench/performance/process"
 )
 
 // part is something that a sidecar does for each call, switched off by flags or, where there is no
@@ -136,7 +134,9 @@ func (b *bench) edited(ctx context.Context, number int, edits []edit) (string, e
 			return "", err
 		}
 	}
-	return program, process.Build{Dir: b.repository, Package: "./server", Overlay: overlay}.Into(ctx, program)
+	changed := sidecarOf(b.repository)
+	changed.Overlay = overlay
+	return program, changed.Into(ctx, program)
 }
 
 // apply returns the file's content with the edit made.

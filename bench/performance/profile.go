@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/chatidentity/chatidentity/bench/performance/process"
 )
 
 const profileLength = 5 * time.Second
@@ -37,10 +35,9 @@ func (b *bench) profileOf(ctx context.Context, name string) error {
 	program := b.file("profiled")
 	added := filepath.Join(b.repository, "server", "profiled.go")
 	source := filepath.Join(b.here(), "profiled", "profiled.go")
-	err := process.Build{
-		Dir: b.repository, Package: "./server", Tags: []string{"bench_profile"}, Overlay: map[string]string{added: source},
-	}.Into(ctx, program)
-	if err != nil {
+	build := sidecarOf(b.repository)
+	build.Tags, build.Overlay = append(build.Tags, "bench_profile"), map[string]string{added: source}
+	if err := build.Into(ctx, program); err != nil {
 		return err
 	}
 	file := b.file(name + ".pprof")

@@ -13,12 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/chatidentity/chatidentity/bench/performance/load"
+	"github.com/chatidentity/chatidentity/bench/performance/process"
 	"github.com/chatidentity/chatidentity/bench/performance/stats"
 )
 
@@ -179,19 +179,25 @@ func (b *bench) verify(ctx context.Context, records int, files []string) (verifi
 	args := append([]string{"audit", "verify", "--audit-key-file", b.file("audit.key")}, files...)
 	command := exec.CommandContext(ctx, b.sidecar, args...)
 	began := time.Now()
-	output, err := command.CombinedOutput()
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	if err := command.Start(); err != nil {
+		return verified{}, err
+	}
+	most := make(chan float64)
+	go func() { most <- process.Peak(command.Process.Pid) }()
+	err := command.Wait()
 	took := time.Since(began)
 	if err != nil {
-		return verified{}, fmt.Errorf("audit verify: %w: %s", err, output)
+		return verified{}, fmt.Errorf("audit verify: %w: %s", err, &output)
 	}
-	if !bytes.Contains(output, []byte(strconv.Itoa(records))) {
-		return verified{}, fmt.Errorf("audit verify did not speak of %d records: %s", records, output)
+	if !bytes.Contains(output.Bytes(), []byte(strconv.Itoa(records))) {
+		return verified{}, fmt.Errorf("audit verify did not speak of %d records: %s", records, &output)
 	}
-	usage, _ := command.ProcessState.SysUsage().(*syscall.Rusage)
 	spent := command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	return verified{
 		rate:   float64(records) / took.Seconds(),
 		cpu:    float64(spent.Nanoseconds()) / float64(time.Microsecond) / float64(records),
-		memory: float64(usage.Maxrss) / 1024,
+		memory: <-most,
 	}, nil
 }
