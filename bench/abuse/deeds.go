@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 
 	"github.com/chatidentity/chatidentity/bench/abuse/attack"
@@ -107,6 +109,27 @@ func stallAudit(ctx context.Context, s *scene) error {
 		}
 	}
 	return fmt.Errorf("no token 5 s after the stall: %w", err)
+}
+
+// largeMetadata makes calls as those with ID tokens of many groups are.
+func largeMetadata(ctx context.Context, s *scene) error {
+	connections, err := s.connections(1)
+	if err != nil {
+		return err
+	}
+	text := strings.Repeat("eyJzdWIiOiJ1", 40<<10/12)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for begin := time.Now(); time.Since(begin) < s.length; <-tick.C {
+		size := 20<<10 + int(s.calls.Add(1))*1009%(20<<10)
+		call, cancel := context.WithTimeout(ctx, deadline)
+		err := issue(metadata.AppendToOutgoingContext(call, "x-user-id-token", text[:size]), connections[0])
+		cancel()
+		if err != nil {
+			return fmt.Errorf("%d bytes: %w", size, err)
+		}
+	}
+	return nil
 }
 
 // fullSpeed makes as many calls as 512 callers can.

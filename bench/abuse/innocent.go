@@ -29,6 +29,7 @@ var innocents = []innocent{
 		allowed: []string{"AUDIT_UNAVAILABLE"},
 	},
 	{name: "512 callers at full speed on one connection", run: fullSpeed(1)},
+	{name: "50 calls a second with 20 to 40 KiB of metadata", run: largeMetadata},
 	{name: "512 callers at full speed on 16 connections", run: fullSpeed(16)},
 }
 

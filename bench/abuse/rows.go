@@ -54,7 +54,7 @@ var (
 	frames  = []string{"frame_budget", "frame_flood"}
 	places  = []string{"connection_limit"}
 	admins  = []string{"admin_connection_limit"}
-	inCalls = []string{"calls_in_flight", "held_calls", "held_bytes", "late_request", "frame_flood"}
+	inCalls = []string{"calls_in_flight", "held_calls", "held_bytes", "late_request", "frame_flood", "header_budget"}
 	greets  = []string{"connection_limit", "unproven", "tls"}
 	streams = []string{"stream_limit"}
 	dear    = []string{"calls_in_flight", "frame_budget"}
@@ -114,7 +114,7 @@ var single = []row{
 	{attack: "slow-http", door: bed.Admin, who: bed.Stranger, connections: 256, addresses: 8, kinds: admins, probe: probeAdmin, short: true},
 
 	// Other callers that are listed.
-	{attack: "large-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls},
+	{attack: "large-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls, short: true},
 	{attack: "refused-metadata", door: bed.Unix, who: bed.Other, connections: 16, kinds: inCalls},
 	{attack: "unended-headers", door: bed.Unix, who: bed.Other, connections: 256, kinds: headers, short: true},
 	{attack: "unended-fields", door: bed.Unix, who: bed.Other, connections: 256, kinds: headers, short: true},

@@ -191,3 +191,58 @@ func TestHeaderBlocksWaitForRoom(t *testing.T) {
 		}
 	})
 }
+
+// To decode large header blocks takes the processor from others, so a flood of them is slowed down to
+// their rate. Nobody waits for what clients send that have ID tokens.
+func TestLargeHeaderBlocksHaveARate(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		blocks, frames, size int // how many, of how many frames, of how many bytes
+		every                time.Duration
+		least, most          time.Duration // that they take in all
+	}{
+		"48 KiB without end":              {300, 3, 16 << 10, 0, 1300 * time.Millisecond, 1600 * time.Millisecond},
+		"24 KiB in frames of 2 KiB":       {600, 12, 2 << 10, 0, 1300 * time.Millisecond, 1600 * time.Millisecond},
+		"4 KiB without end":               {600, 1, 4 << 10, 0, 0, 0},
+		"ID tokens of 32 KiB, 60 at once": {60, 2, 16 << 10, 0, 0, 0},
+		"ID tokens of 32 KiB, 200 a second": {
+			1000, 2, 16 << 10, 5 * time.Millisecond, 5 * time.Second, 5*time.Second + 10*time.Millisecond,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				of, _ := NewBounds().join("somebody")
+				p := newPiped(of)
+				if err := p.begin(); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				for i := range test.blocks {
+					if err := p.block(uint32(2*i+1), test.frames, test.size); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(test.every)
+				}
+				if took := time.Since(began); took < test.least || took > test.most {
+					t.Errorf("took %v, want %v to %v", took, test.least, test.most)
+				}
+				_ = p.conn.Close()
+				<-p.outcome
+			})
+		})
+	}
+}
+
+// block sends a whole header block, and takes the call back.
+func (p *piped) block(stream uint32, frames, size int) error {
+	part := make([]byte, size)
+	err := p.client.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: part, EndHeaders: frames == 1})
+	for i := 1; i < frames && err == nil; i++ {
+		err = p.client.WriteContinuation(stream, i == frames-1, part)
+	}
+	if err == nil {
+		err = p.client.WriteRSTStream(stream, http2.ErrCodeCancel)
+	}
+	return err
+}

@@ -36,6 +36,14 @@ const (
 	connectionFloor = 128   // of a connection, whatever its caller's others have spent
 )
 
+// How many bytes of large header blocks may pass a second, and at once: to decode 1 MiB takes some 15 ms.
+// A caller may send 200 ID tokens of 32 KiB a second.
+const (
+	callerHeaders      = 8 << 20
+	callerHeadersBurst = 2 << 20
+	strangerHeaders    = 256 << 10
+)
+
 // Bounds is what calls may hold and how many idle frames may pass, over all connections of the
 // process.
 type Bounds struct {
@@ -53,6 +61,7 @@ func NewBounds() *Bounds {
 	b.metadata.size, b.blocks.size = maxMetadataBytes, maxBlocks
 	b.calls.modest, b.bytes.modest = modestCalls, modestBytes
 	b.strangers = b.newAllowance(strangerFrames)
+	b.strangers.headers = rate.NewLimiter(strangerHeaders, strangerHeaders)
 	// A pool of their own: what strangers hold is never taken from a caller.
 	b.strangers.calls.pool = &pool{size: maxStrangerCalls}
 	b.strangers.bytes.pool = &pool{size: maxHeldBytes / 16}
@@ -67,6 +76,7 @@ type allowance struct {
 	calls, bytes, streams, metadata, blocks share
 
 	frames      *rate.Limiter
+	headers     *rate.Limiter
 	connections int
 }
 
@@ -74,7 +84,8 @@ func (b *Bounds) newAllowance(frames int) *allowance {
 	return &allowance{
 		calls: share{pool: &b.calls}, bytes: share{pool: &b.bytes}, streams: share{pool: &b.streams},
 		metadata: share{pool: &b.metadata}, blocks: share{pool: &b.blocks},
-		frames: rate.NewLimiter(rate.Limit(frames), frames),
+		frames:  rate.NewLimiter(rate.Limit(frames), frames),
+		headers: rate.NewLimiter(callerHeaders, callerHeadersBurst),
 	}
 }
 
@@ -115,6 +126,11 @@ func (a *allowance) spend(frames int) time.Duration {
 		owed = a.frames.ReserveN(time.Now(), min(frames, most)).Delay()
 	}
 	return owed
+}
+
+// delayHeaders takes bytes of header blocks and returns how long it takes until they are paid for.
+func (a *allowance) delayHeaders(bytes int) time.Duration {
+	return a.headers.ReserveN(time.Now(), min(bytes, a.headers.Burst())).Delay()
 }
 
 // debt is how long it takes until idle frames may pass again, below 0 if they may now.

@@ -45,6 +45,22 @@ func (f frame) endsHeaders() bool {
 	return (f.kind == frameHeaders || f.kind == frameContinuation) && f.flags&flagEndHeaders != 0
 }
 
+// freeHeaders is what a call's HEADERS may take without being counted: more than calls have that carry
+// no ID token.
+const freeHeaders = 4 << 10
+
+// dearBytes are those of a large header block: to decode it costs as much as some calls.
+func (f frame) dearBytes() int {
+	switch f.kind {
+	case frameHeaders:
+		return max(0, int(f.length)-freeHeaders)
+	case frameContinuation:
+		return int(f.length)
+	default:
+		return 0
+	}
+}
+
 // frameReader follows the frames in one direction of a connection, however the bytes are cut up.
 // It reads nothing but their headers. The zero value is at the beginning of a frame.
 type frameReader struct {

@@ -22,6 +22,7 @@ const (
 	kindUnproven    = "unproven"
 	kindFrameBudget = "frame_budget"
 	kindFrameFlood  = "frame_flood"
+	kindHeaders     = "header_budget"
 	kindHeldBytes   = "held_bytes"
 	kindHeldCalls   = "held_calls"
 	kindLateRequest = "late_request"
@@ -47,6 +48,7 @@ var reasons = map[string]error{
 	kindUnproven:    errors.New("the connection did not prove who it is in time"),
 	kindFrameBudget: errors.New("more frames than its budget that move no call forward: the connection was slowed down"),
 	kindFrameFlood:  errors.New("many more frames than its budget that move no call forward: the connection was closed"),
+	kindHeaders:     errors.New("more bytes of large header blocks than may pass: the connection was slowed down"),
 	kindHeldBytes:   errors.New("requests that are not answered hold too many bytes: the connection was closed"),
 	kindHeldCalls:   errors.New("more calls than its share, with deadlines far away: the connection was closed"),
 	kindLateRequest: errors.New("a request did not arrive whole, or its answer was not read: the connection was closed"),

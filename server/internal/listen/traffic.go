@@ -48,6 +48,7 @@ type traffic struct {
 	own       *rate.Limiter // idle frames that are this connection's whatever its caller's others do
 	debt      atomic.Int64  // idle frames not yet paid for
 	overdrawn int           // how often in a row it owed too much
+	headers   int           // bytes of large header blocks not yet paid for
 	lasting   portion       // streams of health and reflection
 	metadata  portion
 	over      atomic.Bool // by the client, by a goodbye or by us: if grpc closes it then, it has a reason
@@ -93,6 +94,9 @@ func (t *traffic) read(p []byte) (int, error) {
 	}
 	t.receive(p[:n])
 	slept, unpaid := t.pay()
+	if unpaid == nil {
+		slept, unpaid = t.payHeaders(slept)
+	}
 	switch {
 	case unpaid != nil:
 		return 0, unpaid
@@ -118,6 +122,7 @@ func (t *traffic) receive(p []byte) {
 			continue
 		}
 		t.block.received(f)
+		t.headers += f.dearBytes()
 		c := t.streams.received(f, now)
 		t.apply(c)
 		if c.opened > 0 && t.calls.isOver() {
@@ -196,6 +201,24 @@ func (t *traffic) pay() (bool, error) {
 	}
 	t.report(kindFrameBudget)
 	return true, t.sleepOff(min(wait, maxFrameDebt))
+}
+
+// payHeaders sleeps for the large header blocks that are not paid for, and reports whether the reader
+// has slept.
+func (t *traffic) payHeaders(slept bool) (bool, error) {
+	if t.headers == 0 {
+		return slept, nil
+	}
+	wait := t.allowance.delayHeaders(t.headers)
+	t.headers = 0
+	if wait <= 0 {
+		return slept, nil
+	}
+	t.report(kindHeaders)
+	if !sleep(wait, t.gone) {
+		return true, net.ErrClosed
+	}
+	return true, nil
 }
 
 // sleepOff lets the reader sleep. A connection that is overdrawn and holds calls meanwhile is cut off.
