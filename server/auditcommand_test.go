@@ -37,14 +37,15 @@ func TestAuditCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edited := filepath.Join(directory, "edited.jsonl")
+	edited := filepath.Join(t.TempDir(), "edited.jsonl")
 	if err := os.WriteFile(edited, []byte(strings.Replace(string(text), `"caller":"loopback"`, `"caller":"loopbacc"`, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	truncated := filepath.Join(directory, "truncated.jsonl.gz")
+	truncated := filepath.Join(t.TempDir(), "truncated.jsonl.gz")
 	if err := os.WriteFile(truncated, truncatedGzip(t, text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	several := severalLogs(t, text)
 	for name, test := range map[string]struct {
 		stdin  string
 		args   []string
@@ -85,6 +86,18 @@ func TestAuditCommands(t *testing.T) {
 		"find as a table":      {"", []string{"find", "--output", "table", "--caller", "loopback", file}, 0, "token.issue", ""},
 		"find what?":           {"", []string{"find", file}, 2, "", "--external-id, --email, "},
 		"find without key":     {"", []string{"find", "--email", "ada@example.com", file}, 2, "", "--audit-key-file"},
+		"find, directory":      {"", []string{"find", "--audit-key-file", key, "--email", "ada@example.com", directory}, 0, first.GetAuditId(), "left out: " + otherKey + ": no audit records in it\n1 of 3"},
+		"find, pattern":        {"", []string{"find", "--audit-id", first.GetAuditId(), filepath.Join(directory, "audit*.jsonl")}, 0, first.GetAuditId(), "1 of 3"},
+		"find, several logs":   {"", []string{"find", "--audit-id", first.GetAuditId(), several}, 0, first.GetAuditId(), "2 of 6"},
+		"find, hostile names":  {"", []string{"find", "--audit-id", first.GetAuditId(), several}, 0, "", `left out: ` + several + `/\x1b[2J\u202e\xff\n\x9b\u009b: no audit records in it` + "\n"},
+		"find, nothing there":  {"", []string{"find", "--audit-id", first.GetAuditId(), t.TempDir()}, 2, "", "there are no audit files in /"},
+		"find, no match":       {"", []string{"find", "--audit-id", first.GetAuditId(), filepath.Join(directory, "*.json")}, 2, "", "no file has a name like that"},
+		"follow several logs":  {"", []string{"find", "--follow", "--audit-id", first.GetAuditId(), several}, 2, "", "--follow goes with one log, and here are 2: " + several + "/a\\u202e.jsonl, " + several + "/b.jsonl"},
+		"verify, directory":    {"", []string{"verify", "--audit-key-file", key, directory}, 0, `{"ok":true,"records":3`, "left out: " + key + ": no audit records in it"},
+		"verify, several logs": {"", []string{"verify", "--audit-key-file", key, several}, 1, `{"log":"` + several + `/a\u202e.jsonl","ok":false,"records":1`, ""},
+		"verify, the second":   {"", []string{"verify", "--audit-key-file", key, several}, 1, `{"log":"` + several + `/b.jsonl","ok":true,"records":3`, ""},
+		"verify, in words":     {"", []string{"verify", "--output", "text", "--audit-key-file", key, several}, 1, several + `/a\u202e.jsonl line 2: `, ""},
+		"verify, a head of?":   {"", []string{"verify", "--audit-key-file", key, "--head", "9:" + strings.Repeat("0", 64), several}, 2, "", "a head goes with one log, and here are 2"},
 		"a token in a flag":    {"", []string{"find", "--token", first.GetToken(), file}, 2, "", "--token takes - alone"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,6 +111,23 @@ func TestAuditCommands(t *testing.T) {
 			}
 		})
 	}
+}
+
+// severalLogs is a directory with two logs, the first of them changed, and another file. Names hold
+// what no terminal should see.
+func severalLogs(t *testing.T, text []byte) string {
+	t.Helper()
+	directory := t.TempDir()
+	for name, text := range map[string][]byte{
+		"a\u202e.jsonl":                 bytes.Replace(text, []byte(`"caller":"loopback"`), []byte(`"caller":"loopbacc"`), 1),
+		"b.jsonl":                       text,
+		"\x1b[2J\u202e\xff\n\x9b\u009b": []byte("none\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(directory, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return directory
 }
 
 // truncatedGzip is a gzipped file that ends behind all of text, but before the end of the gzip.

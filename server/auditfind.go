@@ -55,13 +55,14 @@ func (c *auditFindCommand) searchFlags() []config.Flag {
 func newAuditFindCommand(console *console) *cobra.Command {
 	var c auditFindCommand
 	return withFlags(&cobra.Command{
-		Use:   "find FILE...",
+		Use:   "find FILE|DIRECTORY|PATTERN...",
 		Short: "Find the audit records of a person, token, call or caller.",
 		Long: `It prints the records that match everything that is given, and does not verify
-them: see audit verify. The files may be gzipped, and may be logs of containers,
-of the journal or of syslog; - is standard input. The exit code is 0 even when
-nothing matches, and 2 when a file cannot be read to its end.`,
-		Example: "chatidentity audit find --audit-key-file audit.key --email ada@example.com audit.jsonl",
+them: see audit verify.
+` + whichFiles + `
+The exit code is 0 even when nothing matches, and 2 when a file cannot be read
+to its end.`,
+		Example: "chatidentity audit find --audit-key-file audit.key --email ada@example.com /var/log/chatidentity",
 		RunE: func(command *cobra.Command, args []string) error {
 			c.Files = args
 			return c.run(command.Context(), console)
@@ -110,15 +111,22 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	if err != nil {
 		return err
 	}
+	logs, err := c.logs(ctx, console)
+	if err != nil {
+		return err
+	}
 	options, summaryTo := c.options(keys, console)
-	sources := reader.Files(c.Files...)
-	if last := len(sources) - 1; c.Follow && c.Files[last] != "-" { // standard input waits by itself
+	sources := sourcesOf(logs...)
+	bar := newProgressBar(console, sources)
+	if last := &sources[len(sources)-1]; c.Follow && last.Name != "-" { // standard input waits by itself
+		if err := oneLog(logs, "--follow"); err != nil {
+			return err
+		}
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
 		defer stop()
-		sources[last] = reader.Follow(ctx, c.Files[last])
+		*last = reader.Follow(ctx, last.Name)
 	}
-	bar := newProgressBar(console, c.Files)
 	if !c.Follow {
 		options.Progress = bar.show
 	}
@@ -127,6 +135,12 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	if c.Summary && found.Matches > 0 {
 		err = errors.Join(err, options.Summary.Print(summaryTo, options.Zone))
 	}
+	_, printErr := fmt.Fprintln(console.err, describe(&found))
+	return errors.Join(unreadable(err), printErr)
+}
+
+// describe says in a line what a search went through.
+func describe(found *reader.Found) string {
 	said := fmt.Sprintf("%d of %d records match", found.Matches, found.Records)
 	if found.Unknown > 0 {
 		said += fmt.Sprintf("; %d are under unknown keys, where nobody can be searched for", found.Unknown)
@@ -137,8 +151,7 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 	if found.Others > 0 {
 		said += fmt.Sprintf("; %d lines are no records", found.Others)
 	}
-	_, printErr := fmt.Fprintln(console.err, said)
-	return errors.Join(unreadable(err), printErr)
+	return said
 }
 
 // options says how to print, and where the summary goes: it must not stand among lines of JSON.

@@ -37,6 +37,7 @@ func TestEveryAuditIDOfAFailedCallIsFound(t *testing.T) {
 	file := filepath.Join(directory, "audit.jsonl")
 	p := start(t, setup{args: []string{
 		"--secret-file", filepath.Join(directory, "secret that never comes"), "--audit-file", file, "--limit-caller", "off",
+		"--audit-timeout", "1m", // however busy the machine is
 	}})
 	conn, err := grpc.NewClient("passthrough:///"+p.address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(publishedRetry(t)))

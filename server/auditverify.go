@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -22,16 +23,14 @@ type auditVerifyCommand struct {
 func newAuditVerifyCommand(console *console) *cobra.Command {
 	var c auditVerifyCommand
 	return withFlags(&cobra.Command{
-		Use:   "verify FILE...",
+		Use:   "verify FILE|DIRECTORY|PATTERN...",
 		Short: "Check that audit records are complete, unchanged and in order.",
-		Long: `Give the audit files in the order in which they were written. They may be
-gzipped, and may be logs of containers, of the journal or of syslog, in which
-other lines stand between the records; - is standard input.
-
+		Long: `It verifies each log by itself.
+` + whichFiles + `
 The exit code is 0 when all records are intact. Otherwise it is 1, and the first
 fault is shown; it is 2 when a file cannot be read to its end. For what this
 proves and what it does not, see docs/audit.md.`,
-		Example: "chatidentity audit verify --audit-key-file audit.key audit*.jsonl",
+		Example: "chatidentity audit verify --audit-key-file audit.key /var/log/chatidentity",
 		RunE: func(command *cobra.Command, args []string) error {
 			c.Files = args
 			return c.run(command.Context(), console)
@@ -53,6 +52,7 @@ func parseFromHead(text string) (*audit.Head, error) {
 
 // verifyReport is what audit verify prints for programs.
 type verifyReport struct {
+	Log          string `json:"log,omitempty"` // when there are several
 	OK           bool   `json:"ok"`
 	Records      uint64 `json:"records"`
 	Unverifiable uint64 `json:"unverifiable"`
@@ -68,18 +68,56 @@ type verifyReport struct {
 	Error        string `json:"error,omitempty"` // why a file could not be read to its end
 }
 
-// run prints what is whole, and the first fault.
+// run verifies each log.
 func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 	options, err := c.options()
 	if err != nil {
 		return err
 	}
-	bar := newProgressBar(console, c.Files)
+	logs, err := c.logs(ctx, console)
+	if err != nil {
+		return err
+	}
+	if len(c.Heads) > 0 || c.FromHead != nil {
+		if err := oneLog(logs, "a head"); err != nil {
+			return err
+		}
+	}
+	var failed []error
+	for i := range logs {
+		name := ""
+		if len(logs) > 1 {
+			name = logs[i].Name
+		}
+		if err := c.verify(ctx, console, name, logs[i].Sources, options); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return worst(failed)
+}
+
+// worst is the error that decides the exit code: a file that cannot be read, before records that are
+// wrong.
+func worst(failed []error) error {
+	var worst error
+	for _, err := range failed {
+		if worst == nil || errors.Is(worst, errNegative) {
+			worst = err
+		}
+	}
+	return worst
+}
+
+// verify prints what is whole, and the first fault.
+func (c *auditVerifyCommand) verify(
+	ctx context.Context, console *console, name string, sources []reader.Source, options reader.VerifyOptions,
+) error {
+	bar := newProgressBar(console, sources)
 	options.Progress = bar.show
-	report, err := reader.Verify(ctx, reader.Files(c.Files...), options)
+	report, err := reader.Verify(ctx, sources, options)
 	bar.done()
 	answer := verifyReport{
-		OK: report.Fault == nil && err == nil, Records: report.Records, Unverifiable: report.Unverifiable,
+		Log: name, OK: report.Fault == nil && err == nil, Records: report.Records, Unverifiable: report.Unverifiable,
 		OtherLines: report.Others, Chains: report.Chains,
 		First: report.First, Last: report.Last, Head: report.Head.String(),
 	}
@@ -90,10 +128,13 @@ func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 		answer.Fault, answer.Detail = string(fault.Kind), fault.Detail
 		answer.FaultFile, answer.FaultLine = fault.File, fault.Line
 	}
-	if printErr := c.print(console, answer, report.String()); printErr != nil {
-		return printErr
+	text := report.String()
+	if name != "" {
+		text = visibleLine(name) + ": " + text
 	}
-	switch {
+	switch printErr := c.print(console, answer, text); {
+	case printErr != nil:
+		return printErr
 	case err != nil:
 		return unreadable(err)
 	case report.Fault != nil:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -106,39 +105,4 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// outputAuto is text on a terminal and machine-readable output elsewhere.
-const outputAuto = "auto"
-
-// outputFlag chooses between text for people and JSON for programs.
-type outputFlag struct {
-	Output string
-}
-
-func (f *outputFlag) flags() []config.Flag {
-	return []config.Flag{
-		outputChoice(&f.Output, "text, json, or auto: text on a terminal and machine-readable output elsewhere."),
-	}
-}
-
-// outputChoice is the flag of every command that prints an answer. What one of them takes all take,
-// since its variable is one for all: a table is the text of audit find.
-func outputChoice(to *string, help string) config.Flag {
-	return config.Value(to, config.OneOf(outputAuto, "text", "table", "json"), "output", "FORMAT", outputAuto, help)
-}
-
-// print writes the answer as JSON, or as text on a terminal.
-func (f *outputFlag) print(console *console, answer any, text string) error {
-	if wantsText(f.Output, console) {
-		_, err := fmt.Fprintln(console.out, text)
-		return err
-	}
-	encoder := json.NewEncoder(console.out)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(answer)
-}
-
-func wantsText(output string, console *console) bool {
-	return output == "text" || output == "table" || output == outputAuto && console.terminal
 }

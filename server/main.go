@@ -108,7 +108,7 @@ func report(console *console, err error) int {
 	case errors.Is(err, errNegative):
 		return exitFailed
 	}
-	_, _ = fmt.Fprintf(console.err, "chatidentity: %v\n", err)
+	_, _ = fmt.Fprintln(console.err, visible(fmt.Sprintf("chatidentity: %v", err)))
 	if errors.Is(err, config.ErrUsage) {
 		return exitUsage
 	}

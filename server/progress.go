@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
 )
 
 // progressBar shows on a terminal how much of the files has been read, and everywhere, at the end,
@@ -19,13 +21,13 @@ type progressBar struct {
 	lines   uint64
 }
 
-func newProgressBar(console *console, files []string) *progressBar {
+func newProgressBar(console *console, sources []reader.Source) *progressBar {
 	bar := &progressBar{console: console, began: time.Now()}
 	if file, ok := console.err.(*os.File); ok {
 		bar.live = term.IsTerminal(int(file.Fd()))
 	}
-	for _, path := range files {
-		if info, err := os.Stat(path); err == nil {
+	for _, source := range sources {
+		if info, err := os.Stat(source.Name); err == nil {
 			bar.total += info.Size()
 		}
 	}

@@ -34,7 +34,7 @@ func (f *Fault) String() string {
 	if f.Line == 0 {
 		return fmt.Sprintf("%s: at the end: %s", f.Kind, f.Detail)
 	}
-	return fmt.Sprintf("%s: %s line %d: %s", f.Kind, f.File, f.Line, f.Detail)
+	return fmt.Sprintf("%s: %s line %d: %s", f.Kind, oneLine(f.File), f.Line, f.Detail)
 }
 
 // Report is what Verify found up to the first fault.

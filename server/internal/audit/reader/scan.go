@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 const (
@@ -40,10 +41,13 @@ type SourceError struct {
 
 func (e *SourceError) Error() string {
 	if failed := new(fs.PathError); errors.As(e.err, &failed) { // which would name it once more
-		return fmt.Sprintf("read %s: %v", e.Name, failed.Err)
+		return fmt.Sprintf("read %s: %v", oneLine(e.Name), failed.Err)
 	}
-	return fmt.Sprintf("read %s: %v", e.Name, e.err)
+	return fmt.Sprintf("read %s: %v", oneLine(e.Name), e.err)
 }
+
+// oneLine keeps the name of a file from being taken for lines of a report.
+func oneLine(name string) string { return strings.ReplaceAll(name, "\n", `\n`) }
 
 func (e *SourceError) Unwrap() error { return e.err }
 

@@ -98,7 +98,7 @@ func (v *verifier) visit(j *judged) error {
 func (v *verifier) seek(j *judged) error {
 	if j.err == nil && j.Seq == v.gap {
 		v.report.Fault.Kind = FaultReordered
-		v.report.Fault.Detail += fmt.Sprintf("; record %d stands in %s line %d", v.gap, j.source, j.number)
+		v.report.Fault.Detail += fmt.Sprintf("; record %d stands in %s line %d", v.gap, oneLine(j.source), j.number)
 		return errFault
 	}
 	return nil
