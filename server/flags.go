@@ -228,13 +228,18 @@ func checkArguments(command *cobra.Command) {
 	}
 }
 
-// matchUsage compares the arguments with the usage line: one per word, at least one for WORD...
+// matchUsage compares the arguments with the usage line: one per word, at least one for WORD..., any
+// number for [WORD...].
 func matchUsage(command *cobra.Command, args []string) error {
 	words := strings.Fields(command.Use)[1:]
+	required := len(words)
+	if required > 0 && strings.HasPrefix(words[required-1], "[") {
+		required--
+	}
 	switch {
-	case len(args) < len(words):
+	case len(args) < required:
 		return config.Usage("expected %s", words[len(args)])
-	case len(args) > len(words) && (len(words) == 0 || !strings.HasSuffix(words[len(words)-1], "...")):
+	case len(args) > len(words) && (len(words) == 0 || !strings.Contains(words[len(words)-1], "...")):
 		return config.Usage("unexpected argument %s", args[len(words)])
 	default:
 		return nil

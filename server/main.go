@@ -79,7 +79,7 @@ capitals, with underscores. A flag overrides its variable.`,
 		newServeCommand(console), newDevCommand(console),
 		newIssueCommand(console), newVerifyCommand(console), newHealthCommand(console),
 		newDoctorCommand(console), newAuditCommands(console), newSecretCommands(console), newPolicyCommands(console),
-		newCallerTokenCommand(console), newVersionCommand(console),
+		newCallerTokenCommand(console), newManifestCommand(console), newVersionCommand(console),
 	)
 	root.InitDefaultCompletionCmd()
 	checkArguments(root)

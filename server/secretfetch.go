@@ -49,8 +49,8 @@ func newSecretFetchCommand(console *console) *cobra.Command {
 there. It does not print the secret to a terminal: give --file, or redirect the
 output.`,
 		Example: `chatidentity secret fetch --organization acme --api-key-file key --file secret
-chatidentity secret fetch --organization acme --api-key-file key \\
-    --manifest kustomer-chat | kubectl apply -f -`,
+chatidentity secret fetch --organization acme --api-key-file key \
+    --manifest kustomer-chat | kubectl apply --server-side -f -`,
 		RunE: func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
 	}, config.Group{Flags: []config.Flag{
 		config.String(&c.Organization, "organization", "NAME", "",
@@ -132,7 +132,7 @@ var kubernetesName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`
 func (c *secretFetchCommand) write(stdout io.Writer, value sensitive.String) error {
 	text := value.Reveal() + "\n"
 	if c.Manifest != "" {
-		text = manifest(c.Manifest, c.Namespace, value)
+		text = secretManifest(c.Manifest, c.Namespace, value)
 	}
 	if c.File == "" {
 		_, err := io.WriteString(stdout, text)
@@ -141,8 +141,8 @@ func (c *secretFetchCommand) write(stdout io.Writer, value sensitive.String) err
 	return writeAtomically(c.File, text)
 }
 
-// manifest returns a Secret for kubectl apply.
-func manifest(name, namespace string, value sensitive.String) string {
+// secretManifest returns a Secret for kubectl apply.
+func secretManifest(name, namespace string, value sensitive.String) string {
 	text := "apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata:\n  name: " + name + "\n"
 	if namespace != "" {
 		text += "  namespace: " + namespace + "\n"

@@ -207,7 +207,7 @@ type Unix struct {
 
 func (u *Unix) flags() Group {
 	return Group{"Unix sockets", []Flag{
-		List(&u.AllowUID, parseUserID, "allow-uid", "UID", "", "User ID that may call over unix sockets. Repeatable."),
+		List(&u.AllowUID, ParseUserID, "allow-uid", "UID", "", "User ID that may call over unix sockets. Repeatable."),
 		Value(&u.SocketMode, parseFileMode, "socket-mode", "MODE", "0660", "Permissions of the sockets, in octal."),
 	}}
 }

@@ -88,7 +88,8 @@ func parseFileMode(text string) (fs.FileMode, error) {
 	return fs.FileMode(n), nil
 }
 
-func parseUserID(text string) (uint32, error) {
+// ParseUserID reads a user ID.
+func ParseUserID(text string) (uint32, error) {
 	id, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
 		return 0, fmt.Errorf("%q must be a user ID in digits, such as 1000", text)

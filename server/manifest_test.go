@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const podYAML = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: shop\nspec:\n  containers:\n    - name: app\n      image: app\n"
+
+var withImage = []string{"manifest", "--image", "registry.example.com/chatidentity:1.0.0"}
+
+func TestManifest(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args   []string
+		in     string
+		code   int
+		out    []string
+		stderr string
+	}{
+		"standard input": {withImage, podYAML, 0, []string{"image: registry.example.com/chatidentity:1.0.0", "secretName: kustomer-chat"}, "changed  standard input:1  Pod shop\n"},
+		"its dash":       {append(withImage, "-"), podYAML, 0, []string{"- name: chatidentity\n"}, "changed  standard input:1  Pod shop\n"},
+		"what is passed": {withImage, podYAML + "---\nkind: Service\nmetadata: {name: a}\n", 0, []string{"kind: Service\nmetadata: {name: a}\n"}, "skipped  standard input:10  Service a: not a kind"},
+		"the options": {
+			append(withImage, "--unix-socket", "--allow-uid=7", "--app-container=app", "--secret-name=chat", "--audit-volume=claim", "--ready-gated",
+				"--audit-key-secret=keys", "--limit-redis=rediss://redis:6379"),
+			podYAML, 0,
+			[]string{"secretName: chat\n", `value: "7"`, "claimName: claim\n", "secretName: keys\n", `value: "rediss://redis:6379"`, "readinessProbe:", "fsGroup: 65532\n"},
+			"changed",
+		},
+		"the list as JSON": {append(withImage, "--output=json"), podYAML, 0, []string{"kind: Pod"}, `[{"file":"standard input","kind":"Pod","name":"shop","line":1,"changed":true}]`},
+		"no workload":      {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
+		"no YAML":          {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
+		"no image":         {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
+		"half an image":    {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
+		"no name":          {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
+		"no URL":           {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
+		"no socket":        {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
+		"no user ID":       {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
+		"two user IDs":     {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
+		"in place of what": {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
+		"no file":          {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, nil, test.in, test.args...)
+			if code != test.code || !strings.Contains(stderr, test.stderr) {
+				t.Errorf("code %d, error %q; want %d, %q", code, stderr, test.code, test.stderr)
+			}
+			if code != 0 && stdout != "" {
+				t.Errorf("a failure printed %q", stdout)
+			}
+			for _, part := range test.out {
+				if !strings.Contains(stdout, part) {
+					t.Errorf("does not print %q:\n%s", part, stdout)
+				}
+			}
+		})
+	}
+}
+
+// Files become one stream, or are changed in place; nothing is written if one of them fails.
+func TestManifestOfFiles(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	pod, service, broken := filepath.Join(directory, "pod.yaml"), filepath.Join(directory, "service.yaml"), filepath.Join(directory, "broken.yaml")
+	for path, text := range map[string]string{pod: podYAML, service: "kind: Service", broken: "a: ["} {
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := command(t, nil, "", append(withImage, service, pod)...)
+	if code != 0 || !strings.HasPrefix(stdout, "kind: Service\n---\napiVersion: v1\n") || strings.Count(stderr, "\n") != 2 {
+		t.Errorf("code %d, error %q, output\n%s", code, stderr, stdout)
+	}
+	inPlace := slices.Concat(withImage, []string{"--in-place", "--output=json", pod})
+	if code, _, stderr := command(t, nil, "", append(inPlace, broken)...); code != 2 || read(t, pod) != podYAML {
+		t.Errorf("beside a broken file: code %d, error %q", code, stderr)
+	}
+	for _, changed := range []bool{true, false} {
+		code, stdout, stderr := command(t, nil, "", inPlace...)
+		var list []manifestChange
+		if err := json.Unmarshal([]byte(stderr), &list); err != nil || code != 0 || stdout != "" || len(list) != 1 || list[0].Changed != changed {
+			t.Errorf("code %d, %v, output %q, error %q", code, err, stdout, stderr)
+		}
+		if info, err := os.Stat(pod); err != nil || info.Mode() != 0o640 || strings.Count(read(t, pod), "name: chatidentity\n") != 2 {
+			t.Errorf("%v, %v:\n%s", info, err, read(t, pod))
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
