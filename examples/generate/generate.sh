@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Generates gen/python (with .pyi) and gen/typescript from proto/, with plugins
-# pinned beside this script. gen/go is buf's: see buf.gen.yaml.
+# pinned beside this script, as packages that pip and npm install. gen/go is
+# buf's: see buf.gen.yaml.
 set -euo pipefail
 cd "$(dirname "$0")"
 here=$PWD root=$(cd ../.. && pwd)
@@ -30,3 +31,13 @@ typescript() {
 }
 typescript comments=true "$contract"
 typescript comments=false google/protobuf/timestamp.proto # what the contract imports
+
+# The packages ask for the versions that the code was generated with.
+version() { sed -nE "s/$1/\\1/p" "$2" | grep .; }
+grpcio=$(version "GRPC_GENERATED_VERSION = '(.*)'" gen/python/chatidentity/v1/chat_identity_service_pb2_grpc.py)
+protobuf=$(version '# Protobuf Python Version: (.*)' gen/python/chatidentity/v1/chat_identity_service_pb2.py)
+sed -e "s/@grpcio@/$grpcio/" -e "s/@protobuf@/$protobuf/" -e "s/@next@/$((${protobuf%%.*} + 1))/" "$here/pyproject.toml" >gen/python/pyproject.toml
+touch gen/python/chatidentity/v1/py.typed
+sed -e "s/@protobuf@/$(version ' *"@bufbuild\/protobuf": "(.*)",?' "$here/package.json")/" \
+  -e "s/@grpc@/$(version ' *"@grpc\/grpc-js": "(.*)",?' "$here/package.json")/" "$here/typescript.json" >gen/typescript/package.json
+"$here/node_modules/.bin/tsc" --project "$here/tsconfig.json"

@@ -2,7 +2,7 @@
 // the linker says are in the binary, with the checksums under which Go verified
 // them. The same binary gives the same document.
 //
-//	sbom PROGRAM >sbom.cdx.json
+//	sbom -version 1.2.3 PROGRAM >sbom.cdx.json
 package main
 
 import (
@@ -11,9 +11,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -29,10 +31,15 @@ func main() {
 }
 
 func run(args []string, out io.Writer) error {
-	if len(args) != 1 {
-		return errors.New("usage: sbom PROGRAM")
+	flags := flag.NewFlagSet("sbom", flag.ContinueOnError)
+	version := flags.String("version", "", "of the program, such as 1.2.3: the linker leaves none")
+	if err := flags.Parse(args); err != nil {
+		return err
 	}
-	bom, err := describe(args[0])
+	if flags.NArg() != 1 || *version == "" {
+		return errors.New("usage: sbom -version 1.2.3 PROGRAM")
+	}
+	bom, err := describe(flags.Arg(0), *version)
 	if err != nil {
 		return err
 	}
@@ -40,7 +47,7 @@ func run(args []string, out io.Writer) error {
 }
 
 // describe reads what the linker left in the program.
-func describe(program string) (*cdx.BOM, error) {
+func describe(program, version string) (*cdx.BOM, error) {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
 		return nil, err
@@ -51,12 +58,16 @@ func describe(program string) (*cdx.BOM, error) {
 	}
 	digest := sha256.Sum256(content)
 	subject := cdx.Component{
-		BOMRef: "program", Type: cdx.ComponentTypeApplication, Name: filepath.Base(program),
-		PackageURL: "pkg:golang/" + info.Main.Path + "#" +
+		BOMRef: "program", Type: cdx.ComponentTypeApplication, Name: filepath.Base(program), Version: version,
+		PackageURL: "pkg:golang/" + info.Main.Path + "@v" + version + "#" +
 			strings.TrimPrefix(strings.TrimPrefix(info.Path, info.Main.Path), "/"),
 		Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(digest[:])}},
 	}
-	components := []cdx.Component{goLibrary(info.GoVersion)}
+	standard, err := goLibrary(info.GoVersion)
+	if err != nil {
+		return nil, err
+	}
+	components := []cdx.Component{standard}
 	for _, module := range info.Deps {
 		component, err := library(module)
 		if err != nil {
@@ -75,13 +86,29 @@ func describe(program string) (*cdx.BOM, error) {
 	return bom, nil
 }
 
-// goLibrary is Go's standard library.
-func goLibrary(goVersion string) cdx.Component {
+// goLibrary is Go's standard library. It has a checksum only where the toolchain
+// came as a module: then Go has verified it like any other.
+func goLibrary(goVersion string) (cdx.Component, error) {
 	version := strings.TrimPrefix(goVersion, "go")
-	return cdx.Component{
+	out := cdx.Component{
 		BOMRef: "pkg:golang/std@" + version, Type: cdx.ComponentTypeLibrary, Name: "std", Version: version,
 		PackageURL: "pkg:golang/std@" + version,
 	}
+	env, err := exec.Command("go", "env", "GOMODCACHE", "GOHOSTOS", "GOHOSTARCH").Output()
+	if err != nil {
+		return out, fmt.Errorf("go env: %w", err)
+	}
+	words := strings.Fields(string(env))
+	if len(words) != 3 {
+		return out, fmt.Errorf("go env: %q", env)
+	}
+	sum, err := os.ReadFile(filepath.Join(words[0], "cache", "download", "golang.org", "toolchain", "@v",
+		"v0.0.1-"+goVersion+"."+words[1]+"-"+words[2]+".ziphash"))
+	if errors.Is(err, os.ErrNotExist) {
+		return out, nil
+	}
+	out.Properties = &[]cdx.Property{{Name: "go:toolchain:h1", Value: strings.TrimSpace(string(sum))}}
+	return out, err
 }
 
 func library(module *debug.Module) (cdx.Component, error) {

@@ -25,12 +25,15 @@ func TestEveryModuleInTheBinaryIsListed(t *testing.T) {
 	t.Parallel()
 	program := thisProgram(t)
 	var out bytes.Buffer
-	if err := run([]string{program}, &out); err != nil {
+	if err := run([]string{"-version", "1.2.3", program}, &out); err != nil {
 		t.Fatal(err)
 	}
 	var bom cdx.BOM
 	if err := cdx.NewBOMDecoder(&out, cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
 		t.Fatal(err)
+	}
+	if got := bom.Metadata.Component.Version; got != "1.2.3" {
+		t.Errorf("the program's version is %q", got)
 	}
 	said, err := exec.Command("go", "version", "-m", program).Output()
 	if err != nil {
@@ -65,7 +68,7 @@ func TestTheSameBinaryGivesTheSameDocument(t *testing.T) {
 	program := thisProgram(t)
 	var first, second bytes.Buffer
 	for _, out := range []*bytes.Buffer{&first, &second} {
-		if err := run([]string{program}, out); err != nil {
+		if err := run([]string{"-version", "1.2.3", program}, out); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,7 +80,7 @@ func TestTheSameBinaryGivesTheSameDocument(t *testing.T) {
 func TestAFileThatIsNoGoProgramIsRefused(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	if err := run([]string{"main.go"}, &out); err == nil || out.Len() != 0 {
+	if err := run([]string{"-version", "1.2.3", "main.go"}, &out); err == nil || out.Len() != 0 {
 		t.Errorf("error %v, output %q", err, out.String())
 	}
 }

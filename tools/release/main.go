@@ -1,0 +1,168 @@
+// Release makes everything that a release of chatidentity carries, out of one
+// commit. The same commit, version and Go give the same bytes, in any folder.
+//
+//	release -version v1.2.3 [-out dist/release]
+//
+// It signs with the minisign key that CHATIDENTITY_RELEASE_KEY_FILE names
+// (CHATIDENTITY_RELEASE_KEY_PASSWORD decrypts it), and says so if there is none.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/semver"
+)
+
+func main() {
+	version := flag.String("version", "", "what to release, such as v1.2.3")
+	source := flag.String("source", "../..", "the repository; its last commit is released")
+	out := flag.String("out", "", "where to put the release (default: dist/release in the repository)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *version, *source, *out, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		os.Exit(1)
+	}
+}
+
+// A release is one commit on its way to a folder of files.
+type release struct {
+	version    string    // without the v
+	repository string    // the checkout
+	commit     string    // of which the release is made
+	time       time.Time // of the commit: the only time in any file
+	source     string    // the commit's files, and nothing else
+	out        string
+	log        io.Writer
+}
+
+func run(ctx context.Context, version, source, out string, log io.Writer) error {
+	if semver.Canonical(version) != version {
+		return fmt.Errorf("version %q is not of the form v1.2.3: make release VERSION=v1.2.3", version)
+	}
+	repository, err := filepath.Abs(source)
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		out = filepath.Join(repository, "dist", "release")
+	}
+	if out, err = filepath.Abs(out); err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "chatidentity-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	r := &release{version: version[1:], repository: repository, source: filepath.Join(work, "source"), out: out, log: log}
+	steps := []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"sources", r.checkout},
+		{"programs", r.programs},
+		{"bills of materials", r.bills},
+		{"licenses", r.licenses},
+		{"image", r.image},
+		{"packages", r.packages},
+		{"notes", r.notes},
+		{"provenance", r.provenance},
+		{"checksums and signature", r.sign},
+	}
+	for _, step := range steps {
+		begin := time.Now()
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		fmt.Fprintf(log, "%-24s %5.1f s\n", step.name, time.Since(begin).Seconds())
+	}
+	return r.list()
+}
+
+// checkout copies the files of the last commit.
+func (r *release) checkout(ctx context.Context) error {
+	changed, err := r.git(ctx, "status", "--porcelain")
+	if err != nil {
+		return err
+	}
+	if changed != "" {
+		return errors.New("the checkout has changes: commit them first, a release is made of a commit")
+	}
+	if r.commit, err = r.git(ctx, "rev-parse", "HEAD"); err != nil {
+		return err
+	}
+	when, err := r.git(ctx, "show", "--no-patch", "--format=%cI", r.commit)
+	if err != nil {
+		return err
+	}
+	if r.time, err = time.Parse(time.RFC3339, when); err != nil {
+		return err
+	}
+	r.time = r.time.UTC()
+	for _, folder := range []string{r.source, r.out} {
+		if err := os.RemoveAll(folder); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // nothing here is private
+			return err
+		}
+	}
+	archive := filepath.Join(filepath.Dir(r.source), "source.tar")
+	if _, err := r.git(ctx, "archive", "--output", archive, r.commit); err != nil {
+		return err
+	}
+	_, err = r.run(ctx, r.source, nil, "tar", "-xf", archive)
+	return err
+}
+
+func (r *release) git(ctx context.Context, args ...string) (string, error) {
+	return r.run(ctx, r.repository, nil, "git", args...)
+}
+
+// run runs a command and returns its output without the last line break.
+func (r *release) run(ctx context.Context, folder string, environment []string, name string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir = folder
+	command.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+fmt.Sprint(r.time.Unix()))
+	command.Env = append(command.Env, environment...)
+	out, err := command.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		return "", fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, out, failed.Stderr)
+	}
+	return strings.TrimSuffix(string(out), "\n"), err
+}
+
+// file is the path of a file of the release, whose name says what it is of.
+func (r *release) file(rest string) string {
+	return filepath.Join(r.out, "chatidentity_"+r.version+"_"+rest)
+}
+
+// list prints what was made.
+func (r *release) list() error {
+	entries, err := os.ReadDir(r.out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.log, "\n%s, commit %s, in %s:\n", r.version, r.commit, r.out)
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(r.log, "%10d  %s\n", info.Size(), entry.Name())
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// platforms are those that a release has a program for.
+var platforms = []platform{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
+
+type platform struct{ os, architecture string }
+
+func (p platform) String() string { return p.os + "_" + p.architecture }
+
+var goVersion = regexp.MustCompile(`(?m)^ARG GO_VERSION=(\S+)$`)
+
+// programs compiles the program for each platform as the Dockerfile does.
+func (r *release) programs(ctx context.Context) error {
+	dockerfile, err := os.ReadFile(filepath.Join(r.source, "Dockerfile"))
+	if err != nil {
+		return err
+	}
+	named := goVersion.FindSubmatch(dockerfile)
+	if named == nil {
+		return errors.New("the Dockerfile names no GO_VERSION")
+	}
+	have, err := r.run(ctx, r.source, nil, "go", "env", "GOVERSION")
+	if err != nil {
+		return err
+	}
+	if want := "go" + string(named[1]); have != want {
+		return fmt.Errorf("this machine has %s, the Dockerfile wants %s: another Go makes other bytes", have, want)
+	}
+	for _, p := range platforms {
+		environment := []string{"CGO_ENABLED=0", "GOOS=" + p.os, "GOARCH=" + p.architecture, "GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off"}
+		_, err := r.run(ctx, r.source, environment, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false",
+			"-ldflags", "-s -w -buildid= -X main.version="+r.version, "-o", r.file(p.String()), "./server")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bills writes the bill of materials of each program.
+func (r *release) bills(ctx context.Context) error {
+	for _, p := range platforms {
+		// In the checkout, whose own modules are those of the commit.
+		bill, err := r.run(ctx, filepath.Join(r.source, "tools", "sbom"), []string{"GOWORK=off"},
+			"go", "run", ".", "-version", r.version, r.file(p.String()))
+		if err != nil {
+			return err
+		}
+		if err := write(r.file(p.String()+".cdx.json"), bill+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write makes a file that everybody may read.
+func write(path, text string) error {
+	return os.WriteFile(path, []byte(text), 0o644) //nolint:gosec // a release is public
+}
