@@ -2,7 +2,7 @@
 BUF      = go tool -modfile=tools/buf/go.mod buf
 LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
-MODULES  = bench/abuse bench/limits bench/performance deploy/test deploy/validate examples/conformance examples/go tools/sbom tools/schema
+MODULES  = bench/abuse bench/limits bench/performance deploy/test deploy/validate examples/conformance examples/go tools/release tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -33,8 +33,13 @@ proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten
 conformance: ## Drive the example backends in six languages (examples/install.sh installs what they need)
 	cd examples/conformance && go test -v -count=1 -timeout 40m .
 
+.PHONY: release
+release: ## Make all files of a release out of the last commit: make release VERSION=v1.2.3 (docs/release.md)
+	cd tools/release && go run . -version '$(VERSION)' -platforms '$(PLATFORMS)'
+
 .PHONY: image
-image: ## Build the real image without an engine, run it, and one pod's worth of containers (Debian, root)
+image: ## Make a release for Linux, build the real image without an engine, run it, and one pod's worth of containers (Debian, root)
+	deploy/release-test.sh
 	deploy/image-test.sh
 	deploy/pod-test.sh
 
@@ -90,7 +95,6 @@ tidy: ## Show that go.mod is tidy
 
 .PHONY: cross
 cross: ## Build for what we do not run on
-	GOOS=linux GOARCH=arm64 go build -tags grpcnotrace -o /dev/null ./server
 	GOOS=darwin GOARCH=arm64 go vet -tags grpcnotrace ./server/...
 
 .PHONY: vectors

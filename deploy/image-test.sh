@@ -9,7 +9,7 @@ source deploy/engine.sh
 
 # More means that something makes the linker keep every method: reflect's MethodByName, text/template.
 readonly max_compressed=$((8 * 1000 * 1000))
-readonly version=0.0.0-image-test
+readonly version=0.0.0-ci # as deploy/release-test.sh
 
 say() { printf '%4ds  %s\n' "$SECONDS" "$*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }
@@ -48,12 +48,10 @@ build() {
   say "built $2 for $1"
 }
 
-# rebuild_elsewhere compiles the same sources at another path with an empty
-# cache, outside of any container, and prints the digest.
-rebuild_elsewhere() {
-  (cd "$work/source" && CGO_ENABLED=0 GOCACHE="$work/cache" go build -tags grpcnotrace -trimpath -buildvcs=false \
-    -ldflags "-s -w -buildid= -X main.version=$version" -o "$work/chatidentity" ./server)
-  sha256sum <"$work/chatidentity" | cut -d' ' -f1
+# released is the digest of the program in the release that deploy/release-test.sh
+# made of the same commit, at another path with another build cache.
+released() { # ARCHITECTURE
+  sha256sum <"dist/release/chatidentity_${version}_linux_$1" | cut -d' ' -f1
 }
 
 digest_in() { # IMAGE
@@ -66,9 +64,22 @@ digest_in() { # IMAGE
 blob() { cat "$1/blobs/${2/://}"; }
 
 check_image() { # IMAGE ARCHITECTURE
-  local oci=$work/oci-$2 manifest config
+  local oci=$work/oci-$2
   buildah "${store[@]}" push --quiet --format oci "$1" "oci:$oci"
-  manifest=$(blob "$oci" "$(jq -r '.manifests[0].digest' "$oci/index.json")")
+  check_layout "$oci" "$2" "$(jq -r '.manifests[0].digest' "$oci/index.json")"
+}
+
+# check_released checks the image that the release has, by the same table.
+check_released() { # ARCHITECTURE
+  local oci=$work/oci-release
+  mkdir -p "$oci"
+  tar -xf "dist/release/chatidentity_${version}_image.oci.tar" -C "$oci"
+  check_layout "$oci" "$1" "$(jq -r --arg a "$1" '.manifests[] | select(.platform.architecture == $a) | .digest' "$oci/index.json")"
+}
+
+check_layout() { # LAYOUT ARCHITECTURE DIGEST
+  local oci=$1 manifest config
+  manifest=$(blob "$oci" "$3")
   config=$(blob "$oci" "$(jq -r .config.digest <<<"$manifest")")
   get() { jq -r "$1" <<<"$config"; }
   equal "platform" "$(get '.os + "/" + .architecture')" "linux/$2"
@@ -140,10 +151,13 @@ grep -qx "ARG GO_VERSION=$go_version" Dockerfile || say "note: this machine has 
 
 stand_in "$go_version"
 build linux/amd64 "$image"
-equal "binary built twice, in the image and elsewhere," "$(digest_in "$image")" "$(rebuild_elsewhere)"
+equal "binary built twice, in the image and for the release," "$(digest_in "$image")" "$(released amd64)"
 check_image "$image" amd64
+check_released amd64
 build linux/arm64 "$image-arm64"
+equal "binary for arm64, built twice," "$(digest_in "$image-arm64")" "$(released arm64)"
 check_image "$image-arm64" arm64
+check_released arm64
 run_image
 run_writing
 say "the image passed"

@@ -31,7 +31,7 @@ const (
 func (r *release) image(context.Context) error {
 	index := v1.ImageIndex(empty.Index)
 	index = mutate.IndexMediaType(index, types.OCIImageIndex)
-	for _, p := range platforms {
+	for _, p := range r.platforms {
 		if p.os != "linux" {
 			continue
 		}
@@ -91,7 +91,7 @@ func (r *release) imageOf(p platform) (v1.Image, error) {
 
 // layer is a tar of the program, the certificates and a /tmp.
 func (r *release) layer(p platform) ([]byte, error) {
-	binary, err := os.ReadFile(r.file(p.String()))
+	binary, err := os.ReadFile(r.file(p.name()))
 	if err != nil {
 		return nil, err
 	}

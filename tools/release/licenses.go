@@ -32,8 +32,8 @@ func (r *release) licenses(ctx context.Context) error {
 	}
 	folders := map[string]string{"std": root}
 	names := []string{"std"}
-	for _, p := range platforms {
-		info, err := buildinfo.ReadFile(r.file(p.String()))
+	for _, p := range r.platforms {
+		info, err := buildinfo.ReadFile(r.file(p.name()))
 		if err != nil {
 			return err
 		}

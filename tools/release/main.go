@@ -1,7 +1,7 @@
 // Release makes everything that a release of chatidentity carries, out of one
 // commit. The same commit, version and Go give the same bytes, in any folder.
 //
-//	release -version v1.2.3 [-out dist/release]
+//	release -version v1.2.3 [-out dist/release] [-platforms linux/amd64,linux/arm64]
 //
 // It signs with the minisign key that CHATIDENTITY_RELEASE_KEY_FILE names
 // (CHATIDENTITY_RELEASE_KEY_PASSWORD decrypts it), and says so if there is none.
@@ -27,10 +27,11 @@ func main() {
 	version := flag.String("version", "", "what to release, such as v1.2.3")
 	source := flag.String("source", "../..", "the repository; its last commit is released")
 	out := flag.String("out", "", "where to put the release (default: dist/release in the repository)")
+	only := flag.String("platforms", "", "make programs for these alone, such as linux/amd64,linux/arm64 (default: all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *version, *source, *out, os.Stdout); err != nil {
+	if err := run(ctx, *version, *source, *out, *only, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -39,6 +40,7 @@ func main() {
 // A release is one commit on its way to a folder of files.
 type release struct {
 	version    string    // without the v
+	platforms  []platform
 	repository string    // the checkout
 	commit     string    // of which the release is made
 	time       time.Time // of the commit: the only time in any file
@@ -47,9 +49,13 @@ type release struct {
 	log        io.Writer
 }
 
-func run(ctx context.Context, version, source, out string, log io.Writer) error {
+func run(ctx context.Context, version, source, out, only string, log io.Writer) error {
 	if semver.Canonical(version) != version {
 		return fmt.Errorf("version %q is not of the form v1.2.3: make release VERSION=v1.2.3", version)
+	}
+	platforms, err := platformsOf(only)
+	if err != nil {
+		return err
 	}
 	repository, err := filepath.Abs(source)
 	if err != nil {
@@ -66,7 +72,7 @@ func run(ctx context.Context, version, source, out string, log io.Writer) error 
 		return err
 	}
 	defer os.RemoveAll(work)
-	r := &release{version: version[1:], repository: repository, source: filepath.Join(work, "source"), out: out, log: log}
+	r := &release{version: version[1:], platforms: platforms, repository: repository, source: filepath.Join(work, "source"), out: out, log: log}
 	steps := []struct {
 		name string
 		do   func(context.Context) error

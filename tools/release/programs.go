@@ -7,14 +7,35 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 )
 
-// platforms are those that a release has a program for.
+// platforms are those that a whole release has a program for.
 var platforms = []platform{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
+
+// platformsOf reads a list such as "linux/amd64,darwin/arm64"; the empty one is all.
+func platformsOf(list string) ([]platform, error) {
+	if list == "" {
+		return platforms, nil
+	}
+	var out []platform
+	for _, name := range strings.Split(list, ",") {
+		system, architecture, _ := strings.Cut(name, "/")
+		if !slices.Contains(platforms, platform{system, architecture}) {
+			return nil, fmt.Errorf("-platforms: %q is none of %v", name, platforms)
+		}
+		out = append(out, platform{system, architecture})
+	}
+	return out, nil
+}
 
 type platform struct{ os, architecture string }
 
-func (p platform) String() string { return p.os + "_" + p.architecture }
+func (p platform) String() string { return p.os + "/" + p.architecture }
+
+// name is how files are named.
+func (p platform) name() string { return p.os + "_" + p.architecture }
 
 var goVersion = regexp.MustCompile(`(?m)^ARG GO_VERSION=(\S+)$`)
 
@@ -35,10 +56,10 @@ func (r *release) programs(ctx context.Context) error {
 	if want := "go" + string(named[1]); have != want {
 		return fmt.Errorf("this machine has %s, the Dockerfile wants %s: another Go makes other bytes", have, want)
 	}
-	for _, p := range platforms {
+	for _, p := range r.platforms {
 		environment := []string{"CGO_ENABLED=0", "GOOS=" + p.os, "GOARCH=" + p.architecture, "GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off"}
 		_, err := r.run(ctx, r.source, environment, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false",
-			"-ldflags", "-s -w -buildid= -X main.version="+r.version, "-o", r.file(p.String()), "./server")
+			"-ldflags", "-s -w -buildid= -X main.version="+r.version, "-o", r.file(p.name()), "./server")
 		if err != nil {
 			return err
 		}
@@ -48,14 +69,14 @@ func (r *release) programs(ctx context.Context) error {
 
 // bills writes the bill of materials of each program.
 func (r *release) bills(ctx context.Context) error {
-	for _, p := range platforms {
+	for _, p := range r.platforms {
 		// In the checkout, whose own modules are those of the commit.
 		bill, err := r.run(ctx, filepath.Join(r.source, "tools", "sbom"), []string{"GOWORK=off"},
-			"go", "run", ".", "-version", r.version, r.file(p.String()))
+			"go", "run", ".", "-version", r.version, r.file(p.name()))
 		if err != nil {
 			return err
 		}
-		if err := write(r.file(p.String()+".cdx.json"), bill+"\n"); err != nil {
+		if err := write(r.file(p.name()+".cdx.json"), bill+"\n"); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@ func (r *release) sign(context.Context) error {
 		fmt.Fprintf(r.log, "NOT SIGNED: %s names no key (see docs/release.md)\n", keyFile)
 		return nil
 	}
-	key, err := minisign.PrivateKeyFromFile(os.Getenv(keyPassword), name)
+	key, err := readKey(name, os.Getenv(keyPassword))
 	if err != nil {
 		return fmt.Errorf("the key of %s cannot be read: %w (its password is in %s)", keyFile, err, keyPassword)
 	}
@@ -48,6 +48,19 @@ func (r *release) sign(context.Context) error {
 	}
 	signature := reader.SignWithComments(key, "chatidentity "+r.version+" "+r.commit, "signature of chatidentity "+r.version)
 	return write(path+".minisig", string(signature))
+}
+
+func readKey(path, password string) (minisign.PrivateKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return minisign.PrivateKey{}, err
+	}
+	if minisign.IsEncrypted(text) {
+		return minisign.DecryptKey(password, text)
+	}
+	var key minisign.PrivateKey
+	err = key.UnmarshalText(text)
+	return key, err
 }
 
 // indented is a JSON text with the white space of encoding/json.
