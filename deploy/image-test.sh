@@ -9,7 +9,7 @@ source deploy/engine.sh
 
 # More means that something makes the linker keep every method: reflect's MethodByName, text/template.
 readonly max_compressed=$((8 * 1000 * 1000))
-readonly version=0.0.0-ci # as deploy/release-test.sh
+readonly version=0.0.0-rc.1 # as deploy/release-test.sh
 
 say() { printf '%4ds  %s\n' "$SECONDS" "$*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }

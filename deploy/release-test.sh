@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly version=0.0.0-ci release=dist/release
+readonly version=0.0.0-rc.1 release=dist/release
 
 say() { printf '%4ds  %s\n' "$SECONDS" "$*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }

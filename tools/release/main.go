@@ -17,11 +17,13 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
-
-	"golang.org/x/mod/semver"
 )
+
+// versions are those that Go, npm and pip all understand.
+var versions = regexp.MustCompile(`^v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-(alpha|beta|rc)\.[1-9]\d*)?$`)
 
 func main() {
 	version := flag.String("version", "", "what to release, such as v1.2.3")
@@ -39,7 +41,7 @@ func main() {
 
 // A release is one commit on its way to a folder of files.
 type release struct {
-	version    string    // without the v
+	version    string // without the v
 	platforms  []platform
 	repository string    // the checkout
 	commit     string    // of which the release is made
@@ -50,8 +52,8 @@ type release struct {
 }
 
 func run(ctx context.Context, version, source, out, only string, log io.Writer) error {
-	if semver.Canonical(version) != version {
-		return fmt.Errorf("version %q is not of the form v1.2.3: make release VERSION=v1.2.3", version)
+	if !versions.MatchString(version) {
+		return fmt.Errorf("version %q is not of the form v1.2.3 or v1.2.3-rc.1: make release VERSION=v1.2.3", version)
 	}
 	platforms, err := platformsOf(only)
 	if err != nil {
