@@ -27,6 +27,7 @@ ci: ## Run all that CI runs (installs what it needs; Debian)
 proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten million records (an hour or two)
 	CHATIDENTITY_PROOF=1 CHATIDENTITY_SECRET_CHANGES=1000 AUDIT_KILLS=200 AUDIT_LONG=1 go test -count=1 -timeout 180m ./...
 	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 30m ./...
+	deploy/release-twice.sh
 	.ci/fuzz 2m
 
 .PHONY: conformance

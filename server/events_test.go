@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -121,11 +120,16 @@ func eventOf(args []ast.Expr) string {
 
 func listedEvents(t *testing.T) []string {
 	t.Helper()
-	page, err := os.ReadFile("../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
+	events := eventsOf(readFile(t, "../docs/operations.md"))
+	if len(events) < 20 {
+		t.Fatalf("only %d events are listed", len(events))
 	}
-	_, table, _ := strings.Cut(string(page), "| `event` |")
+	return events
+}
+
+// eventsOf returns the events that a page lists in a table.
+func eventsOf(page string) []string {
+	_, table, _ := strings.Cut(page, "| `event` |")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var events []string
 	for row := range strings.Lines(table) {
@@ -136,9 +140,6 @@ func listedEvents(t *testing.T) []string {
 		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
 			events = append(events, name[1])
 		}
-	}
-	if len(events) < 20 {
-		t.Fatalf("only %d events are listed", len(events))
 	}
 	return events
 }

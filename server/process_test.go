@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -104,6 +105,7 @@ func (o *output) String() string {
 // setup is how a sidecar is started. Its addresses are free ports unless args
 // name others.
 type setup struct {
+	binary string   // "": this program
 	wrap   []string // a command that runs the program
 	args   []string
 	env    []string
@@ -120,7 +122,7 @@ func withSecret(args ...string) setup {
 // of the test if it still runs.
 func start(t *testing.T, s setup) *running {
 	t.Helper()
-	serve := []string{program, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}
+	serve := []string{cmp.Or(s.binary, program), "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}
 	args := slices.Concat(s.wrap, serve, s.args)
 	p := &running{Cmd: exec.Command(args[0], args[1:]...), stdout: &output{}, stderr: &output{}}
 	p.Env = append(os.Environ(), s.env...)
@@ -239,6 +241,12 @@ func (p *running) get(t *testing.T, path string) (int, string) {
 
 // command runs the program to its end.
 func command(t *testing.T, env []string, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	return commandOf(t, program, env, stdin, args...)
+}
+
+// commandOf does it with another program.
+func commandOf(t *testing.T, program string, env []string, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
