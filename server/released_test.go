@@ -61,6 +61,29 @@ func TestTheContractBreaksNobody(t *testing.T) {
 	}
 }
 
+// No direct dependency without a line that says why it is there.
+func TestEachDirectModuleHasAReason(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../docs/decisions/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no decisions: %v", err)
+	}
+	var reasons strings.Builder
+	for _, page := range pages {
+		reasons.WriteString(readFile(t, page))
+	}
+	direct, _, _ := strings.Cut(readFile(t, "../go.mod"), "\n)")
+	modules := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(direct, -1)
+	if len(modules) < 5 {
+		t.Fatalf("only %d direct modules: go.mod is not read right", len(modules))
+	}
+	for _, module := range modules {
+		if !strings.Contains(reasons.String(), "`"+module[1]+"`") {
+			t.Errorf("%s has no reason in docs/decisions", module[1])
+		}
+	}
+}
+
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
