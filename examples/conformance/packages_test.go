@@ -39,6 +39,8 @@ client.issueToken({ customer: { externalId: "user-of-a-package", email: "" }, or
 
 // TestPackagesInstallAndCall installs the generated code as their users do, in an environment of its
 // own outside the checkout, and calls the sidecar.
+//
+//nolint:paralleltest,tparallel // the backends' builds take both cores
 func TestPackagesInstallAndCall(t *testing.T) {
 	s := &sidecar{binary: buildSidecar(t), socket: filepath.Join(socketDirectory(t), "sidecar.sock")}
 	s.start(t)
@@ -49,8 +51,8 @@ func TestPackagesInstallAndCall(t *testing.T) {
 	for _, test := range []struct{ language, file, program, install, run string }{
 		{
 			"python", "main.py", pythonProgram,
-			"python3 -m venv venv && venv/bin/pip install --quiet --disable-pip-version-check %s/python",
-			"venv/bin/python main.py %s",
+			"python3 -m venv installed && installed/bin/pip install --quiet --disable-pip-version-check %s/python",
+			"installed/bin/python main.py %s",
 		},
 		{
 			"typescript", "main.ts", typescriptProgram,
@@ -60,6 +62,7 @@ func TestPackagesInstallAndCall(t *testing.T) {
 		},
 	} {
 		t.Run(test.language, func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			for name, text := range map[string]string{test.file: test.program, "tsconfig.json": tsconfig} {
 				if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {

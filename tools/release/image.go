@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -33,7 +33,7 @@ func (r *release) image(context.Context) error {
 	index := v1.ImageIndex(empty.Index)
 	index = mutate.IndexMediaType(index, types.OCIImageIndex)
 	for _, p := range r.platforms {
-		if p.os != "linux" {
+		if p.os != linux {
 			continue
 		}
 		image, err := r.imageOf(p)
@@ -80,11 +80,12 @@ func (r *release) imageOf(p platform) (v1.Image, error) {
 		User: "65532:65532", Env: []string{"PATH=/usr/local/bin"},
 		Entrypoint: []string{"/" + program}, Cmd: []string{"serve"},
 		Labels: map[string]string{
-			"org.opencontainers.image.title":       "chatidentity",
-			"org.opencontainers.image.description": "gRPC identity sidecar: signs the tokens with which a backend's users log in to Kustomer chat",
-			"org.opencontainers.image.source":      "https://github.com/chatidentity/chatidentity",
-			"org.opencontainers.image.version":     r.version,
-			"org.opencontainers.image.revision":    r.commit,
+			"org.opencontainers.image.title": "chatidentity",
+			"org.opencontainers.image.description": "gRPC identity sidecar: " +
+				"signs the tokens with which a backend's users log in to Kustomer chat",
+			"org.opencontainers.image.source":   "https://github.com/chatidentity/chatidentity",
+			"org.opencontainers.image.version":  r.version,
+			"org.opencontainers.image.revision": r.commit,
 		},
 	}
 	return mutate.ConfigFile(image, config)
@@ -112,9 +113,15 @@ func (r *release) layer(p platform) ([]byte, error) {
 		mode    int64
 		content []byte
 	}{
-		{"etc/", 0o755, nil}, {"etc/ssl/", 0o755, nil}, {"etc/ssl/certs/", 0o755, nil}, {certificates, 0o644, roots.Bytes()},
+		{"etc/", 0o755, nil},
+		{"etc/ssl/", 0o755, nil},
+		{"etc/ssl/certs/", 0o755, nil},
+		{certificates, 0o644, roots.Bytes()},
 		{"tmp/", 0o1777, nil},
-		{"usr/", 0o755, nil}, {"usr/local/", 0o755, nil}, {"usr/local/bin/", 0o755, nil}, {program, 0o755, binary},
+		{"usr/", 0o755, nil},
+		{"usr/local/", 0o755, nil},
+		{"usr/local/bin/", 0o755, nil},
+		{program, 0o755, binary},
 	} {
 		if err := add(archive, entry.name, entry.mode, r.time, entry.content); err != nil {
 			return nil, err
@@ -126,7 +133,9 @@ func (r *release) layer(p platform) ([]byte, error) {
 
 // add adds a file, or a folder where the name ends with a slash, of root's.
 func add(archive *tar.Writer, name string, mode int64, when time.Time, content []byte) error {
-	header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: mode, Size: int64(len(content)), ModTime: when, Format: tar.FormatUSTAR}
+	header := &tar.Header{
+		Name: name, Typeflag: tar.TypeReg, Mode: mode, Size: int64(len(content)), ModTime: when, Format: tar.FormatUSTAR,
+	}
 	if name[len(name)-1] == '/' {
 		header.Typeflag = tar.TypeDir
 	}

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,8 +33,9 @@ func main() {
 	only := flag.String("platforms", "", "make programs for these alone, such as linux/amd64,linux/arm64 (default: all)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *version, *source, *out, *only, os.Stdout); err != nil {
+	err := run(ctx, *version, *source, *out, *only, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
@@ -73,8 +75,11 @@ func run(ctx context.Context, version, source, out, only string, log io.Writer) 
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
-	r := &release{version: version[1:], platforms: platforms, repository: repository, source: filepath.Join(work, "source"), out: out, log: log}
+	defer func() { _ = os.RemoveAll(work) }()
+	r := &release{
+		version: version[1:], platforms: platforms, repository: repository,
+		source: filepath.Join(work, "source"), out: out, log: log,
+	}
 	steps := []struct {
 		name string
 		do   func(context.Context) error
@@ -94,7 +99,7 @@ func run(ctx context.Context, version, source, out, only string, log io.Writer) 
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
-		fmt.Fprintf(log, "%-24s %5.1f s\n", step.name, time.Since(begin).Seconds())
+		r.sayf("%-24s %5.1f s\n", step.name, time.Since(begin).Seconds())
 	}
 	return r.list()
 }
@@ -123,7 +128,7 @@ func (r *release) checkout(ctx context.Context) error {
 		if err := os.RemoveAll(folder); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // nothing here is private
+		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
 	}
@@ -140,18 +145,22 @@ func (r *release) git(ctx context.Context, args ...string) (string, error) {
 }
 
 // run runs a command and returns its output without the last line break.
-func (r *release) run(ctx context.Context, folder string, environment []string, name string, args ...string) (string, error) {
+func (r *release) run(
+	ctx context.Context, folder string, environment []string, name string, args ...string,
+) (string, error) {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = folder
-	command.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+fmt.Sprint(r.time.Unix()))
+	command.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+strconv.FormatInt(r.time.Unix(), 10))
 	command.Env = append(command.Env, environment...)
 	out, err := command.Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, out, failed.Stderr)
 	}
 	return strings.TrimSuffix(string(out), "\n"), err
 }
+
+// sayf tells the progress; nobody who reads it may stop a release.
+func (r *release) sayf(format string, args ...any) { _, _ = fmt.Fprintf(r.log, format, args...) }
 
 // file is the path of a file of the release, whose name says what it is of.
 func (r *release) file(rest string) string {
@@ -164,13 +173,13 @@ func (r *release) list() error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.log, "\n%s, commit %s, in %s:\n", r.version, r.commit, r.out)
+	r.sayf("\n%s, commit %s, in %s:\n", r.version, r.commit, r.out)
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(r.log, "%10d  %s\n", info.Size(), entry.Name())
+		r.sayf("%10d  %s\n", info.Size(), entry.Name())
 	}
 	return nil
 }

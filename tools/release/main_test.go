@@ -13,7 +13,7 @@ import (
 
 func TestAReleaseThatCannotBeMadeIsRefused(t *testing.T) {
 	t.Parallel()
-	changed := repository(t)
+	changed := checkoutOf(t)
 	if err := write(filepath.Join(changed, "new.txt"), "not committed"); err != nil {
 		t.Fatal(err)
 	}
@@ -23,8 +23,8 @@ func TestAReleaseThatCannotBeMadeIsRefused(t *testing.T) {
 		{"half a version", "v1.2", changed, "", "make release VERSION=v1.2.3"},
 		{"a platform that nobody has", "v1.2.3", changed, "plan9/mips", `"plan9/mips" is none of`},
 		{"changes that are not committed", "v1.2.3", changed, "", "commit them first"},
-		{"no Dockerfile", "v1.2.3", repository(t), "", "Dockerfile"},
-		{"another Go", "v1.2.3", repository(t, "Dockerfile", "ARG GO_VERSION=1.2.3\n"), "", "the Dockerfile wants go1.2.3"},
+		{"no Dockerfile", "v1.2.3", checkoutOf(t), "", "Dockerfile"},
+		{"another Go", "v1.2.3", checkoutOf(t, "Dockerfile", "ARG GO_VERSION=1.2.3\n"), "", "the Dockerfile wants go1.2.3"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -37,8 +37,8 @@ func TestAReleaseThatCannotBeMadeIsRefused(t *testing.T) {
 	}
 }
 
-// repository is a new one with a commit of the given files: name, content, name, content.
-func repository(t *testing.T, files ...string) string {
+// checkoutOf is a new one with a commit of the given files: name, content, name, content.
+func checkoutOf(t *testing.T, files ...string) string {
 	t.Helper()
 	folder := t.TempDir()
 	for i := 0; i < len(files); i += 2 {
@@ -47,7 +47,8 @@ func repository(t *testing.T, files ...string) string {
 		}
 	}
 	for _, args := range [][]string{
-		{"init", "--quiet"}, {"add", "--all"},
+		{"init", "--quiet"},
+		{"add", "--all"},
 		{"-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--allow-empty", "--message", "all"},
 	} {
 		command := exec.CommandContext(t.Context(), "git", args...)

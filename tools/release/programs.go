@@ -12,7 +12,9 @@ import (
 )
 
 // platforms are those that a whole release has a program for.
-var platforms = []platform{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
+var platforms = []platform{{linux, "amd64"}, {linux, "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
+
+const linux = "linux"
 
 // platformsOf reads a list such as "linux/amd64,darwin/arm64"; the empty one is all.
 func platformsOf(list string) ([]platform, error) {
@@ -20,7 +22,7 @@ func platformsOf(list string) ([]platform, error) {
 		return platforms, nil
 	}
 	var out []platform
-	for _, name := range strings.Split(list, ",") {
+	for name := range strings.SplitSeq(list, ",") {
 		system, architecture, _ := strings.Cut(name, "/")
 		if !slices.Contains(platforms, platform{system, architecture}) {
 			return nil, fmt.Errorf("-platforms: %q is none of %v", name, platforms)
@@ -57,7 +59,9 @@ func (r *release) programs(ctx context.Context) error {
 		return fmt.Errorf("this machine has %s, the Dockerfile wants %s: another Go makes other bytes", have, want)
 	}
 	for _, p := range r.platforms {
-		environment := []string{"CGO_ENABLED=0", "GOOS=" + p.os, "GOARCH=" + p.architecture, "GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off"}
+		environment := []string{
+			"CGO_ENABLED=0", "GOOS=" + p.os, "GOARCH=" + p.architecture, "GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off",
+		}
 		_, err := r.run(ctx, r.source, environment, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false",
 			"-ldflags", "-s -w -buildid= -X main.version="+r.version, "-o", r.file(p.name()), "./server")
 		if err != nil {
@@ -85,5 +89,5 @@ func (r *release) bills(ctx context.Context) error {
 
 // write makes a file that everybody may read.
 func write(path, text string) error {
-	return os.WriteFile(path, []byte(text), 0o644) //nolint:gosec // a release is public
+	return os.WriteFile(path, []byte(text), 0o644)
 }

@@ -17,8 +17,9 @@ import (
 
 // Each is a name of our own: what it says is in docs/release.md.
 const (
-	buildType = "https://github.com/chatidentity/chatidentity/docs/release.md#make-release"
-	builder   = "https://github.com/chatidentity/chatidentity/docs/release.md#who-builds"
+	repository = "https://github.com/chatidentity/chatidentity"
+	buildType  = repository + "/docs/release.md#releasing"
+	builder    = repository + "/docs/release.md#who-builds"
 )
 
 var stepOfCI = regexp.MustCompile(`(?m)^step "([^"]+)"`)
@@ -31,7 +32,9 @@ func (r *release) provenance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	statement := &attestation.Statement{Type: attestation.StatementTypeUri, PredicateType: "https://slsa.dev/provenance/v1"}
+	statement := &attestation.Statement{
+		Type: attestation.StatementTypeUri, PredicateType: "https://slsa.dev/provenance/v1",
+	}
 	for _, file := range files {
 		statement.Subject = append(statement.Subject, &attestation.ResourceDescriptor{
 			Name: file.name, Digest: map[string]string{"sha256": file.digest},
@@ -72,7 +75,7 @@ func (r *release) predicate(ctx context.Context) (*structpb.Struct, error) {
 		return nil, errors.New(".ci/run has no steps")
 	}
 	parameters, err := structpb.NewStruct(map[string]any{
-		"repository": "https://github.com/chatidentity/chatidentity", "commit": r.commit, "command": "make release VERSION=v" + r.version,
+		"repository": repository, "commit": r.commit, "command": "make release VERSION=v" + r.version,
 	})
 	if err != nil {
 		return nil, err
@@ -85,7 +88,7 @@ func (r *release) predicate(ctx context.Context) (*structpb.Struct, error) {
 		BuildDefinition: &provenance.BuildDefinition{
 			BuildType: buildType, ExternalParameters: parameters, InternalParameters: environment,
 			ResolvedDependencies: []*attestation.ResourceDescriptor{{
-				Uri: "git+https://github.com/chatidentity/chatidentity@" + r.commit, Digest: map[string]string{"gitCommit": r.commit},
+				Uri: "git+" + repository + "@" + r.commit, Digest: map[string]string{"gitCommit": r.commit},
 			}},
 		},
 		RunDetails: &provenance.RunDetails{Builder: &provenance.Builder{Id: builder}},

@@ -35,7 +35,7 @@ func (r *release) sign(context.Context) error {
 	}
 	name := os.Getenv(keyFile)
 	if name == "" {
-		fmt.Fprintf(r.log, "NOT SIGNED: %s names no key (see docs/release.md)\n", keyFile)
+		r.sayf("NOT SIGNED: %s names no key (see docs/release.md)\n", keyFile)
 		return nil
 	}
 	key, err := readKey(name, os.Getenv(keyPassword))
@@ -46,7 +46,8 @@ func (r *release) sign(context.Context) error {
 	if _, err := io.Copy(io.Discard, reader); err != nil {
 		return err
 	}
-	signature := reader.SignWithComments(key, "chatidentity "+r.version+" "+r.commit, "signature of chatidentity "+r.version)
+	trusted, untrusted := "chatidentity "+r.version+" "+r.commit, "signature of chatidentity "+r.version
+	signature := reader.SignWithComments(key, trusted, untrusted)
 	return write(path+".minisig", string(signature))
 }
 

@@ -52,7 +52,7 @@ func describe(program, version string) (*cdx.BOM, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(program) //nolint:gosec // the caller names the file
+	content, err := os.ReadFile(program)
 	if err != nil {
 		return nil, err
 	}
