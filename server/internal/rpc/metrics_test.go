@@ -19,7 +19,7 @@ func TestCountersStandAtZeroBeforeTheFirstCall(t *testing.T) {
 		"chatidentity_refusals_total":         len(pb.ErrorReason_name) - 1,
 		"chatidentity_verdicts_total":         len(pb.Verdict_name) - 1,
 		"chatidentity_limited_total":          2 * len(ratelimit.Limits()),
-		"chatidentity_transport_errors_total": 27,
+		"chatidentity_transport_errors_total": 28,
 	} {
 		if series := f.series(t, name); len(series) != want {
 			t.Errorf("%s has %d series, want %d: %v", name, len(series), want, series)

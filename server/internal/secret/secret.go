@@ -50,7 +50,7 @@ func New(value sensitive.String) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("making the fingerprint of a secret: %w", err)
 	}
-	return Secret{Value: value, ID: hex.EncodeToString(id)}, nil
+	return Secret{Value: value.Keeping(), ID: hex.EncodeToString(id)}, nil
 }
 
 // Why a value cannot be a secret.

@@ -5,6 +5,7 @@ package sensitive
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 )
 
 const redacted = "[redacted]"
@@ -17,10 +18,14 @@ const redacted = "[redacted]"
 // structs by reflection, past every method: there it finds an address.
 type String struct {
 	text *string
+	kept *atomic.Pointer[any] // nil: nothing can be
 }
 
 // New wraps text.
 func New(text string) String { return String{text: &text} }
+
+// Keeping returns the same text, with which something can be kept.
+func (s String) Keeping() String { return String{text: s.text, kept: &atomic.Pointer[any]{}} }
 
 // Reveal returns the text, for the one place that needs it.
 func (s String) Reveal() string {
@@ -32,6 +37,20 @@ func (s String) Reveal() string {
 
 // IsEmpty reports whether there is no text.
 func (s String) IsEmpty() bool { return s.text == nil || *s.text == "" }
+
+// Keep returns what is kept with the text, at first what derive returns: something that is dear to make
+// from the text and must not outlive it. If nothing can be kept it is derived each time.
+func (s String) Keep(derive func() any) any {
+	if s.kept == nil {
+		return derive()
+	}
+	if kept := s.kept.Load(); kept != nil {
+		return *kept
+	}
+	derived := derive()
+	s.kept.CompareAndSwap(nil, &derived)
+	return *s.kept.Load() // perhaps somebody else's, who was faster
+}
 
 // Format prints "[redacted]" for every verb and flag.
 func (s String) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }

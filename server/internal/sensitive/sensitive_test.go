@@ -20,7 +20,8 @@ type wrapper struct {
 
 func TestStringPrintsRedactedByEveryRoute(t *testing.T) {
 	t.Parallel()
-	value := sensitive.New(canary)
+	value := sensitive.New(canary).Keeping()
+	value.Keep(func() any { return canary })
 	holders := map[string]any{
 		"value":   value,
 		"pointer": &value,
@@ -60,6 +61,27 @@ func TestZeroValueIsEmpty(t *testing.T) {
 	var zero sensitive.String
 	if !zero.IsEmpty() || zero.Reveal() != "" || !sensitive.New("").IsEmpty() || sensitive.New("x").IsEmpty() {
 		t.Error("the zero value must be the empty text, and only empty text is empty")
+	}
+}
+
+func TestWhatIsKeptIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		value sensitive.String
+		want  int
+	}{
+		"keeping": {sensitive.New("x").Keeping(), 1},
+		"not":     {sensitive.New("x"), 3},
+		"zero":    {sensitive.String{}, 3},
+	} {
+		made := 0
+		derive := func() any { made++; return made }
+		for range 2 {
+			test.value.Keep(derive)
+		}
+		if kept := test.value.Keep(derive); kept != test.want || made != test.want {
+			t.Errorf("%s: %v is kept, and it was made %d times, want %d", name, kept, made, test.want)
+		}
 	}
 }
 

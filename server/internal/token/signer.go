@@ -5,31 +5,48 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"hash"
-	"sync"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 // signer makes tokens under one secret. Its memory is used again: to key an HMAC takes longer than
 // to sign with it.
 type signer struct {
-	secret  string
 	mac     hash.Hash
 	payload []byte
 	token   []byte
 	sum     [sha256.Size]byte
 }
 
-// signers holds those that are not in use. The garbage collector empties it, so the states of a
-// secret that has been replaced do not stay.
-var signers sync.Pool
+// signers holds those of one secret that are not in use. The secret keeps it, so that nothing leads to
+// a secret that is no longer used: a sync.Pool would, until the garbage collector has run twice.
+type signers chan *signer
 
-func signerFor(secret string) *signer {
-	if s, ok := signers.Get().(*signer); ok && s.secret == secret {
-		return s
+// maxSigners is more than sign at once.
+const maxSigners = 16
+
+func signersOf(secret sensitive.String) signers {
+	return secret.Keep(newSigners).(signers) //nolint:forcetypeassert // nobody else keeps anything with a secret
+}
+
+func newSigners() any { return make(signers, maxSigners) }
+
+func (s signers) take(secret sensitive.String) *signer {
+	select {
+	case free := <-s:
+		return free
+	default:
+		return &signer{mac: hmac.New(sha256.New, []byte(secret.Reveal()))}
 	}
-	return &signer{secret: secret, mac: hmac.New(sha256.New, []byte(secret))}
+}
+
+func (s signers) give(used *signer) {
+	select {
+	case s <- used:
+	default:
+	}
 }
 
 func (s *signer) sign(c customer.Customer, issued time.Time) string {

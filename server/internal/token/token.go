@@ -39,8 +39,9 @@ func Sign(secret sensitive.String, c customer.Customer, issued time.Time) (sensi
 	if secret.IsEmpty() {
 		return sensitive.String{}, errors.New("sign token: the secret is empty")
 	}
-	s := signerFor(secret.Reveal())
-	defer signers.Put(s)
+	free := signersOf(secret)
+	s := free.take(secret)
+	defer free.give(s)
 	return sensitive.New(s.sign(c, issued)), nil
 }
 
