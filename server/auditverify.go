@@ -40,7 +40,7 @@ proves and what it does not, see docs/audit.md.`,
 		config.List(&c.Heads, audit.ParseHead, "head", "SEQ:MAC", "",
 			"A head from the program log, which must be among the records. Repeatable."),
 		config.Value(&c.FromHead, parseFromHead, "from-head", "SEQ:MAC", "",
-			"What the first record follows, when earlier files are gone."),
+			"What the records follow, when earlier files are gone. Records that are gone after it are told."),
 		config.Switch(&c.AllowUnverifiable, "allow-unverifiable", "Continue past records whose key is unknown."),
 	}, c.flags())})
 }
@@ -58,6 +58,8 @@ type verifyReport struct {
 	Unverifiable uint64 `json:"unverifiable"`
 	OtherLines   uint64 `json:"other_lines"`
 	Chains       uint64 `json:"chains"`
+	FromSeq      uint64 `json:"from_seq,omitempty"`
+	Gone         uint64 `json:"gone,omitempty"` // between --from-head and from_seq
 	First        string `json:"first,omitempty"`
 	Last         string `json:"last,omitempty"`
 	Head         string `json:"head"`
@@ -118,7 +120,7 @@ func (c *auditVerifyCommand) verify(
 	bar.done()
 	answer := verifyReport{
 		Log: name, OK: report.Fault == nil && err == nil, Records: report.Records, Unverifiable: report.Unverifiable,
-		OtherLines: report.Others, Chains: report.Chains,
+		OtherLines: report.Others, Chains: report.Chains, FromSeq: report.From, Gone: report.Gone,
 		First: report.First, Last: report.Last, Head: report.Head.String(),
 	}
 	if err != nil {

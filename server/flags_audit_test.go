@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
@@ -114,6 +115,70 @@ func aFullFileIsRotated(t *testing.T) {
 	if n := failed.Load(); n > 0 {
 		t.Errorf("%d calls failed", n)
 	}
+}
+
+// A log agent in the file's group may read the records, the rotated ones too.
+func theAuditFileHasTheMode(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	p := start(t, withSecret("--audit-file", file, "--audit-file-mode", "0640"))
+	p.mustIssue(t)
+	hangUp(t, p)
+	eventually(t, "rotated file", func() bool { return len(rotatedFiles(t, file)) == 1 })
+	p.mustIssue(t)
+	for _, path := range append(rotatedFiles(t, file), file) {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+			t.Errorf("%s has the mode %v, %v", path, info.Mode(), err)
+		}
+	}
+}
+
+// Of many rotated files two are left, and the log says after which record they begin.
+func theOldestFilesAreDeleted(t *testing.T) {
+	t.Parallel()
+	key := writeFile(t, auditKey())
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	p := start(t, withSecret(append(unlimited, "--audit-file", file, "--audit-key-file", key, "--audit-max-files", "2")...))
+	for i := range 5 {
+		p.mustIssue(t)
+		hangUp(t, p)
+		eventually(t, "rotation", func() bool {
+			return strings.Count(p.stderr.String(), `"event":"audit_rotated"`) == i+1
+		})
+	}
+	p.mustIssue(t)
+	if got := p.metric(t, "chatidentity_audit_deleted_files_total"); got != 3 {
+		t.Errorf("%v deleted files are counted", got)
+	}
+	p.stop(t)
+	left := rotatedFiles(t, file)
+	if len(left) != 2 {
+		t.Fatalf("left are %q", left)
+	}
+	said := p.stderr.String()
+	_, rest, _ := strings.Cut(said[strings.LastIndex(said, `"event":"audit_file_deleted"`):], `"from_head":"`)
+	head, _, _ := strings.Cut(rest, `"`)
+	args := append([]string{"audit", "verify", "--audit-key-file", key, "--from-head", head}, append(left, file)...)
+	if code, stdout, stderr := command(t, nil, "", args...); code != 0 {
+		t.Errorf("what is left does not verify: %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func hangUp(t *testing.T, p *running) {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rotatedFiles returns those of an audit file, the oldest first.
+func rotatedFiles(t *testing.T, file string) []string {
+	t.Helper()
+	files, err := filepath.Glob(strings.TrimSuffix(file, ".jsonl") + "-*.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 func aFullDiskIsLogged(t *testing.T) {

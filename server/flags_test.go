@@ -51,7 +51,9 @@ var flagRows = []struct {
 	{"audit-mode", bestEffortNeedsNoRecord},
 	{"audit-sync", aDiskThatCannotSync},
 	{"audit-timeout", callsWaitForTheirRecordSoLong},
+	{"audit-file-mode", theAuditFileHasTheMode},
 	{"audit-max-size", aFullFileIsRotated},
+	{"audit-max-files", theOldestFilesAreDeleted},
 	{"audit-min-free", aFullDiskIsLogged},
 
 	{"limit-global", callsShareTheGlobalLimit},

@@ -42,6 +42,8 @@ func (a *Audit) AuditOptions(keys *watch.Value[[]*audit.Key], log *slog.Logger) 
 		Timeout:  a.AuditTimeout,
 		MaxSize:  int64(a.AuditMaxSize),
 		MinFree:  int64(a.AuditMinFree),
+		FileMode: a.AuditFileMode,
+		MaxFiles: a.AuditMaxFiles,
 		Logger:   log,
 	}
 	if keys != nil {

@@ -76,6 +76,12 @@ func TestAFlagWithoutEffectIsTold(t *testing.T) {
 		{"audit-sync=off", "--audit-sync", ""},
 		{"audit-max-size=1GiB audit-min-free=1GiB", "--audit-max-size --audit-min-free", ""},
 		{"audit-sync=off audit-file=/a", "", ""},
+		{"audit-file-mode=0640", "--audit-file-mode", ""},
+		{"audit-max-files=3", "--audit-max-files", ""},
+		{"audit-max-files=3 audit-file-mode=0640 audit-file=/a", "", ""},
+		{"audit-file-mode=0666 audit-file=/a", "", "--audit-file-mode 0666 lets every user change the records"},
+		{"audit-file-mode=0602 audit-file=/a", "", "lets every user change the records"},
+		{"audit-file-mode=0440 audit-file=/a", "", "--audit-file-mode 0440 keeps the program itself from its records"},
 		{"tls-cert=/c", "", "--tls-cert has no use"},
 		{"tls-cert=/c tls-key=/k tls-client-ca=/a", "", "--tls-cert has no use"},
 

@@ -71,14 +71,16 @@ func (s *Serve) HasProfiles() bool { return s.ProfileListen != Address{} }
 
 // Audit is the audit trail's configuration.
 type Audit struct {
-	AuditFile    string
-	Instance     string
-	AuditMode    writer.Mode
-	AuditSync    bool
-	AuditKeyFile string
-	AuditTimeout time.Duration
-	AuditMaxSize Bytes
-	AuditMinFree Bytes
+	AuditFile     string
+	Instance      string
+	AuditMode     writer.Mode
+	AuditSync     bool
+	AuditKeyFile  string
+	AuditTimeout  time.Duration
+	AuditFileMode fs.FileMode
+	AuditMaxSize  Bytes
+	AuditMaxFiles int
+	AuditMinFree  Bytes
 }
 
 func (a *Audit) flags() Group {
@@ -96,8 +98,12 @@ func (a *Audit) flags() Group {
 			"Keys of the chain and the pseudonyms: each line is base64 of at least 32 bytes, optionally after name:. "+
 				"The first line is the current key."),
 		Duration(&a.AuditTimeout, "audit-timeout", writer.DefaultTimeout.String(), "How long a call waits for its record."),
+		Value(&a.AuditFileMode, parseFileMode, "audit-file-mode", "MODE", "0600",
+			"Permissions of the file and the rotated ones, in octal."),
 		Value(&a.AuditMaxSize, parseBytes, "audit-max-size", "SIZE", Bytes(writer.DefaultMaxSize).String(),
 			"Size at which to rotate the file."),
+		Value(&a.AuditMaxFiles, parseCount, "audit-max-files", "COUNT", "0",
+			"How many rotated files to keep; the oldest are deleted. 0 keeps all."),
 		Value(&a.AuditMinFree, parseBytes, "audit-min-free", "SIZE", Bytes(writer.DefaultMinFree).String(),
 			"Warn when the file's disk has less free space than this."),
 	}}

@@ -142,6 +142,10 @@ func (a *Audit) validate() error {
 		return Usage("--audit-timeout %v must be from 1ms to 1m", a.AuditTimeout)
 	case a.AuditMaxSize < 1<<20:
 		return Usage("--audit-max-size must be at least 1MiB")
+	case a.AuditFileMode&0o002 != 0:
+		return Usage("--audit-file-mode %#o lets every user change the records: give a mode like 0640", a.AuditFileMode)
+	case a.AuditFileMode&0o600 != 0o600:
+		return Usage("--audit-file-mode %#o keeps the program itself from its records: give a mode like 0600", a.AuditFileMode)
 	default:
 		return nil
 	}

@@ -88,6 +88,15 @@ func parseFileMode(text string) (fs.FileMode, error) {
 	return fs.FileMode(n), nil
 }
 
+// parseCount reads a number of things, from 0 on.
+func parseCount(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%q must be a whole number, such as 10", text)
+	}
+	return int(n), nil
+}
+
 // ParseUserID reads a user ID.
 func ParseUserID(text string) (uint32, error) {
 	id, err := strconv.ParseUint(text, 10, 32)

@@ -43,6 +43,8 @@ type Report struct {
 	Unverifiable uint64     // of them, those under unknown keys
 	Others       uint64     // lines among them that are plainly no records
 	Chains       uint64     // that begin anew, one after another
+	From         uint64     // number of the first record
+	Gone         uint64     // records that are gone between the head that was given and the first record
 	First, Last  string     // earliest and latest time in them
 	Head         audit.Head // of the last record: what the first record of a later file follows
 	Fault        *Fault     // nil: everything is whole
@@ -54,6 +56,9 @@ func (r *Report) String() string {
 	if r.Records > 0 {
 		_, _ = fmt.Fprintf(&b, "%d records whole, from %s to %s, in %d chain(s); head %s",
 			r.Records-r.Unverifiable, r.First, r.Last, r.Chains, r.Head)
+		if r.Gone > 0 {
+			_, _ = fmt.Fprintf(&b, "; verified from record %d on: %d records before it are gone", r.From, r.Gone)
+		}
 		if r.Unverifiable > 0 {
 			_, _ = fmt.Fprintf(&b, "; %d records not verifiable: their key is not known", r.Unverifiable)
 		}

@@ -13,7 +13,7 @@ import (
 type VerifyOptions struct {
 	Keys              []*audit.Key
 	Heads             []audit.Head // each must be found
-	From              *audit.Head  // what the first record follows; nil: it must be number 1
+	From              *audit.Head  // what the records follow, at once or after some that are gone; nil: number 1 is first
 	TrustFirst        bool         // accept the first record as it stands if it is not number 1
 	AllowUnverifiable bool         // accept records under unknown keys
 	Progress          Progress
@@ -116,6 +116,9 @@ func (v *verifier) check(j *judged) (FaultKind, string) {
 		return FaultEdited, j.err.Error()
 	case v.o.TrustFirst && v.report.Records == 0 && j.Seq > 1:
 		return "", ""
+	case v.o.From != nil && v.report.Records == 0 && j.Seq > v.o.From.Seq+1:
+		v.report.Gone = j.Seq - v.o.From.Seq - 1
+		return v.checkKey(j)
 	}
 	if kind, detail := v.checkPlace(&j.record); kind != "" {
 		return kind, detail
@@ -123,14 +126,24 @@ func (v *verifier) check(j *judged) (FaultKind, string) {
 	return v.checkLink(j)
 }
 
+// checkKey checks that the record's key is known, as far as it must be.
+func (v *verifier) checkKey(j *judged) (FaultKind, string) {
+	switch {
+	case v.linkers[string(j.keyID)] != nil:
+		return "", ""
+	case v.o.AllowUnverifiable:
+		v.report.Unverifiable++
+		return "", ""
+	default:
+		return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", j.Seq, j.keyID)
+	}
+}
+
 func (v *verifier) checkLink(j *judged) (FaultKind, string) {
 	linker := v.linkers[string(j.keyID)]
 	switch {
-	case linker == nil && v.o.AllowUnverifiable:
-		v.report.Unverifiable++
-		return "", ""
 	case linker == nil:
-		return FaultUnverifiable, fmt.Sprintf("record %d is under key %s, which is not in the key file", j.Seq, j.keyID)
+		return v.checkKey(j)
 	case !v.follows(j, linker):
 		return FaultEdited, fmt.Sprintf("record %d is not what was written after record %d", j.Seq, v.report.Head.Seq)
 	default:
@@ -191,6 +204,9 @@ func (v *verifier) accept(l *record) {
 	r := &v.report
 	if l.Seq == 1 || r.Records == 0 {
 		r.Chains++
+	}
+	if r.Records == 0 {
+		r.From = l.Seq
 	}
 	r.Records++
 	r.Head = l.Head

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,21 @@ func TestVerifyWholeFiles(t *testing.T) {
 	}
 	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &first.Head}, Files(rest...)...); r.Fault != nil {
 		t.Fatalf("without the first file, from its head: %v", r)
+	}
+	second := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &first.Head}, Files(files[1])...)
+	later := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &first.Head}, Files(files[2:]...)...)
+	if later.Fault != nil || later.Gone != second.Records || later.From != second.Head.Seq+1 || later.Head != all.Head {
+		t.Fatalf("from a head whose next file is gone too: %v", later)
+	}
+	if said := fmt.Sprintf("verified from record %d on: %d records before it are gone", later.From, later.Gone); !strings.Contains(later.String(), said) {
+		t.Errorf("%q does not say that it is %s", later, said)
+	}
+	unknown := VerifyOptions{Keys: []*audit.Key{testKey(t, "another")}, From: &first.Head}
+	if r := mustVerify(t, unknown, Files(files[2:]...)...); r.Fault == nil || r.Fault.Kind != FaultUnverifiable {
+		t.Fatalf("from a head, under another key: %v", r)
+	}
+	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &first.Head}, Files(files[2], files[4])...); r.Fault == nil {
+		t.Fatal("a gap after the first record that is left: no fault")
 	}
 	if r := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &all.Head}, Files(rest...)...); r.Fault == nil {
 		t.Fatal("from a wrong head: no fault")

@@ -2,7 +2,6 @@ package writer
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -18,6 +17,7 @@ type file interface {
 	io.ReaderAt
 	Truncate(size int64) error
 	Stat() (fs.FileInfo, error)
+	Chmod(mode fs.FileMode) error
 	// Sync makes what was written durable: fdatasync.
 	Sync() error
 }
@@ -43,29 +43,6 @@ func openLocked(path string, open opener) (file, error) {
 		return nil, err
 	}
 	return osFile{f}, nil
-}
-
-// openLock locks PATH.lock until it is closed. The lock is not on the audit file itself, which is
-// another file after each rotation.
-func openLock(path string, open opener) (*os.File, error) {
-	path = lockPath(path)
-	f, err := open(path, os.O_RDWR)
-	if err != nil {
-		return nil, err
-	}
-	return f, lock(f, path)
-}
-
-// lock locks a file, or closes it.
-func lock(f *os.File, path string) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		err = errors.New("in use by another process; give each its own file, for example with " + instanceMark)
-	}
-	return errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 }
 
 // freeDisk returns the free bytes of the file system of a directory.

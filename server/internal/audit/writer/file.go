@@ -37,7 +37,7 @@ type fileSink struct {
 	movedAt time.Time   // by somebody else; zero: not since the last rotation
 	wrote   int64       // how much of what is torn can be ours
 
-	space, rotation trouble
+	space, rotation, retention trouble
 }
 
 // trouble is what goes wrong beside the commits, and its announcement. The committer alone sets it.
@@ -65,9 +65,13 @@ func newFileSink(o *Options, m *metrics, found *opening, changed func()) (*fileS
 	}
 	s.space.announced("audit_space", o.Logger)
 	s.rotation.announced("audit_rotation", o.Logger)
+	s.retention.announced("audit_retention", o.Logger)
 	if err := s.distrust(found.untrusted); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: put it aside: %w", found.untrusted, err), found.close())
 	}
+	s.applyMode()
+	s.retain()
+	removeDeadLocks(o)
 	return s, nil
 }
 
@@ -235,7 +239,20 @@ func (s *fileSink) create() error {
 		return errors.Join(err, f.Close())
 	}
 	s.state, s.f, s.info, s.size = stateWhole, f, info, 0
+	s.applyMode()
 	return nil
+}
+
+// applyMode gives the open file the permissions that are configured, whatever the umask is. Records
+// are written even where that cannot be done.
+func (s *fileSink) applyMode() {
+	if s.info.Mode().Perm() == s.o.FileMode {
+		return
+	}
+	if err := s.f.Chmod(s.o.FileMode); err != nil {
+		s.o.Logger.Error("the audit file keeps its permissions", "event", "audit_file_mode",
+			"mode", s.info.Mode().Perm().String(), "error", err.Error())
+	}
 }
 
 func (s *fileSink) open() (file, error) {
@@ -248,6 +265,9 @@ func (s *fileSink) open() (file, error) {
 // check notices a change of the file while nobody writes, and a disk that fills up.
 func (s *fileSink) check() {
 	s.checkSpace()
+	if s.retention.err != nil {
+		s.retain()
+	}
 	if s.state == stateWhole {
 		if problem, err := s.problem(s.size); err == nil && problem != "" {
 			s.leave(problem)
@@ -273,5 +293,5 @@ func (s *fileSink) close() error {
 	if s.state != stateClosed {
 		err = errors.Join(s.f.Sync(), s.f.Close())
 	}
-	return errors.Join(err, s.lock.Close()) // which unlocks it
+	return errors.Join(err, unlock(s.lock))
 }

@@ -37,6 +37,7 @@ func Inspect(o Options) (Inspection, error) {
 	if o.ReadKeys != nil {
 		o.Keys, _ = o.ReadKeys() // wrong keys do not change the file
 	}
+	o.passing = true
 	device, found, err := openPlace(&o, standIn)
 	switch {
 	case err != nil:

@@ -60,9 +60,13 @@ func TestInspectAgreesWithOpen(t *testing.T) {
 		"a rotated file": {prepare: rotateOnce, head: 2},
 		"no lock file": {prepare: func(t *testing.T, o *Options) {
 			runOnce(t, *o, "a")
-			if err := os.Remove(lockPath(o.File)); err != nil {
-				t.Fatal(err)
+			if _, err := os.Stat(lockPath(o.File)); err == nil {
+				t.Error("a clean stop leaves the lock file")
 			}
+		}, head: 2},
+		"a lock file of the dead": {prepare: func(t *testing.T, o *Options) {
+			runOnce(t, *o, "a")
+			mustDo(t, os.WriteFile(lockPath(o.File), nil, 0o600))
 		}, head: 2},
 		"no directory":     {prepare: func(_ *testing.T, o *Options) { o.File += "/no/audit.jsonl" }, err: "no such file or directory"},
 		"a directory":      {prepare: func(_ *testing.T, o *Options) { o.File = filepath.Dir(o.File) }, err: "not a regular file"},

@@ -153,20 +153,10 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	o, _ := withFaults(testOptions(t))
 	l := mustOpen(t, o)
-	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(l)
 	mustWrite(t, l, "a")
 	mustWrite(t, l, "b")
 	l.drop(2)
-	families, err := r.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, f := range families {
-		m := f.GetMetric()[0]
-		got[f.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetHistogram().GetSampleSum()
-	}
+	got := metricsOf(t, l)
 	for name, want := range map[string]float64{
 		"available": 1, "dropped_records_total": 2, "records_total": 3, "batch_records": 3, "timeouts_total": 0,
 		"write_failures_total": 0, "file_replacements_total": 0,
@@ -178,6 +168,23 @@ func TestMetrics(t *testing.T) {
 	if got["chatidentity_audit_commit_duration_seconds"] <= 0 {
 		t.Error("no commit took any time")
 	}
+}
+
+// metricsOf returns the values of all metrics by name; of a histogram, its sum.
+func metricsOf(t *testing.T, l *Log) map[string]float64 {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(l)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		m := f.GetMetric()[0]
+		got[f.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetHistogram().GetSampleSum()
+	}
+	return got
 }
 
 // await fails the test unless cond becomes true.

@@ -9,7 +9,7 @@ import (
 // metrics have no labels: who called is in the records.
 type metrics struct {
 	records, dropped, timeouts, failures prometheus.Counter
-	replaced                             prometheus.Counter
+	replaced, deleted                    prometheus.Counter
 	commit, batch                        prometheus.Histogram
 	available, free                      prometheus.Gauge
 	waiting, waitingBytes, oldest        prometheus.Gauge
@@ -41,6 +41,8 @@ func newMetrics() *metrics {
 		replaced: counter("file_replacements_total",
 			"Times the audit file was deleted, replaced or changed by somebody else. When it moves: "+
 				"find out who; records may have been removed."),
+		deleted: counter("deleted_files_total", "Rotated audit files deleted because of --audit-max-files. When it moves: "+
+			"their records are gone from the volume; event audit_file_deleted names each file and its last record."),
 		commit: histogram("commit_duration_seconds", "Time to write, and where configured sync, one batch of audit records. "+
 			"When it moves: each token waits for one or two of these; a slow disk is the usual cause.",
 			prometheus.ExponentialBuckets(10e-6, 4, 10)), // 10 µs to 2.6 s
@@ -62,7 +64,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) each(do func(prometheus.Collector)) {
 	for _, c := range []prometheus.Collector{
-		m.records, m.dropped, m.timeouts, m.failures, m.replaced, m.commit, m.batch, m.available, m.free,
+		m.records, m.dropped, m.timeouts, m.failures, m.replaced, m.deleted, m.commit, m.batch, m.available, m.free,
 		m.waiting, m.waitingBytes, m.oldest,
 	} {
 		do(c)

@@ -52,7 +52,7 @@ func openPlace(o *Options, open opener) (*stream, *opening, error) {
 }
 
 func openFile(o *Options, open opener) (*opening, error) {
-	lock, err := openLock(o.File, open)
+	lock, err := openLock(o, open)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -29,6 +30,8 @@ const (
 	DefaultTimeout = 2 * time.Second
 	DefaultMaxSize = 100 << 20
 	DefaultMinFree = 64 << 20 // for a configuration; Options without MinFree never warn
+
+	DefaultFileMode fs.FileMode = 0o600
 )
 
 // Options configures a Log. The zero value writes to standard output in strict mode, under a key of
@@ -43,12 +46,17 @@ type Options struct {
 	Timeout  time.Duration                // longest wait for a record; 0: DefaultTimeout
 	MaxSize  int64                        // bytes after which a file is rotated; 0: DefaultMaxSize
 	MinFree  int64                        // free bytes of the file system below which the log warns; 0: never
+	FileMode fs.FileMode                  // permissions of the audit file; 0: DefaultFileMode
+	MaxFiles int                          // rotated files to keep; the oldest are deleted; 0: all are kept
 	Logger   *slog.Logger                 // the program log; nil: slog.Default()
 	Now      func() time.Time
 
+	locks    string                          // a pattern of the lock files of all instances; empty: there is one instance
+	passing  bool                            // nothing is made or kept: see Inspect
 	opener   func(path string) (file, error) // of the audit file; nil: the operating system's
 	sink     sink                            // in place of File
 	freeDisk func(path string) (int64, error)
+	remove   func(path string) error // a file
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -56,6 +64,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Mode = orDefault(o.Mode, DefaultMode)
 	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
 	o.MaxSize = orDefault(o.MaxSize, DefaultMaxSize)
+	o.FileMode = orDefault(o.FileMode, DefaultFileMode)
 	o.Logger = orDefault(o.Logger, slog.Default())
 	if o.Now == nil {
 		o.Now = time.Now
@@ -63,11 +72,15 @@ func (o Options) withDefaults() (Options, error) {
 	if o.freeDisk == nil {
 		o.freeDisk = freeDisk
 	}
+	if o.remove == nil {
+		o.remove = os.Remove
+	}
 	if o.Mode != ModeStrict && o.Mode != ModeBestEffort {
 		return o, fmt.Errorf("mode %q: want %s or %s", o.Mode, ModeStrict, ModeBestEffort)
 	}
-	if o.Timeout < 0 || o.MaxSize < 0 || o.MinFree < 0 {
-		return o, fmt.Errorf("timeout %v, size %d, free space %d: none may be negative", o.Timeout, o.MaxSize, o.MinFree)
+	if o.Timeout < 0 || o.MaxSize < 0 || o.MinFree < 0 || o.MaxFiles < 0 {
+		return o, fmt.Errorf("timeout %v, size %d, free space %d, %d files: none may be negative",
+			o.Timeout, o.MaxSize, o.MinFree, o.MaxFiles)
 	}
 	return o.withInstance()
 }
@@ -84,6 +97,7 @@ func (o Options) withInstance() (Options, error) {
 	if strings.Contains(o.File, instanceMark) && strings.ContainsAny(o.Instance, "/\x00") {
 		return o, fmt.Errorf("%s: the instance %q cannot be part of a path", o.File, o.Instance)
 	}
+	o.locks = locksOfAll(o.File)
 	o.File = strings.ReplaceAll(o.File, instanceMark, o.Instance)
 	return o, nil
 }

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -36,21 +35,31 @@ func rotatedPath(path, stamp string) string {
 	return strings.TrimSuffix(path, ext) + "-" + stamp + ext
 }
 
-// lastRotated returns the newest rotated file of path, or "".
-func lastRotated(path string) (string, error) {
+// rotatedFiles returns the rotated files of path that are not empty, the oldest first.
+func rotatedFiles(path string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for _, entry := range slices.Backward(entries) { // sorted by name, which is by time
+	var rotated []string
+	for _, entry := range entries { // sorted by name, which is by time
 		if !isRotated(path, entry.Name()) {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
-			return filepath.Join(filepath.Dir(path), entry.Name()), nil
+			rotated = append(rotated, filepath.Join(filepath.Dir(path), entry.Name()))
 		}
 	}
-	return "", nil
+	return rotated, nil
+}
+
+// lastRotated returns the newest rotated file of path, or "".
+func lastRotated(path string) (string, error) {
+	rotated, err := rotatedFiles(path)
+	if err != nil || len(rotated) == 0 {
+		return "", err
+	}
+	return rotated[len(rotated)-1], nil
 }
 
 // isRotated reports whether name is one that rotatedPath makes of path.

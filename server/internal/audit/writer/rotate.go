@@ -34,7 +34,9 @@ func (s *fileSink) rotate(head audit.Head) error {
 	}
 	s.o.Logger.Info("audit file rotated", "event", "audit_rotated", "file", s.o.File, "from_head", head.String())
 	s.state = stateClosed
-	return errors.Join(s.f.Close(), s.create())
+	err = errors.Join(s.f.Close(), s.create())
+	s.retain()
+	return err
 }
 
 // setAside gives the file its name after the rotation. A file that somebody has already moved away,

@@ -157,3 +157,20 @@ func wholeFile(tb testing.TB, o Options, n int) []byte {
 	mustClose(tb, l)
 	return out.Bytes()
 }
+
+// logLines has the program log written to the buffer that it returns.
+func logLines(o *Options) *buffer {
+	lines := new(buffer)
+	o.Logger = slog.New(slog.NewJSONHandler(lines, nil))
+	return lines
+}
+
+func (s *buffer) String() string { return string(s.Bytes()) }
+
+// unhurried are testOptions for a test that a busy disk must not fail.
+func unhurried(tb testing.TB) Options {
+	tb.Helper()
+	o := testOptions(tb)
+	o.NoSync, o.Timeout = true, time.Hour
+	return o
+}
