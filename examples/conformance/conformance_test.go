@@ -90,7 +90,7 @@ func checkRefusals(t *testing.T, s *sidecar, b *backend) string {
 	if answer := b.logIn(t, " leading-space").decided(t); answer.status != http.StatusUnprocessableEntity {
 		t.Fatalf("INVALID_ARGUMENT: %d, want 422", answer.status)
 	}
-	if !logged("INVALID_ARGUMENT") || !logged("INVALID_CUSTOMER") || strings.Contains(b.log(t), "leading-space") {
+	if !logged("INVALID_ARGUMENT") || !logged("INVALID_CUSTOMER") || logged(alarm) || strings.Contains(b.log(t), "leading-space") {
 		t.Fatalf("the log must name code and reason of the bad user ID, and not the ID:\n%s", b.log(t))
 	}
 	greedy := b.logIn(t, "greedy")
@@ -126,7 +126,7 @@ func checkDeadline(t *testing.T, s *sidecar, b *backend) string {
 	took := time.Since(began)
 	user.page(t, "patient")
 	s.goOn(t)
-	if !answer.degraded() || !logged("DEADLINE_EXCEEDED") {
+	if !answer.degraded() || !logged("DEADLINE_EXCEEDED") || logged(alarm) {
 		t.Fatalf("while the sidecar hangs: %d %v\n%s", answer.status, answer.fields, b.log(t))
 	}
 	user.awaitToken(t)
@@ -145,8 +145,8 @@ func checkDegradation(t *testing.T, s *sidecar, b *backend) string {
 		}
 		user.page(t, "stranded")
 	}
-	if !logged("UNAVAILABLE") {
-		t.Fatalf("the log does not name UNAVAILABLE:\n%s", b.log(t))
+	if !logged("UNAVAILABLE") || logged(alarm) {
+		t.Fatalf("the log must name UNAVAILABLE, and no wrong set-up:\n%s", b.log(t))
 	}
 	s.start(t)
 	began := time.Now()

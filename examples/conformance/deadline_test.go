@@ -2,11 +2,14 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -16,11 +19,14 @@ const (
 	longestDeadline = time.Second
 	// roundedUp is what libraries add when they put it in few digits.
 	roundedUp = 20 * time.Millisecond
+	// alarm is what a backend logs when the set-up is wrong, and then alone.
+	alarm = "the set-up of chat is wrong"
 )
 
 // checkAnnounced takes the sidecar's place with a server that only looks at how
 // long a call says it will wait (the grpc-timeout header), and lets it wait. A
-// backend whose library sends none must cancel the call there all the same.
+// backend whose library sends none must cancel the call there all the same. Then the server does not
+// know the method, which the backend must not take for a sidecar that is away.
 func checkAnnounced(t *testing.T, l language, s *sidecar, b *backend) string {
 	t.Helper()
 	s.kill(t)
@@ -31,9 +37,16 @@ func checkAnnounced(t *testing.T, l language, s *sidecar, b *backend) string {
 		t.Fatal(err)
 	}
 	ended := make(chan string, 100)
+	var answers atomic.Bool
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
-	peer := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	peer := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answers.Load() {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "application/grpc")
+			w.Header().Set("Grpc-Status", "12") // UNIMPLEMENTED
+			return
+		}
 		<-r.Context().Done()
 		ended <- r.Header.Get("Grpc-Timeout")
 	})}
@@ -52,6 +65,8 @@ func checkAnnounced(t *testing.T, l language, s *sidecar, b *backend) string {
 			return errors.New("no call has come and ended")
 		}
 	})
+	answers.Store(true)
+	checkAlarm(t, b, user)
 	if header == "" && l.keepsDeadline {
 		return "cancelled"
 	}
@@ -60,6 +75,21 @@ func checkAnnounced(t *testing.T, l language, s *sidecar, b *backend) string {
 		t.Fatalf("the call announces a deadline of %v, want at most %v", announced, longestDeadline)
 	}
 	return "at most " + longestDeadline.String()
+}
+
+// checkAlarm: an error without a reason is told from chat that is away.
+func checkAlarm(t *testing.T, b *backend, user *browser) {
+	t.Helper()
+	logged := b.watchLog(t)
+	eventually(t, func() error { // on a busy machine a call may run into its deadline
+		if answer := user.chatToken(t); !answer.degraded() {
+			t.Fatalf("UNIMPLEMENTED: %d %v", answer.status, answer.fields)
+		}
+		if !logged("UNIMPLEMENTED") || !logged(alarm) || !logged("ERROR") {
+			return fmt.Errorf("the log must say that the set-up is wrong:\n%s", b.log(t))
+		}
+		return nil
+	})
 }
 
 var timeoutForm = regexp.MustCompile(`^([0-9]{1,8})([HMSmun])$`)

@@ -127,7 +127,11 @@ func refuse(w http.ResponseWriter, failed *status.Status) {
 			retryAfter = math.Ceil(detail.GetRetryDelay().AsDuration().Seconds())
 		}
 	}
-	log.Printf("no chat token: %v %s audit_id=%s: %s", failed.Code(), reason, auditID, failed.Message())
+	what := "no chat token"
+	if isSetUp(failed.Code(), reason) { // nobody gets a token until it is mended: alarm on this line
+		what = "ERROR: the set-up of chat is wrong"
+	}
+	log.Printf("%s: %v %s audit_id=%s: %s", what, failed.Code(), reason, auditID, failed.Message())
 	switch failed.Code() {
 	case codes.ResourceExhausted:
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter)))
@@ -136,6 +140,16 @@ func refuse(w http.ResponseWriter, failed *status.Status) {
 		answer(w, http.StatusUnprocessableEntity, map[string]any{"error": "this user cannot log in to chat"})
 	default:
 		answer(w, http.StatusOK, map[string]any{"token": nil})
+	}
+}
+
+// isSetUp tells an error that gRPC itself answers with from a sidecar that is away.
+func isSetUp(code codes.Code, reason string) bool {
+	switch code {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return false
+	default:
+		return reason == ""
 	}
 }
 

@@ -28,6 +28,8 @@ const serviceConfig = {
     },
   }],
 };
+// Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+const away = [status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED];
 
 const chat = new ChatIdentityServiceClient(
   process.env.CHATIDENTITY_ADDRESS ?? '127.0.0.1:9451',
@@ -83,7 +85,9 @@ app.post('/chat-token', async (request, response) => {
 // Tells the browser to wait, or to do without chat log-in.
 function refuse(response: Response, error: ServiceError): void {
   const { info, retry } = details(error);
-  console.error('no chat token: %s %s audit_id=%s: %s',
+  const isSetUp = !info?.reason && !away.includes(error.code);
+  console.error('%s: %s %s audit_id=%s: %s',
+    isSetUp ? 'ERROR: the set-up of chat is wrong' : 'no chat token',
     status[error.code], info?.reason ?? '', info?.metadata.audit_id ?? '', error.details);
   switch (error.code) {
     case status.RESOURCE_EXHAUSTED: {

@@ -38,6 +38,8 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 5000),  # else up to two minutes pass after a restart of the sidecar
     ("grpc.enable_http_proxy", 0),  # it never leaves the machine
 ]
+# Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 log = logging.getLogger("uvicorn.error")
 
 
@@ -90,8 +92,10 @@ def refuse(error: grpc.aio.AioRpcError) -> Response:
     status = rpc_status.from_call(error)
     for detail in status.details if status else ():
         detail.Unpack(info) or detail.Unpack(retry)
-    log.warning("no chat token: %s %s audit_id=%s: %s",
-                error.code().name, info.reason, info.metadata.get("audit_id", ""), error.details())
+    is_set_up = not info.reason and error.code() not in AWAY
+    log.log(logging.ERROR if is_set_up else logging.WARNING, "%s: %s %s audit_id=%s: %s",
+            "the set-up of chat is wrong" if is_set_up else "no chat token",
+            error.code().name, info.reason, info.metadata.get("audit_id", ""), error.details())
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         seconds = math.ceil(retry.retry_delay.ToTimedelta().total_seconds())
         return answer(429, {"error": "too many chat log-ins"}, {"Retry-After": str(max(1, seconds))})

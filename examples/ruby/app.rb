@@ -34,6 +34,9 @@ class App < Sinatra::Base
     }
   )
 
+  # Without a reason, any other error comes from gRPC itself: nobody gets a token until the set-up is mended.
+  AWAY = [GRPC::Unavailable, GRPC::DeadlineExceeded, GRPC::Cancelled].freeze
+
   set :bind, '127.0.0.1'
   set :port, ENV.fetch('PORT', '8080')
   set :server, :puma
@@ -67,7 +70,9 @@ class App < Sinatra::Base
   # Tells the browser to wait, or to do without chat log-in.
   def refuse(error)
     info, retry_info = details(error)
-    warn "no chat token: #{error.class.name.split('::').last} #{info.reason} " \
+    is_set_up = info.reason.empty? && AWAY.none? { |type| error.is_a?(type) }
+    what = is_set_up ? 'ERROR: the set-up of chat is wrong' : 'no chat token'
+    warn "#{what}: #{error.class.name.split('::').last} #{info.reason} " \
          "audit_id=#{info.metadata['audit_id']}: #{error.details}"
     case error
     when GRPC::ResourceExhausted

@@ -27,6 +27,8 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// Between tries of UNAVAILABLE; tonic reads no service config. RESOURCE_EXHAUSTED is
 /// not retried: the sidecar says when to come back, and the browser is told.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(100)];
+/// Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+const AWAY: [Code; 3] = [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled];
 
 #[derive(Clone)]
 struct App {
@@ -121,7 +123,9 @@ async fn issue_token(
 fn refuse(status: &Status) -> Response {
     let info = status.get_details_error_info().unwrap_or_else(|| ErrorInfo::new("", "", []));
     let audit_id = info.metadata.get("audit_id").map_or("", String::as_str);
-    eprintln!("no chat token: {:?} {} audit_id={audit_id}: {}", status.code(), info.reason, status.message());
+    let is_set_up = info.reason.is_empty() && !AWAY.contains(&status.code());
+    let what = if is_set_up { "ERROR: the set-up of chat is wrong" } else { "no chat token" };
+    eprintln!("{what}: {:?} {} audit_id={audit_id}: {}", status.code(), info.reason, status.message());
     match status.code() {
         Code::ResourceExhausted => {
             let delay = status.get_details_retry_info().and_then(|retry| retry.retry_delay).unwrap_or(DEADLINE);

@@ -13,6 +13,7 @@ import com.google.rpc.ErrorInfo;
 import com.google.rpc.RetryInfo;
 import com.google.rpc.Status;
 import io.grpc.ManagedChannel;
+import io.grpc.Status.Code;
 import io.grpc.StatusRuntimeException;
 import io.grpc.netty.NettyChannelBuilder;
 import io.grpc.protobuf.StatusProto;
@@ -27,9 +28,11 @@ import java.net.UnixDomainSocketAddress;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 /**
  * A backend in Java that lets its users chat as themselves: it logs a user in, and on POST /chat-token asks the
@@ -37,6 +40,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class App {
   private static final Logger log = LoggerFactory.getLogger(App.class);
+  // Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+  private static final Set<Code> AWAY = Set.of(Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED);
   private static final long DEADLINE_MS = 1000; // for all tries together
 
   // RESOURCE_EXHAUSTED is not retried: the sidecar says when to come back, and the browser is told.
@@ -112,7 +117,9 @@ public final class App {
   private void refuse(Context ctx, StatusRuntimeException failed) {
     var status = StatusProto.fromThrowable(failed);
     var info = detail(status, ErrorInfo.class, ErrorInfo.getDefaultInstance());
-    log.warn("no chat token: {} {} audit_id={}: {}", failed.getStatus().getCode(), info.getReason(),
+    var isSetUp = info.getReason().isEmpty() && !AWAY.contains(failed.getStatus().getCode());
+    log.atLevel(isSetUp ? Level.ERROR : Level.WARN).log("{}: {} {} audit_id={}: {}",
+        isSetUp ? "the set-up of chat is wrong" : "no chat token", failed.getStatus().getCode(), info.getReason(),
         info.getMetadataOrDefault("audit_id", ""), failed.getStatus().getDescription());
     switch (failed.getStatus().getCode()) {
       case RESOURCE_EXHAUSTED -> {
