@@ -94,7 +94,7 @@ func (s *Server) bounds() []grpc.ServerOption {
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		// The package encoding/gzip would compress the replies too. A reply is a token, which does not get
 		// smaller.
-		grpc.RPCDecompressor(grpc.NewGZIPDecompressor()), //nolint:staticcheck // for requests alone: see above
+		grpc.RPCDecompressor(&unpacker{}), //nolint:staticcheck // for requests alone: see above
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(handshakeTimeout),

@@ -115,6 +115,7 @@ func TestAnErrorThatNoReasonExplainsIsVisible(t *testing.T) {
 	t.Parallel()
 	good := marshalled(t, issueFor("user_id", ""))
 	bomb := gzipped(t, make([]byte, 10<<20))
+	lying := append(bomb[:len(bomb)-4:len(bomb)-4], 1, 0, 0, 0)
 	encoded := func(encoding string) http.Header { return http.Header{"Grpc-Encoding": {encoding}} }
 	long := func(bytes int) http.Header { return http.Header{"X-Long": {strings.Repeat("x", bytes)}} }
 	for name, test := range map[string]struct {
@@ -130,6 +131,7 @@ func TestAnErrorThatNoReasonExplainsIsVisible(t *testing.T) {
 		"compressed, with no encoding": {wireCall{body: frame(1, good)}, "decode", codes.Internal},
 		"gzip that is none":            {wireCall{header: encoded("gzip"), body: frame(1, good)}, "decode", codes.Internal},
 		"gzip cut short":               {wireCall{header: encoded("gzip"), body: frame(1, gzipped(t, good)[:12])}, "decode", codes.Internal},
+		"a bomb that hides its size":   {wireCall{header: encoded("gzip"), body: frame(1, lying)}, "message_size", codes.ResourceExhausted},
 		"a bomb":                       {wireCall{header: encoded("gzip"), body: frame(1, bomb)}, "message_size", codes.ResourceExhausted},
 		"16 KiB and a byte, unpacked": {
 			wireCall{header: encoded("gzip"), body: frame(1, gzipped(t, make([]byte, 16<<10+1)))}, "message_size", codes.ResourceExhausted,
