@@ -117,7 +117,8 @@ func (b *backend) watchLog(t *testing.T) func(name string) bool {
 // browser is one user's.
 type browser struct {
 	*http.Client
-	url string
+	url     string
+	headers http.Header // of requests for a token
 }
 
 // anonymous returns a browser whose user is not logged in.
@@ -128,7 +129,7 @@ func (b *backend) anonymous(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &browser{&http.Client{Jar: jar, Timeout: answerWithin, CheckRedirect: stay}, b.url}
+	return &browser{&http.Client{Jar: jar, Timeout: answerWithin, CheckRedirect: stay}, b.url, http.Header{}}
 }
 
 // logIn returns the browser of a user who has logged in to the backend.
@@ -180,7 +181,12 @@ func (a tokenAnswer) hasToken() bool { return a.status == http.StatusOK && a.Tok
 
 func (u *browser) chatToken(t *testing.T) tokenAnswer {
 	t.Helper()
-	answer, err := u.Post(u.url+"/chat-token", "", http.NoBody)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, u.url+"/chat-token", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = u.headers.Clone()
+	answer, err := u.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

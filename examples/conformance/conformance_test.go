@@ -28,7 +28,7 @@ func TestBackends(t *testing.T) {
 			row := table.row(l.name)
 			l.requireTools(t)
 			readme := l.readme(t)
-			s := &sidecar{binary: binary, socket: filepath.Join(socketDirectory(t), "s")}
+			s := &sidecar{binary: binary, socket: filepath.Join(socketDirectory(t), "s"), audit: filepath.Join(t.TempDir(), "audit.jsonl")}
 			s.start(t)
 
 			began := time.Now()
@@ -38,6 +38,7 @@ func TestBackends(t *testing.T) {
 			row["token verified"], row["vectors"] = checkTokens(t, l, readme, b)
 			row["unix socket"] = "yes" // all of the above came through it
 			checkReadmeCurl(t, readme, b)
+			row["trail"] = checkTrail(t, s, b)
 			row["RetryInfo"] = checkRefusals(t, s, b)
 			row["deadline"] = checkAnnounced(t, l, s, b) + ", took " + checkDeadline(t, s, b)
 			row["degradation"] = checkDegradation(t, s, b)
@@ -78,6 +79,26 @@ func checkReadmeCurl(t *testing.T, readme readme, b *backend) {
 		}
 		return nil
 	})
+}
+
+// checkTrail: the IDs of the browser's request stand in the sidecar's record, and what is none does
+// not keep the user from a token.
+func checkTrail(t *testing.T, s *sidecar, b *backend) string {
+	t.Helper()
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	user := b.logIn(t, "traced")
+	user.headers = http.Header{"X-Request-Id": {"conformance:1"}, "Traceparent": {"00-" + trace + "-00f067aa0ba902b7-01"}}
+	user.awaitToken(t)
+	records, err := os.ReadFile(s.audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(records), `"request_id":"conformance:1","trace_id":"`+trace+`"`) {
+		t.Fatalf("no record has the IDs of the request:\n%s", records)
+	}
+	user.headers = http.Header{"X-Request-Id": {"caf\xe9 \xff"}}
+	user.awaitToken(t)
+	return "yes"
 }
 
 // checkRefusals: nobody logged in, a bad user ID, and too many tokens.
@@ -192,7 +213,7 @@ type table struct {
 }
 
 var columns = []string{
-	"language", "token verified", "vectors", "unix socket", "loopback", "deadline", "RetryInfo", "retry", "degradation", "cold start",
+	"language", "token verified", "vectors", "unix socket", "loopback", "trail", "deadline", "RetryInfo", "retry", "degradation", "cold start",
 }
 
 func newTable() *table { return &table{} }

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 // sidecar is the real program. It serves on the same socket after a restart.
 type sidecar struct {
 	binary, socket string
+	audit          string // file of its records
 
 	process  *exec.Cmd
 	loopback string // host:port of this run
@@ -73,7 +74,7 @@ func (s *sidecar) serve(t *testing.T, environment []string, flags ...string) {
 	t.Helper()
 	flags = append([]string{
 		"serve", "--listen", "unix:" + s.socket, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-		"--allow-uid", strconv.Itoa(os.Getuid()), "--limit-customer", fmt.Sprintf("%d/m:%d", burst, burst),
+		"--audit-file", s.audit, "--allow-uid", strconv.Itoa(os.Getuid()), "--limit-customer", fmt.Sprintf("%d/m:%d", burst, burst),
 	}, flags...)
 	s.process = exec.Command(s.binary, flags...) // killed by the test, and at its end
 	s.process.Env = slices.Concat(environment, []string{"PATH=" + os.Getenv("PATH")})

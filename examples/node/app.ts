@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 
 import { ChannelCredentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import cookieSession from 'cookie-session';
-import express, { type Response } from 'express';
+import express, { type Request, type Response } from 'express';
 import { ErrorInfo, RetryInfo } from 'nice-grpc-error-details';
 import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
 
@@ -41,9 +41,9 @@ const chat = new ChatIdentityServiceClient(
   },
 );
 
-function issueToken(request: IssueTokenRequest): Promise<IssueTokenResponse> {
+function issueToken(request: IssueTokenRequest, metadata: Metadata): Promise<IssueTokenResponse> {
   return new Promise((resolve, reject) => {
-    chat.issueToken(request, new Metadata(), { deadline: Date.now() + deadline },
+    chat.issueToken(request, metadata, { deadline: Date.now() + deadline },
       (error, response) => (error ? reject(error) : resolve(response)));
   });
 }
@@ -71,7 +71,7 @@ app.post('/chat-token', async (request, response) => {
     return;
   }
   try {
-    const issued = await issueToken({ customer: { externalId: user, email: '' }, organization: '' });
+    const issued = await issueToken({ customer: { externalId: user, email: '' }, organization: '' }, trace(request));
     response.json({
       token: issued.token,
       login_identifier: issued.loginIdentifier === Identifier.IDENTIFIER_EMAIL ? 'email' : 'external_id',
@@ -81,6 +81,16 @@ app.post('/chat-token', async (request, response) => {
     refuse(response, error as ServiceError);
   }
 });
+
+// What connects the sidecar's records with this request.
+function trace(request: Request): Metadata {
+  const metadata = new Metadata();
+  for (const name of ['x-request-id', 'traceparent']) {
+    const value = request.get(name) ?? '';
+    if (/^[A-Za-z0-9._:-]{1,128}$/.test(value)) metadata.set(name, value); // gRPC refuses other bytes
+  }
+  return metadata;
+}
 
 // Tells the browser to wait, or to do without chat log-in.
 function refuse(response: Response, error: ServiceError): void {

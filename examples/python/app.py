@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,6 +41,7 @@ OPTIONS = [
 ]
 # Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+TRACEABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}")  # other bytes would make gRPC refuse the call
 log = logging.getLogger("uvicorn.error")
 
 
@@ -75,7 +77,7 @@ async def chat_token(request: Request) -> Response:
         return answer(401, {"error": "not logged in"})
     try:
         issued = await app.state.chat.IssueToken(
-            pb.IssueTokenRequest(customer=pb.Customer(external_id=user)), timeout=DEADLINE)
+            pb.IssueTokenRequest(customer=pb.Customer(external_id=user)), timeout=DEADLINE, metadata=trace(request))
     except grpc.aio.AioRpcError as error:
         return refuse(error)
     by_email = issued.login_identifier == pb.IDENTIFIER_EMAIL
@@ -84,6 +86,12 @@ async def chat_token(request: Request) -> Response:
         "login_identifier": "email" if by_email else "external_id",
         "expire_time": issued.expire_time.ToJsonString(),
     })
+
+
+def trace(request: Request) -> list[tuple[str, str]]:
+    """What connects the sidecar's records with this request."""
+    values = [(name, request.headers.get(name, "")) for name in ("x-request-id", "traceparent")]
+    return [(name, value) for name, value in values if TRACEABLE.fullmatch(value)]
 
 
 def refuse(error: grpc.aio.AioRpcError) -> Response:

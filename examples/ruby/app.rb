@@ -59,12 +59,18 @@ class App < Sinatra::Base
     next answer(401, error: 'not logged in') if user.empty?
 
     request = V1::IssueTokenRequest.new(customer: V1::Customer.new(external_id: user))
-    issued = CHAT.issue_token(request, deadline: Time.now + DEADLINE)
+    issued = CHAT.issue_token(request, deadline: Time.now + DEADLINE, metadata: trace)
     answer(200, token: issued.token,
                 login_identifier: issued.login_identifier == :IDENTIFIER_EMAIL ? 'email' : 'external_id',
                 expire_time: issued.expire_time.to_time.utc.strftime('%FT%TZ'))
   rescue GRPC::BadStatus => e
     refuse(e)
+  end
+
+  # What connects the sidecar's records with this request.
+  def trace
+    values = %w[x-request-id traceparent].to_h { |name| [name, env["HTTP_#{name.upcase.tr('-', '_')}"].to_s] }
+    values.select { |_, value| value.match?(/\A[A-Za-z0-9._:-]{1,128}\z/) } # gRPC refuses other bytes
   end
 
   # Tells the browser to wait, or to do without chat log-in.

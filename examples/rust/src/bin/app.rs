@@ -5,15 +5,16 @@
 use std::{env, error::Error, time::Duration};
 
 use axum::extract::{Form, FromRef, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use axum_extra::extract::cookie::{Cookie, Key, SameSite, SignedCookieJar};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::{ErrorInfo, StatusExt};
 
 mod chatidentity {
@@ -82,13 +83,13 @@ async fn log_in(session: SignedCookieJar, Form(form): Form<LogIn>) -> impl IntoR
     (session.add(cookie), Redirect::to("/"))
 }
 
-async fn chat_token(State(app): State<App>, session: SignedCookieJar) -> Response {
+async fn chat_token(State(app): State<App>, headers: HeaderMap, session: SignedCookieJar) -> Response {
     // From the session, never from the request.
     let Some(user) = user(&session) else {
         return answer(StatusCode::UNAUTHORIZED, json!({"error": "not logged in"}));
     };
     let customer = Some(Customer { external_id: user, ..Default::default() });
-    match issue_token(app.chat, IssueTokenRequest { customer, ..Default::default() }).await {
+    match issue_token(app.chat, IssueTokenRequest { customer, ..Default::default() }, trace(&headers)).await {
         Ok(issued) => {
             let by_email = issued.login_identifier() == Identifier::Email;
             answer(StatusCode::OK, json!({
@@ -101,14 +102,29 @@ async fn chat_token(State(app): State<App>, session: SignedCookieJar) -> Respons
     }
 }
 
+/// What connects the sidecar's records with this request.
+fn trace(headers: &HeaderMap) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    for name in ["x-request-id", "traceparent"] {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(value) = value.and_then(|text| MetadataValue::try_from(text).ok()) {
+            metadata.insert(name, value);
+        }
+    }
+    metadata
+}
+
 async fn issue_token(
     mut chat: ChatIdentityServiceClient<Channel>,
     message: IssueTokenRequest,
+    trace: MetadataMap,
 ) -> Result<IssueTokenResponse, Status> {
     let tries = async {
         let mut backoff = BACKOFF.into_iter();
         loop {
-            match (chat.issue_token(message.clone()).await, backoff.next()) {
+            let mut request = Request::new(message.clone());
+            *request.metadata_mut() = trace.clone();
+            match (chat.issue_token(request).await, backoff.next()) {
                 (Err(status), Some(pause)) if status.code() == Code::Unavailable => tokio::time::sleep(pause).await,
                 (answer, _) => return answer.map(tonic::Response::into_inner),
             }

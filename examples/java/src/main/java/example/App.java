@@ -13,10 +13,12 @@ import com.google.rpc.ErrorInfo;
 import com.google.rpc.RetryInfo;
 import com.google.rpc.Status;
 import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
 import io.grpc.Status.Code;
 import io.grpc.StatusRuntimeException;
 import io.grpc.netty.NettyChannelBuilder;
 import io.grpc.protobuf.StatusProto;
+import io.grpc.stub.MetadataUtils;
 import io.javalin.Javalin;
 import io.javalin.http.Context;
 import io.javalin.http.HttpStatus;
@@ -101,8 +103,9 @@ public final class App {
       return;
     }
     try {
-      var issued = chat.withDeadlineAfter(DEADLINE_MS, TimeUnit.MILLISECONDS).issueToken(IssueTokenRequest.newBuilder()
-          .setCustomer(Customer.newBuilder().setExternalId(user)).build());
+      var issued = chat.withDeadlineAfter(DEADLINE_MS, TimeUnit.MILLISECONDS)
+          .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(trace(ctx)))
+          .issueToken(IssueTokenRequest.newBuilder().setCustomer(Customer.newBuilder().setExternalId(user)).build());
       var byEmail = issued.getLoginIdentifier() == Identifier.IDENTIFIER_EMAIL;
       ctx.json(Map.of(
           "token", issued.getToken(),
@@ -111,6 +114,18 @@ public final class App {
     } catch (StatusRuntimeException e) {
       refuse(ctx, e);
     }
+  }
+
+  /** What connects the sidecar's records with this request. */
+  private static Metadata trace(Context ctx) {
+    var metadata = new Metadata();
+    for (var name : List.of("x-request-id", "traceparent")) {
+      var value = ctx.header(name);
+      if (value != null && value.matches("[A-Za-z0-9._:-]{1,128}")) { // gRPC changes other bytes
+        metadata.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), value);
+      }
+    }
+    return metadata;
   }
 
   /** Tells the browser to wait, or to do without chat log-in. */
