@@ -2,7 +2,9 @@
 BUF      = go tool -modfile=tools/buf/go.mod buf
 LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
-MODULES  = bench/abuse bench/limits bench/performance deploy/test deploy/validate examples/conformance examples/go tools/release tools/sbom tools/schema
+# None of Prometheus' service discoveries is needed, and they are a good part of the build.
+PROMTOOL = GOFLAGS=-tags=remove_all_sd go tool -modfile=tools/promtool/go.mod promtool
+MODULES  = bench/abuse bench/limits bench/performance deploy/observe deploy/test deploy/validate examples/conformance examples/go tools/release tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -29,6 +31,8 @@ proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten
 	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 30m ./...
 	deploy/release-twice.sh
 	.ci/fuzz 2m
+	$(PROMTOOL) check rules deploy/prometheus/chatidentity.rules.yaml
+	$(PROMTOOL) test rules deploy/prometheus/chatidentity.test.yaml
 
 .PHONY: conformance
 conformance: ## Drive the example backends in six languages (examples/install.sh installs what they need)
@@ -47,6 +51,10 @@ image: ## Make a release for Linux, build the real image without an engine, run 
 .PHONY: manifests
 manifests: ## Render and validate every Kubernetes overlay
 	cd deploy/validate && go test -count=1 -timeout 10m ./...
+
+.PHONY: observe
+observe: ## Check the rules and the dashboard, and evaluate them over a run of the program (redis; UPDATE=-update writes them anew)
+	cd deploy/observe && go test -count=1 -timeout 10m . $(UPDATE)
 
 .PHONY: schema
 schema: ## Check the schema of audit records with a JSON Schema validator

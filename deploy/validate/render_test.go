@@ -24,7 +24,7 @@ const manifests = "../kubernetes"
 // cluster has from an operator, or a policy for the app's own traffic.
 var overlays = map[string][]string{
 	"audit-volume":   {"Deployment", "Job", "PersistentVolumeClaim"},
-	"monitored":      {"Deployment", "Job", "NetworkPolicy", "PodMonitor"},
+	"monitored":      {"Deployment", "Job", "NetworkPolicy", "PodMonitor", "PrometheusRule"},
 	"plain":          {"Deployment", "Job"},
 	"ready-gated":    {"Deployment", "Job"},
 	"redis":          {"Deployment", "Job"},
@@ -68,8 +68,12 @@ func (d document) String() string { return d.APIVersion + " " + d.Kind }
 
 func render(t *testing.T, overlay string) []document {
 	t.Helper()
-	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).
-		Run(filesys.MakeFsOnDisk(), filepath.Join(manifests, "overlays", overlay))
+	return renderDirectory(t, filepath.Join(manifests, "overlays", overlay))
+}
+
+func renderDirectory(t *testing.T, directory string) []document {
+	t.Helper()
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), directory)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,11 +31,14 @@ func newSchema(t *testing.T) *schema {
 	return &schema{validator: schemas}
 }
 
-// check refuses what the API server would. A PodMonitor's schema is not among
-// Kubernetes' own: it is held against the types of its operator.
+// check refuses what the API server would. The schemas of PodMonitor and PrometheusRule are not among
+// Kubernetes' own: they are held against the types of their operator.
 func (s *schema) check(d document) error {
-	if d.Kind == "PodMonitor" {
+	switch d.Kind {
+	case "PodMonitor":
 		return yaml.UnmarshalStrict(d.yaml, &monitoringv1.PodMonitor{})
+	case "PrometheusRule":
+		return yaml.UnmarshalStrict(d.yaml, &monitoringv1.PrometheusRule{})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,6 +66,22 @@ func TestEveryObjectPassesTheServersSchema(t *testing.T) {
 	})
 }
 
+// The ConfigMap of the dashboard is one that Grafana's sidecar takes.
+func TestTheDashboardIsAConfigMap(t *testing.T) {
+	t.Parallel()
+	server := newSchema(t)
+	documents := renderDirectory(t, "../grafana")
+	if len(documents) != 1 || documents[0].Kind != "ConfigMap" {
+		t.Fatalf("renders %v", documents)
+	}
+	if err := server.check(documents[0]); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(string(documents[0].yaml), `grafana_dashboard: "1"`) {
+		t.Error("it has no label for Grafana's sidecar")
+	}
+}
+
 func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	server := newSchema(t)
@@ -71,6 +90,7 @@ func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 		"a port of text":     {"Deployment", "containerPort: 9452", "containerPort: many"},
 		"a missing selector": {"NetworkPolicy", "podSelector:", "podSelectors:"},
 		"a monitor's field":  {"PodMonitor", "podMetricsEndpoints:", "endpoints:"},
+		"a rule's field":     {"PrometheusRule", "alert:", "alarm:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
