@@ -43,7 +43,7 @@ var parts = []part{
 	}},
 	{name: "no bounds of open calls", edits: []edit{{place, "isOver := connection.IsOver()", 1, "\tisOver := false"}}},
 	{name: "no bounds of frames and bytes", edits: []edit{
-		{traffic, "func (t *traffic) Read(p []byte)", 1, readFreely},
+		{traffic, "func (t *traffic) take(p []byte", 1, readFreely},
 		{traffic, "func (t *traffic) Write(p []byte)", 1, writeFreely},
 	}},
 	{name: "a goroutine for each call instead of workers", edits: []edit{{server, "grpc.NumStreamWorkers(", 1, ""}}},
@@ -52,15 +52,15 @@ var parts = []part{
 // What reads and writes a connection without counting. The connection must still be told that its
 // client has proven itself.
 const (
-	readFreely = `func (t *traffic) Read(p []byte) (int, error) {
+	readFreely = `func (t *traffic) take(_ []byte, n int, err error) (int, error) {
 	if proven := t.proven; proven != nil {
 		t.proven = nil
 		proven()
 	}
-	return t.Conn.Read(p)
+	return n, err
 }
 
-func (t *traffic) readAndCount(p []byte) (int, error) {`
+func (t *traffic) takeAndCount(p []byte, n int, err error) (int, error) {`
 	writeFreely = `func (t *traffic) Write(p []byte) (int, error) {
 	return t.Conn.Write(p)
 }

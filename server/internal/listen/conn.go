@@ -50,10 +50,16 @@ func isHeard(member net.Conn) bool {
 // Read notes that something came.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && !c.heard.Load() {
-		c.heard.Store(true)
+	if n > 0 {
+		c.hear()
 	}
 	return n, err
+}
+
+func (c *conn) hear() {
+	if !c.heard.Load() {
+		c.heard.Store(true)
+	}
 }
 
 // enter takes a place; without one the connection is closed. A user that is listed has proven who it

@@ -59,6 +59,8 @@ type traffic struct {
 	in      frameReader
 	block   block
 
+	ready *readyReader // nil: the socket does not say when there is something to read
+
 	writing sync.Mutex
 	out     frameReader
 
@@ -73,22 +75,27 @@ func newTraffic(conn, socket net.Conn, of *allowance, report func(kind string)) 
 		lasting: portion{share: &of.streams}, metadata: portion{share: &of.metadata},
 		block: block{portion: portion{share: &of.blocks}},
 		own:   rate.NewLimiter(connectionFloor, connectionFloor), began: time.Now(),
-		in: frameReader{skip: prefaceSize},
+		in: frameReader{skip: prefaceSize}, ready: newReadyReader(conn),
 	}
 }
 
 // Read returns what the client sent, once its frames are paid for: of a flood that is cut off grpc sees
 // nothing.
 func (t *traffic) Read(p []byte) (int, error) {
-	n, err := t.read(p)
+	n, err := t.Conn.Read(p)
+	return t.take(p, n, err)
+}
+
+// take looks at what was read into p, and returns what grpc sees of it.
+func (t *traffic) take(p []byte, n int, err error) (int, error) {
+	n, err = t.judge(p, n, err)
 	if err != nil {
 		t.over.Store(true)
 	}
 	return n, err
 }
 
-func (t *traffic) read(p []byte) (int, error) {
-	n, err := t.Conn.Read(p)
+func (t *traffic) judge(p []byte, n int, err error) (int, error) {
 	if n == 0 {
 		return n, err
 	}
