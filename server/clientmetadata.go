@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"regexp"
+	"sync"
 
 	"google.golang.org/grpc/metadata"
 
@@ -31,12 +32,14 @@ func (f *metadataFlags) flags() []config.Flag {
 }
 
 // requestIDForm is what an audit record takes.
-var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+var requestIDForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+})
 
 // withMetadata adds what the flags name to what the call sends.
 func (f *metadataFlags) withMetadata(ctx context.Context) (context.Context, error) {
 	if f.RequestID != "" {
-		if !requestIDForm.MatchString(f.RequestID) {
+		if !requestIDForm().MatchString(f.RequestID) {
 			return ctx, config.Usage("--request-id %q: use up to 128 letters, digits and . _ : -; "+
 				"the audit record leaves out any other", f.RequestID)
 		}
@@ -71,6 +74,8 @@ func (f *metadataFlags) withMetadata(ctx context.Context) (context.Context, erro
 	return metadata.AppendToOutgoingContext(ctx, sent...), nil
 }
 
-var jwtForm = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
+var jwtForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
+})
 
-func isJWT(token sensitive.String) bool { return jwtForm.MatchString(token.Reveal()) }
+func isJWT(token sensitive.String) bool { return jwtForm().MatchString(token.Reveal()) }

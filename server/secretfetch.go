@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,10 +112,10 @@ func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, e
 		return nil, config.Usage("secret fetch needs an API key: give --api-key-file, or set KUSTOMER_API_KEY")
 	case c.Organization == "" && kustomer.NeedsOrganization(c.APIURL):
 		return nil, config.Usage("--organization is required: it stands for {organization} in --api-url %s", c.APIURL)
-	case c.Manifest != "" && !kubernetesName.MatchString(c.Manifest):
+	case c.Manifest != "" && !kubernetesName().MatchString(c.Manifest):
 		return nil, config.Usage("--manifest %q cannot name a Kubernetes Secret: use lower-case letters, digits, - and .",
 			c.Manifest)
-	case c.Namespace != "" && !kubernetesName.MatchString(c.Namespace):
+	case c.Namespace != "" && !kubernetesName().MatchString(c.Namespace):
 		return nil, config.Usage("--namespace %q cannot name a namespace: use lower-case letters, digits and -", c.Namespace)
 	case c.Timeout <= 0:
 		return nil, config.Usage("--timeout %v must be positive", c.Timeout)
@@ -127,7 +128,9 @@ func (c *secretFetchCommand) client(secrets config.Secrets) (*kustomer.Client, e
 }
 
 // kubernetesName is a DNS subdomain name, RFC 1123.
-var kubernetesName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+var kubernetesName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
+})
 
 func (c *secretFetchCommand) write(stdout io.Writer, value sensitive.String) error {
 	text := value.Reveal() + "\n"

@@ -31,7 +31,9 @@ const (
 	KindEmail      = "email"
 )
 
-var keyName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var keyName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+})
 
 // Key holds what is derived from an audit key, never the key itself. It prints as its ID.
 type Key struct {
@@ -152,7 +154,7 @@ func parseKey(line string) (*Key, error) {
 	name, text, named := strings.Cut(line, ":")
 	if !named {
 		name, text = "", line
-	} else if !keyName.MatchString(name) {
+	} else if !keyName().MatchString(name) {
 		return nil, errors.New("a key's name is 1 to 64 of A-Z a-z 0-9 . _ -, such as \"2026-11\"")
 	}
 	material, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(text), "="))

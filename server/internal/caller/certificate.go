@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 const (
@@ -16,10 +17,14 @@ const (
 var (
 	// spiffeID is the ID of a workload: SPIFFE-ID, section 2. Its trust domain is in lower case and
 	// nothing is escaped, so a workload has one spelling.
-	spiffeID = regexp.MustCompile(`^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$`)
+	spiffeID = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$`)
+	})
 	// hostName is a DNS name in lower case (RFC 1123, with the underscore that services use), without
 	// a wildcard and a trailing dot.
-	hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+	hostName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+	})
 )
 
 // Why a certificate names nobody.
@@ -75,9 +80,9 @@ func checkCertificateName(name string) error {
 	switch {
 	case len(name) > maxCertificateName:
 		return errNameTooLong
-	case isSPIFFE && (!spiffeID.MatchString(name) || hasDotSegment(path)):
+	case isSPIFFE && (!spiffeID().MatchString(name) || hasDotSegment(path)):
 		return errSPIFFE
-	case !isSPIFFE && !hostName.MatchString(name):
+	case !isSPIFFE && !hostName().MatchString(name):
 		return errDNSName
 	default:
 		return nil

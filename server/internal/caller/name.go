@@ -27,7 +27,7 @@ func ParseName(text string) error {
 		}
 		return fmt.Errorf("%q must be uid: and a user ID in decimal", text)
 	}
-	if name, ok := strings.CutPrefix(text, tokenNamePrefix); ok && tokenName.MatchString(name) {
+	if name, ok := strings.CutPrefix(text, tokenNamePrefix); ok && tokenName().MatchString(name) {
 		return nil
 	}
 	if name, ok := strings.CutPrefix(text, certificatePrefix); ok {

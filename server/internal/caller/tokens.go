@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
@@ -25,8 +26,12 @@ const (
 )
 
 var (
-	tokenName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	tokenDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	tokenName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	})
+	tokenDigest = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[0-9a-f]{64}$`)
+	})
 )
 
 // Tokens are the bearer tokens of callers, by digest. The zero value and nil know none.
@@ -69,7 +74,7 @@ func ParseTokens(text []byte) (*Tokens, error) {
 func parseTokenLine(line string) (tokenEntry, error) {
 	name, rest, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
 	digits, found := strings.CutPrefix(strings.ToLower(strings.TrimSpace(rest)), digestPrefix)
-	if !found || !tokenName.MatchString(name) || !tokenDigest.MatchString(digits) {
+	if !found || !tokenName().MatchString(name) || !tokenDigest().MatchString(digits) {
 		return tokenEntry{}, errors.New("must be a name, a space and sha256: with 64 hexadecimal digits, " +
 			"as `chatidentity caller-token NAME` prints it")
 	}
@@ -101,7 +106,7 @@ func (t *Tokens) find(token string) (string, bool) {
 // NewToken returns a new token of 256 random bits for the name, and the line of the tokens file
 // that admits it.
 func NewToken(name string) (sensitive.String, string, error) {
-	if !tokenName.MatchString(name) {
+	if !tokenName().MatchString(name) {
 		return sensitive.String{}, "", errors.New("a name has 1 to 64 letters, digits, dots, hyphens and underscores, " +
 			"and begins with a letter or a digit")
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -122,11 +123,13 @@ func parseLevel(text string) (slog.Level, error) {
 	}
 }
 
-var instanceName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+var instanceName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+})
 
 // parseInstance reads a name that may be part of a path.
 func parseInstance(text string) (string, error) {
-	if !instanceName.MatchString(text) {
+	if !instanceName().MatchString(text) {
 		return "", fmt.Errorf("%q must be 1 to 128 letters, digits, dots, hyphens and underscores, "+
 			"such as chatidentity-0", text)
 	}

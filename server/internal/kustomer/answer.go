@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/chatidentity/chatidentity/server/internal/retry"
@@ -85,7 +86,9 @@ func parseRoles(body []byte) ([]string, bool, error) {
 }
 
 // errorCode matches the vendor's error codes; anything else is left out.
-var errorCode = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+var errorCode = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+})
 
 // vendorError returns ", code: title" of the first error in either of the vendor's two error
 // bodies, or "". Its free texts (message, detail, meta) are left out, and so is a title that
@@ -101,7 +104,7 @@ func vendorError(body []byte, key sensitive.String) string {
 		return ""
 	}
 	said := ""
-	if code := text(failure.Errors[0].Code); errorCode.MatchString(code) && !strings.Contains(code, key.Reveal()) {
+	if code := text(failure.Errors[0].Code); errorCode().MatchString(code) && !strings.Contains(code, key.Reveal()) {
 		said += ", " + code
 	}
 	if title := text(failure.Errors[0].Title); title != "" && !strings.Contains(title, key.Reveal()) {

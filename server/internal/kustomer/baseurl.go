@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/chatidentity/chatidentity/server/internal/retry"
 )
@@ -18,7 +19,9 @@ const DefaultBaseURL = "https://{organization}.api.kustomerapp.com"
 const placeholder = "{organization}"
 
 // hostLabel is one label of a host name: RFC 1123.
-var hostLabel = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+var hostLabel = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+})
 
 // NeedsOrganization reports whether the base URL contains {organization}, so that an organization
 // is required.
@@ -29,7 +32,7 @@ func NeedsOrganization(rawURL string) bool { return strings.Contains(rawURL, pla
 // application, so the error suggests the API's host.
 func ParseBaseURL(rawURL, organization string) (*url.URL, error) {
 	if NeedsOrganization(rawURL) {
-		if !hostLabel.MatchString(organization) {
+		if !hostLabel().MatchString(organization) {
 			return nil, fmt.Errorf("the organization %q is not valid in a host name: "+
 				"give the part before .kustomerapp.com of the address where you log in to Kustomer", retry.Printable(organization))
 		}

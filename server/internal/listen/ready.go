@@ -88,9 +88,9 @@ func (r *readyReader) read(size int, pool mem.BufferPool) (*[]byte, int, error) 
 // tryRead reports false if there is nothing to read yet.
 func (r *readyReader) tryRead(fd uintptr) bool {
 	buffer := r.pool.Get(r.size)
-	r.n, r.err = syscall.Read(int(fd), *buffer) //nolint:gosec // descriptors are small
+	r.n, r.err = syscall.Read(int(fd), *buffer)
 	for errors.Is(r.err, syscall.EINTR) {
-		r.n, r.err = syscall.Read(int(fd), *buffer) //nolint:gosec // see above
+		r.n, r.err = syscall.Read(int(fd), *buffer)
 	}
 	if r.n > 0 {
 		r.buffer = buffer

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 
@@ -14,8 +15,12 @@ import (
 
 // Names of organizations and issuers are labels of metrics, and audit records hold them whole.
 var (
-	namePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	namePattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	})
+	variablePattern = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	})
 )
 
 // Parse reads a policy file. Unknown and duplicate keys, wrong types, and names that the file does
@@ -72,7 +77,7 @@ func (p parser) organization(key, value *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	if organization.SecretEnv != "" && !variablePattern.MatchString(organization.SecretEnv) {
+	if organization.SecretEnv != "" && !variablePattern().MatchString(organization.SecretEnv) {
 		return at(key, "secret_env must be the name of an environment variable, not its value")
 	}
 	sources := []string{organization.SecretFile, organization.SecretEnv, organization.APIKeyFile}
@@ -111,7 +116,7 @@ func (p parser) issuer(key, value *yaml.Node) error {
 }
 
 func checkName(key *yaml.Node) error {
-	if !namePattern.MatchString(key.Value) {
+	if !namePattern().MatchString(key.Value) {
 		return at(key, "%q must be 1 to 64 letters, digits, dots, hyphens and underscores", key.Value)
 	}
 	return nil

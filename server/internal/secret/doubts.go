@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -27,7 +28,7 @@ func Doubts(value sensitive.String) []string {
 	if !utf8.ValidString(text) || strings.ContainsRune(text, '\ufeff') || strings.IndexFunc(text, unicode.IsControl) >= 0 {
 		doubts = append(doubts, "it contains control characters, a byte order mark or bytes that are not UTF-8")
 	}
-	if jwt.MatchString(strings.TrimSpace(text)) {
+	if strings.HasPrefix(strings.TrimSpace(text), "eyJ") && jwt().MatchString(strings.TrimSpace(text)) {
 		return append(doubts, "it is a JWT: it may be the API key or a token instead of the secret")
 	}
 	return append(doubts, miscopied(text)...)
@@ -36,13 +37,22 @@ func Doubts(value sensitive.String) []string {
 // KeyDoubts returns one line for each reason to doubt that the value is an API key as it was issued.
 func KeyDoubts(value sensitive.String) []string { return miscopied(value.Reveal()) }
 
+// Each is compiled when a text looks like it at first sight: a start takes no time for that.
 var (
-	jwt        = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$`)
-	member     = regexp.MustCompile(`^["'][^"']*["']\s*:`)
-	assignment = regexp.MustCompile(`^((export|set|-e)\s+)?` +
-		`([A-Z][A-Z0-9_]+|(?i:[a-z_]*(secret|key|token|authorization)[a-z_]*))` +
-		`\s*(=\s*[^=\s]|:\s+\S)`)
-	template = regexp.MustCompile(`^(\$?\{.*\}|\{\{.*\}\}|\$\(.*\)|<.*>|%[A-Za-z_]+%|\$[A-Z_]+)$`)
+	jwt = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$`)
+	})
+	member = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^["'][^"']*["']\s*:`)
+	})
+	assignment = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^((export|set|-e)\s+)?` +
+			`([A-Z][A-Z0-9_]+|(?i:[a-z_]*(secret|key|token|authorization)[a-z_]*))` +
+			`\s*(=\s*[^=\s]|:\s+\S)`)
+	})
+	template = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(\$?\{.*\}|\{\{.*\}\}|\$\(.*\)|<.*>|%[A-Za-z_]+%|\$[A-Z_]+)$`)
+	})
 )
 
 // placeholders stand in the samples of jwt.io, of Kustomer and of many manuals, in lower case.
@@ -59,15 +69,15 @@ func miscopied(text string) []string {
 	switch {
 	case text == "":
 		return nil
-	case member.MatchString(text):
+	case strings.ContainsAny(text[:1], `"'`) && member().MatchString(text):
 		doubt = "it is a line of JSON: copy the value alone, without its name and the quotes"
 	case strings.HasPrefix(text, "{") && strings.Contains(text, `"`):
 		doubt = "it begins with a brace: it may be Kustomer's whole answer instead of the secret in it"
 	case strings.ContainsAny(text[:1], "\"'`") || strings.ContainsAny(text[len(text)-1:], "\"'`,"):
 		doubt = "it begins or ends with a quote or a comma, which would be part of it"
-	case template.MatchString(text), slices.Contains(placeholders, strings.ToLower(text)):
+	case strings.ContainsAny(text[:1], "${<%") && template().MatchString(text), slices.Contains(placeholders, strings.ToLower(text)):
 		doubt = "it is a placeholder: put the real value there"
-	case assignment.MatchString(text):
+	case strings.ContainsAny(text, "=:") && assignment().MatchString(text):
 		doubt = "it is a name and a value: copy the value alone"
 	case isPrintableBase64(text):
 		doubt = "it is the base64 of a text: decode it once, if it was encoded on the way, as for a Kubernetes Secret"
