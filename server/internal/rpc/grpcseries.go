@@ -27,13 +27,17 @@ func seriesByMethod(m *grpcprom.ServerMetrics) map[string]*grpcSeries {
 		close(metrics)
 	}()
 	all := map[string]*grpcSeries{}
+	families := map[*prometheus.Desc]string{} // a description takes its time to be spelled out
 	for metric := range metrics {
 		labels := labelsOf(metric)
 		fullMethod := "/" + labels["grpc_service"] + "/" + labels["grpc_method"]
 		if all[fullMethod] == nil {
 			all[fullMethod] = &grpcSeries{handled: map[string]prometheus.Counter{}}
 		}
-		all[fullMethod].add(metric, labels["grpc_code"])
+		if families[metric.Desc()] == "" {
+			families[metric.Desc()] = metric.Desc().String()
+		}
+		all[fullMethod].add(metric, families[metric.Desc()], labels["grpc_code"])
 	}
 	return all
 }
@@ -50,13 +54,13 @@ func labelsOf(metric prometheus.Metric) map[string]string {
 	return labels
 }
 
-func (s *grpcSeries) add(metric prometheus.Metric, code string) {
+func (s *grpcSeries) add(metric prometheus.Metric, family, code string) {
 	if observer, ok := metric.(prometheus.Observer); ok {
 		s.seconds = observer
 		return
 	}
 	counter := metric.(prometheus.Counter) //nolint:forcetypeassert // the provider has no other kinds
-	is := func(name string) bool { return strings.Contains(metric.Desc().String(), `"`+name+`"`) }
+	is := func(name string) bool { return strings.Contains(family, `"`+name+`"`) }
 	switch {
 	case is("grpc_server_started_total"):
 		s.started = counter
