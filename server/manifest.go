@@ -152,7 +152,7 @@ func (c *manifestCommand) checkNames() error {
 		{"audit-key-secret", c.AuditKey},
 		{"audit-volume", c.AuditVolume},
 	} {
-		if given.name != "" && !kubernetesName.MatchString(given.name) {
+		if given.name != "" && !kubernetesName().MatchString(given.name) {
 			return config.Usage("--%s %q is no name of Kubernetes: use lower-case letters, digits, - and .",
 				given.flag, given.name)
 		}
