@@ -77,7 +77,7 @@ capitals, with underscores. A flag overrides its variable.`,
 	root.SetHelpFunc(func(*cobra.Command, []string) {}) // run prints help, because printHelp can fail
 	root.AddCommand(
 		newServeCommand(console), newDevCommand(console),
-		newIssueCommand(console), newVerifyCommand(console), newHealthCommand(console),
+		newIssueCommand(console), newVerifyCommand(console), newHealthCommand(console), newWaitCommand(console),
 		newDoctorCommand(console), newAuditCommands(console), newSecretCommands(console), newPolicyCommands(console),
 		newCallerTokenCommand(console), newManifestCommand(console), newVersionCommand(console),
 	)
