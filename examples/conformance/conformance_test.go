@@ -50,6 +50,7 @@ func TestBackends(t *testing.T) {
 			overLoopback := startBackend(t, readme.run, s.loopback)
 			overLoopback.logIn(t, "lo").awaitToken(t)
 			row["loopback"] = "yes"
+			row["beside large metadata"] = checkMetadata(t, binary, l)
 		})
 	}
 }
@@ -213,7 +214,7 @@ type table struct {
 }
 
 var columns = []string{
-	"language", "token verified", "vectors", "unix socket", "loopback", "trail", "deadline", "RetryInfo", "retry", "degradation", "cold start",
+	"language", "token verified", "vectors", "unix socket", "loopback", "trail", "deadline", "RetryInfo", "retry", "degradation", "beside large metadata", "cold start",
 }
 
 func newTable() *table { return &table{} }

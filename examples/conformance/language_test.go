@@ -18,12 +18,15 @@ type language struct {
 	refusesShortKeys bool
 	// keepsDeadline: its deadline is not sent along; the call is cancelled.
 	keepsDeadline bool
+	// metadata is a program in testdata that sends large metadata, and runs how it
+	// is run in the example's folder.
+	metadata, runs string
 }
 
 var languages = []language{
 	{name: "go", tools: []string{"go"}},
-	{name: "python", tools: []string{"python3"}},
-	{name: "node", tools: []string{"node", "npm"}},
+	{name: "python", tools: []string{"python3"}, metadata: "metadata.py", runs: ".venv/bin/python"},
+	{name: "node", tools: []string{"node", "npm"}, metadata: "metadata.mjs", runs: "node"},
 	{name: "ruby", tools: []string{"ruby", "puma", "grpc_tools_ruby_protoc"}},
 	{name: "java", tools: []string{"java", "mvn"}, refusesShortKeys: true},
 	{name: "rust", tools: []string{"cargo"}, keepsDeadline: true},
