@@ -110,9 +110,9 @@ func TestNativeHistograms(t *testing.T) {
 const metricsHead = `# Metrics
 
 Everything that ` + "`/metrics` of `--admin-listen`" + ` has. Which of them a sidecar has depends on its
-configuration: those of Redis, certificates and Kustomer's clock need what they measure. Counters stand
-at 0 from the start. Histograms of durations are native ones too, for a Prometheus that asks for them.
-No label holds anything that a request can choose.
+configuration: those of Redis, certificates, traces and Kustomer's clock need what they measure.
+Counters stand at 0 from the start. Histograms of durations are native ones too, for a Prometheus
+that asks for them. No label holds anything that a request can choose.
 
 This table is made from the program: ` + "`go test ./server -run TestMetricsPage -update`" + `.
 
@@ -131,7 +131,7 @@ func startWithEverything(t *testing.T) *running {
 		"ca.crt": ca.PEM, "tls.crt": server.Certificate, "tls.key": server.Key, "tokens": []byte(line + "\n"),
 		"policy.yaml": []byte("callers: {}\n"), "audit.key": []byte(strings.Repeat("A", 44) + "\n"),
 	})
-	p := start(t, setup{env: []string{"KUSTOMER_API_KEY=" + canaryAPIKey}, args: []string{
+	p := start(t, setup{env: []string{"KUSTOMER_API_KEY=" + canaryAPIKey, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1"}, args: []string{
 		"--api-url", startVendor(t, standin.New(standin.Options{APIKey: canaryAPIKey, Secret: canarySecret})),
 		"--listen", "0.0.0.0:0", "--tls-cert", v.path("tls.crt"), "--tls-key", v.path("tls.key"), "--tls-client-ca", v.path("ca.crt"),
 		"--caller-tokens-file", v.path("tokens"), "--policy-file", v.path("policy.yaml"),

@@ -23,6 +23,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit/redis"
 	"github.com/chatidentity/chatidentity/server/internal/rpc"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/trace"
 	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
@@ -46,6 +47,7 @@ type sidecar struct {
 	limiter   limiter
 	shared    *redis.Limiter // nil: this process counts for itself
 	audit     *writer.Log
+	tracer    *trace.Tracer // nil: tracing is off
 	server    *rpc.Server
 	metrics   *prometheus.Registry
 	required  []requirement
@@ -73,6 +75,7 @@ func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidec
 		s.openListeners, // where calls arrive
 		s.openKeys,      // of the audit, which also name the budgets of shared limits
 		s.openLimiter,   // how many calls
+		s.openTracer,    // where spans go
 		s.openAudit,     // last of what can fail: it writes a record
 		s.openServer,
 	} {
@@ -196,6 +199,12 @@ func (s *sidecar) openAudit(context.Context) error {
 	return config.AuditFileError(err)
 }
 
+func (s *sidecar) openTracer(ctx context.Context) error {
+	var err error
+	s.tracer, err = s.config.Tracing.Open(ctx, buildVersion(), s.config.Instance, s.log.Logger)
+	return err
+}
+
 // openServer makes the gRPC server of what is open.
 func (s *sidecar) openServer(context.Context) error {
 	s.required = s.requirements()
@@ -213,6 +222,7 @@ func (s *sidecar) openServer(context.Context) error {
 		Ready:               s.ready,
 		Now:                 time.Now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
+		Tracer:              s.tracer,
 		Logger:              s.log.Logger,
 	}
 	if s.own != nil {
@@ -231,6 +241,9 @@ func (s *sidecar) openServer(context.Context) error {
 	if s.tls != nil {
 		collectors = append(collectors, listen.NewCertificateCollector(s.tls.Load))
 	}
+	if s.tracer != nil {
+		collectors = append(collectors, s.tracer.Collector())
+	}
 	s.metrics = admin.NewRegistry(buildVersion(), s.server.Collectors(), collectors)
 	return nil
 }
@@ -244,6 +257,9 @@ func (s *sidecar) abandon(ctx context.Context) {
 		if listener != nil {
 			_ = listener.Close()
 		}
+	}
+	if s.tracer != nil {
+		s.tracer.Close(ctx)
 	}
 	if s.audit != nil {
 		_ = s.audit.Close(ctx)

@@ -65,6 +65,9 @@ func (s *sidecar) outages() func() []*outage.Outage {
 	if s.shared != nil {
 		lasting = append(lasting, s.shared.Outage())
 	}
+	if s.tracer != nil {
+		lasting = append(lasting, s.tracer.Outage())
+	}
 	if s.tls != nil {
 		expired := func() error { return s.tls.Load().Expired(time.Now()) }
 		lasting = append(lasting, outage.New("certificate", s.log.Logger, expired))
@@ -103,6 +106,8 @@ func (s *sidecar) startDrain(failed context.Context) {
 const (
 	partsTimeout = 100 * time.Millisecond
 	closeTimeout = 450 * time.Millisecond
+	// tracesTimeout is how long a stop may wait for the collector, while the audit closes.
+	tracesTimeout = time.Second
 )
 
 // stop ends everything within the drain timeout and a little more, whoever keeps calling: calls first,
@@ -122,7 +127,25 @@ func (s *sidecar) stop(failed context.Context, endParts func()) error {
 	case <-ended:
 	case <-time.After(partsTimeout): // calls that were broken off still run
 	}
-	return errors.Join(err, s.closeAudit(ctx))
+	traced := s.closeTracer(ctx)
+	err = errors.Join(err, s.closeAudit(ctx))
+	<-traced
+	return err
+}
+
+// closeTracer sends the last spans. The channel is closed when it has, or has given up.
+func (s *sidecar) closeTracer(ctx context.Context) <-chan struct{} {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if s.tracer == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, tracesTimeout)
+		defer cancel()
+		s.tracer.Close(ctx)
+	}()
+	return closed
 }
 
 func (s *sidecar) stopServer(ctx context.Context) error {

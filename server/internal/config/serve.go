@@ -31,6 +31,7 @@ type Serve struct {
 	Unix
 	Drain
 	Log
+	Tracing Tracing // no flags: OpenTelemetry's own variables, which Validate reads
 
 	AllowRemote bool // `dev` alone: serve outside loopback
 

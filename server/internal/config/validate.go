@@ -24,6 +24,7 @@ func (s *Serve) Validate(origins Origins, secrets Secrets) error {
 		s.Audit.validate,
 		s.validateRedis,
 		s.Drain.validate,
+		s.validateTracing,
 	} {
 		if err := check(); err != nil {
 			return err

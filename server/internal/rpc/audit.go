@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -27,6 +26,7 @@ func (s *Server) audit(
 	record := s.record(c)
 	err = s.options.Audit.Write(ctx, record)
 	c.auditID = record.AuditID
+	c.span.Event("audit", "", "")
 	if err != nil && c.refusal == nil && !c.method.leavesUnrecorded {
 		c.refusal, c.givenUp = auditUnavailable(err), ctx.Err() != nil
 	}
@@ -48,7 +48,7 @@ func (s *Server) logCause(ctx context.Context, c *call) {
 	if c.refusal.isOfProof() && s.transport.lines.isDue(c.refusal.reasonName()) {
 		s.options.Logger.LogAttrs(ctx, slog.LevelWarn, "user not proven", slog.String("event", "user_unproven"),
 			slog.String("audit_id", c.auditID), slog.String("caller", c.caller.String()),
-			slog.String("reason", c.refusal.reasonName()),
+			slog.String("reason", c.refusal.reasonName()), traceAttr(c.record.TraceID),
 			slog.String("error", c.refusal.message))
 	}
 	if c.refusal.cause == nil {
@@ -60,7 +60,7 @@ func (s *Server) logCause(ctx context.Context, c *call) {
 	}
 	s.options.Logger.LogAttrs(ctx, level, "call failed", slog.String("event", "call_failed"),
 		slog.String("audit_id", c.auditID), slog.String("reason", c.refusal.reasonName()),
-		slog.String("error", c.refusal.cause.Error()))
+		traceAttr(c.record.TraceID), slog.String("error", c.refusal.cause.Error()))
 }
 
 // record describes the call for the audit trail. It holds only pseudonyms and digests.
@@ -78,7 +78,7 @@ func (s *Server) record(c *call) *audit.Record {
 		Caller:      c.callerName,
 		Peer:        c.caller.Peer,
 		RequestID:   c.arrival.first("x-request-id"),
-		TraceID:     traceID(c.arrival.first("traceparent")),
+		TraceID:     c.traceID(),
 		TokenSHA256: c.tokenDigest,
 		SecretID:    c.secretID,
 		Duration:    s.options.Now().Sub(c.began),
@@ -99,18 +99,4 @@ func (s *Server) record(c *call) *audit.Record {
 		c.record.EmailHMAC = s.options.Audit.Pseudonym(audit.KindEmail, c.given.Email)
 	}
 	return &c.record
-}
-
-// traceID returns the trace-id of a W3C traceparent header, or nothing.
-// https://www.w3.org/TR/trace-context/#traceparent-header
-func traceID(traceparent string) string {
-	version, rest, _ := strings.Cut(traceparent, "-")
-	id, rest, found := strings.Cut(rest, "-")
-	switch {
-	case !found, len(version) != 2, len(rest) < 19, len(id) != 32,
-		strings.Trim(id, "0123456789abcdef") != "", strings.Trim(id, "0") == "":
-		return ""
-	default:
-		return id
-	}
 }

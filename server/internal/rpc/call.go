@@ -12,6 +12,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/caller"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
+	"github.com/chatidentity/chatidentity/server/internal/trace"
 )
 
 // call is the one value that describes a call. The steps of the chain fill it in, and its record is
@@ -25,8 +26,9 @@ type call struct {
 	method  *served
 	began   time.Time
 	auditID string
-	refusal *refusal // nil once answered
-	givenUp bool     // by the caller, before the record was durable
+	refusal *refusal    // nil once answered
+	span    *trace.Span // nil: the call is not sampled
+	givenUp bool        // by the caller, before the record was durable
 
 	caller       caller.Identity
 	callerName   string         // caller.String()

@@ -9,7 +9,7 @@ import (
 
 // unaryChain is everything that happens to a call, from the outside in:
 //
-//	listen → place → count( recovery( admit( audit( recovery( identify( check( available( limit( handler: secret → token
+//	listen → place → count( recovery( admit( trace( audit( recovery( identify( check( available( limit( handler: secret → token
 //
 // Each step stands in the file of its name, the handlers in handlers.go. unary.go takes calls through
 // the chain.
@@ -22,6 +22,9 @@ func (s *Server) unaryChain(isOurs bool) []grpc.UnaryServerInterceptor {
 	}
 	if !isOurs { // health
 		return chain
+	}
+	if s.options.Tracer != nil {
+		chain = append(chain, s.trace) // a span, if the call is sampled
 	}
 	return append(chain,
 		s.audit,   // holds a token until its record is written

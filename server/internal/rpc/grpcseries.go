@@ -16,7 +16,13 @@ import (
 type grpcSeries struct {
 	started, received, sent prometheus.Counter
 	handled                 map[string]prometheus.Counter // by code
-	seconds                 prometheus.Observer
+	seconds                 latency
+}
+
+// latency is a histogram whose observations may have exemplars.
+type latency interface {
+	prometheus.Observer
+	prometheus.ExemplarObserver
 }
 
 // seriesByMethod returns the provider's own series, which must have been initialized.
@@ -55,7 +61,7 @@ func labelsOf(metric prometheus.Metric) map[string]string {
 }
 
 func (s *grpcSeries) add(metric prometheus.Metric, family, code string) {
-	if observer, ok := metric.(prometheus.Observer); ok {
+	if observer, ok := metric.(latency); ok {
 		s.seconds = observer
 		return
 	}
@@ -86,6 +92,15 @@ func (s *Server) count(
 		series.sent.Inc()
 	}
 	series.handled[grpcprom.FromError(err).Code().String()].Inc()
-	series.seconds.Observe(s.options.Now().Sub(c.began).Seconds())
+	series.observe(s.options.Now().Sub(c.began).Seconds(), c.span.TraceID())
 	return reply, err
+}
+
+// observe adds the time that a call took. The trace of a sampled call is its exemplar.
+func (s *grpcSeries) observe(seconds float64, traceID string) {
+	if traceID == "" {
+		s.seconds.Observe(seconds)
+		return
+	}
+	s.seconds.ObserveWithExemplar(seconds, prometheus.Labels{"trace_id": traceID})
 }

@@ -33,6 +33,7 @@ func (h handlers) IssueToken(ctx context.Context, _ *pb.IssueTokenRequest) (*pb.
 	if err != nil {
 		return nil, err
 	}
+	c.span.Event("sign", "", "")
 	c.issued, c.secretID, c.tokenDigest = issued, secrets.Current.ID, token.Digest(signed.Reveal())
 	login, _ := c.signed.Login()
 	reply := &c.messages.issueReply

@@ -15,9 +15,18 @@ const shadowPrefix = "shadow:"
 // limit spends what the method costs, all of it or nothing, and then reports what check found
 // wrong.
 func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
-	if c.limited != nil {
-		return c.limited
+	refused := c.limited
+	if refused == nil {
+		refused = s.spend(ctx, c)
 	}
+	c.span.Event("limit", "chatidentity.limit", c.limit)
+	if refused != nil {
+		return refused
+	}
+	return c.invalid
+}
+
+func (s *Server) spend(ctx context.Context, c *call) *refusal {
 	decision, err := s.options.Limiter.Take(ctx, s.budgets(c, c.method.limits))
 	switch {
 	case err != nil && s.options.ShadowLimits:
@@ -32,7 +41,7 @@ func (s *Server) limit(ctx context.Context, c *call, _ any) *refusal {
 		c.limit = decision.Limit.String()
 		return rateLimited(decision.Limit, decision.RetryAfter)
 	}
-	return c.invalid
+	return nil
 }
 
 // knownLimit refuses a call whose caller is known to be over a limit. The customer's is not asked: who

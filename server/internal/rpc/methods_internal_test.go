@@ -1,11 +1,14 @@
 package rpc
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -149,6 +152,13 @@ func TestTraceID(t *testing.T) {
 		id:                                       "",
 		"00-" + id:                               "",
 		"00-" + id + "-":                         "",
+		"00-" + id + "-00f067aa0ba902b7":         "",
+		"00-" + id + "-00f067aa0ba902b7-01-more": "",
+		"00-" + id + "-00f067aa0ba902b7-01-":     id,
+		"00-" + id + "-00f067aa0ba902b7-04":      "",
+		"00-" + id + "-00f067aa0ba902b7-03":      id,
+		"00-" + id + "-0000000000000000-01":      "",
+		"ff-" + id + "-00f067aa0ba902b7-01":      "",
 		"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01": "",
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01": "",
 		"00-" + id[1:] + "\n-00f067aa0ba902b7-01":                 "",
@@ -157,16 +167,28 @@ func TestTraceID(t *testing.T) {
 		if got := traceID(header); got != want {
 			t.Errorf("trace ID of %q is %q, want %q", header, got, want)
 		}
+		if got := byOpenTelemetry(header); got != want {
+			t.Errorf("OpenTelemetry finds trace ID %q in %q, want %q", got, header, want)
+		}
 	}
 }
 
 func FuzzTraceID(f *testing.F) {
 	f.Add("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	f.Fuzz(func(t *testing.T, header string) {
-		if id := traceID(header); id != "" && len(id) != 32 {
-			t.Errorf("trace ID %q of %q", id, header)
+		if id, want := traceID(header), byOpenTelemetry(header); id != want {
+			t.Errorf("trace ID %q of %q, OpenTelemetry finds %q", id, header, want)
 		}
 	})
+}
+
+// byOpenTelemetry is the trace ID that spans would have.
+func byOpenTelemetry(traceparent string) string {
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": traceparent})
+	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() {
+		return parent.TraceID().String()
+	}
+	return ""
 }
 
 // A panic's text may hold a value of the request; the log gets only the place.

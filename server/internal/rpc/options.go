@@ -11,6 +11,7 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/trace"
 )
 
 // AuditLog is what the chain needs of the audit.
@@ -68,7 +69,8 @@ type Options struct {
 	Ready               func() error              // nil, or why no token can be issued now; for grpc.health.v1
 	Now                 func() time.Time          // nil: time.Now
 	NewAuditID          func(now time.Time) string
-	Logger              *slog.Logger // nil: nothing is logged
+	Tracer              *trace.Tracer // nil: no spans are made
+	Logger              *slog.Logger  // nil: nothing is logged
 }
 
 func (o Options) withDefaults() Options {

@@ -94,8 +94,11 @@ func (s *Server) refusePlace(a *arrival, fullMethod string) error {
 		refusal: refused,
 	}
 	c.setCaller(a.connection.Caller)
+	s.startSpan(c)
 	record := s.record(c)
 	_ = s.options.Audit.Write(c, record) // of a refusal: no error
+	c.auditID = record.AuditID
 	s.metrics.count(c)
-	return refused.audited(record.AuditID)
+	c.span.End(c.outcome())
+	return refused.audited(c.auditID)
 }

@@ -92,9 +92,9 @@ func (s *Server) bounds() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
-		// The package encoding/gzip would compress the replies too. A reply is a token, which does not get
-		// smaller.
-		grpc.RPCDecompressor(&unpacker{}), //nolint:staticcheck // for requests alone: see above
+		// For requests alone, and within bounds. A reply is a token, which does not get smaller: see
+		// sendPlain.
+		grpc.RPCDecompressor(&unpacker{}), //nolint:staticcheck // encoding/gzip packs replies too
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ConnectionTimeout(handshakeTimeout),

@@ -11,8 +11,9 @@ import (
 )
 
 // explained says that what the handler of a stream returns, and a stream without a reply, is not the
-// transport's doing.
+// transport's doing. Like the replies of other calls, those of a stream are not packed.
 func explained(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	sendPlain(stream.Context())
 	defer arrivalOf(stream.Context()).connection.Explain()
 	return handler(srv, stream)
 }

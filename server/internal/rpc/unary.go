@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 )
 
 // served is a method as this server serves it: what would otherwise be looked up for each call.
@@ -50,6 +51,7 @@ func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any
 	return func(
 		implementation any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
 	) (any, error) {
+		sendPlain(ctx)
 		c := &call{Context: ctx, arrival: arrivalOf(ctx), method: m, began: s.options.Now()}
 		reply, err := receive(implementation, c, decode, enter) //nolint:contextcheck // the call is its own context
 		if err != nil {
@@ -89,4 +91,16 @@ func goOn(ctx context.Context, req any) (any, error) {
 	take := c.method.chain[c.step]
 	c.step++
 	return take(ctx, req, c.method.info, goOn)
+}
+
+// sendPlain has the reply of a compressed request sent as it is. The exporter of spans registers gzip
+// with grpc, which then answers as it was asked. grpc.SetSendCompressor does the same but allocates.
+func sendPlain(ctx context.Context) {
+	stream, ok := grpc.ServerTransportStreamFromContext(ctx).(interface {
+		RecvCompress() string
+		SetSendCompress(name string) error
+	})
+	if ok && stream.RecvCompress() != "" {
+		_ = stream.SetSendCompress(encoding.Identity) // fails once headers are sent: not yet
+	}
 }

@@ -1,0 +1,425 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
+	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+)
+
+// collector takes spans, by the official protobufs of OTLP.
+type collector struct {
+	collectorpb.UnimplementedTraceServiceServer
+
+	url      string
+	requests atomic.Int32
+	hang     chan struct{} // nil: it does not hang
+
+	mu    sync.Mutex
+	spans []*tracepb.Span
+	names map[string]bool // of the services that sent them
+}
+
+const (
+	overGRPC = "grpc"
+	overHTTP = "http/protobuf"
+)
+
+// startCollector starts one that is asked over that protocol.
+func startCollector(t *testing.T, protocol string, hang chan struct{}) *collector {
+	t.Helper()
+	c := &collector{hang: hang, names: map[string]bool{}}
+	if protocol == overHTTP {
+		server := httptest.NewServer(c)
+		t.Cleanup(server.Close)
+		c.url = server.URL
+		return c
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	collectorpb.RegisterTraceServiceServer(server, c)
+	go server.Serve(listener)
+	t.Cleanup(server.Stop)
+	c.url = "http://" + listener.Addr().String()
+	return c
+}
+
+func (c *collector) Export(
+	ctx context.Context, request *collectorpb.ExportTraceServiceRequest,
+) (*collectorpb.ExportTraceServiceResponse, error) {
+	c.requests.Add(1)
+	if c.hang != nil {
+		select {
+		case <-c.hang:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, resource := range request.GetResourceSpans() {
+		c.names[attributes(resource.GetResource().GetAttributes())["service.name"]] = true
+		for _, scope := range resource.GetScopeSpans() {
+			c.spans = append(c.spans, scope.GetSpans()...)
+		}
+	}
+	return &collectorpb.ExportTraceServiceResponse{}, nil
+}
+
+func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	var request collectorpb.ExportTraceServiceRequest
+	if err != nil || r.URL.Path != "/v1/traces" || proto.Unmarshal(body, &request) != nil {
+		http.Error(w, "not a batch of spans", http.StatusBadRequest)
+		return
+	}
+	if _, err := c.Export(r.Context(), &request); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+// received returns the sidecar's spans by the audit ID of their calls.
+func (c *collector) received() map[string]*tracepb.Span {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	byAuditID := map[string]*tracepb.Span{}
+	for _, span := range c.spans {
+		if id := attributes(span.GetAttributes())["chatidentity.audit_id"]; id != "" {
+			byAuditID[id] = span
+		}
+	}
+	return byAuditID
+}
+
+func attributes(all []*commonpb.KeyValue) map[string]string {
+	texts := map[string]string{}
+	for _, a := range all {
+		texts[a.GetKey()] = a.GetValue().GetStringValue()
+	}
+	return texts
+}
+
+// traced returns a set-up that sends spans to the collector at once.
+func traced(url, protocol string, args ...string) setup {
+	s := withSecret(args...)
+	s.env = append(s.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+url, "OTEL_EXPORTER_OTLP_PROTOCOL="+protocol, "OTEL_BSP_SCHEDULE_DELAY=50")
+	return s
+}
+
+// tracedClient begins a span as a traced backend does, and returns the context that calls the sidecar.
+func tracedClient(t *testing.T, url string) (context.Context, oteltrace.Span, func()) {
+	t.Helper()
+	exporter, err := otlptracegrpc.New(t.Context(), otlptracegrpc.WithEndpointURL(url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(exporter))
+	ctx, span := provider.Tracer("backend").Start(t.Context(), "log in", oteltrace.WithSpanKind(oteltrace.SpanKindClient))
+	headers := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, headers)
+	for name, value := range headers {
+		ctx = metadata.AppendToOutgoingContext(ctx, name, value)
+	}
+	return ctx, span, func() {
+		span.End()
+		if err := provider.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A collector gets the spans of a traced client's calls, below that client's span, and the trace's ID
+// is in their records and in the log.
+func TestSpansReachTheCollector(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{overGRPC, overHTTP} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			c := startCollector(t, protocol, nil)
+			client := c
+			if protocol == overHTTP { // the client's own spans go over gRPC
+				client = startCollector(t, overGRPC, nil)
+			}
+			p := start(t, traced(c.url, protocol, "--limit-customer", "1/h:1", "--log-level", "debug", "--max-clock-skew", "1s"))
+			ctx, parent, end := tracedClient(t, client.url)
+			reply, err := p.client(t).IssueToken(ctx, issueFor("canary_id", "canary@example.com"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, limited := p.client(t).IssueToken(ctx, issueFor("canary_id", "canary@example.com"))
+			end()
+			alone, err := p.client(t).IssueToken(t.Context(), issueFor("other_id", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []struct {
+				auditID, code, reason, limit string
+				events                       string
+			}{
+				{reply.GetAuditId(), "OK", "", "", "limit sign audit"},
+				{auditIDOf(limited), "RESOURCE_EXHAUSTED", "RATE_LIMITED", "customer", "limit audit"},
+			} {
+				span := c.span(t, want.auditID)
+				assertParent(t, span, parent.SpanContext())
+				assertSpan(t, span, want.code, want.reason, want.events)
+				if said := eventAttributes(span)["chatidentity.limit"]; said != want.limit {
+					t.Errorf("limit %q, want %q", said, want.limit)
+				}
+			}
+			root := c.span(t, alone.GetAuditId())
+			if len(root.GetParentSpanId()) != 0 {
+				t.Errorf("a call without a traceparent has the parent %x", root.GetParentSpanId())
+			}
+			p.assertTraceInRecord(t, reply.GetAuditId(), parent.SpanContext().TraceID().String())
+			p.assertTraceInRecord(t, alone.GetAuditId(), hex.EncodeToString(root.GetTraceId()))
+			if got := c.everything(); strings.Contains(got, "canary") {
+				t.Errorf("spans hold a person's identifiers: %s", got)
+			}
+			p.assertExemplar(t, hex.EncodeToString(root.GetTraceId()))
+		})
+	}
+}
+
+// span waits for the one of a call.
+func (c *collector) span(t *testing.T, auditID string) *tracepb.Span {
+	t.Helper()
+	eventually(t, "span of "+auditID, func() bool { return c.received()[auditID] != nil })
+	return c.received()[auditID]
+}
+
+// everything is all that was received, as text.
+func (c *collector) everything() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all strings.Builder
+	for _, span := range c.spans {
+		all.WriteString(span.String())
+	}
+	return all.String()
+}
+
+func assertParent(t *testing.T, span *tracepb.Span, parent oteltrace.SpanContext) {
+	t.Helper()
+	trace, id := parent.TraceID(), parent.SpanID()
+	if string(span.GetTraceId()) != string(trace[:]) || string(span.GetParentSpanId()) != string(id[:]) {
+		t.Errorf("the span is in trace %x below %x, want %v below %v", span.GetTraceId(), span.GetParentSpanId(), trace, id)
+	}
+}
+
+func assertSpan(t *testing.T, span *tracepb.Span, code, reason, events string) {
+	t.Helper()
+	said := attributes(span.GetAttributes())
+	for name, want := range map[string]string{
+		"rpc.system.name":           "grpc",
+		"rpc.method":                "chatidentity.v1.ChatIdentityService/IssueToken",
+		"rpc.response.status_code":  code,
+		"chatidentity.reason":       reason,
+		"chatidentity.organization": "default",
+	} {
+		if said[name] != want {
+			t.Errorf("%s is %q, want %q", name, said[name], want)
+		}
+	}
+	var names []string
+	for _, event := range span.GetEvents() {
+		names = append(names, event.GetName())
+	}
+	if got := strings.Join(names, " "); got != events {
+		t.Errorf("events %q, want %q", got, events)
+	}
+	if span.GetKind() != tracepb.Span_SPAN_KIND_SERVER || span.GetStatus().GetCode() != tracepb.Status_STATUS_CODE_UNSET {
+		t.Errorf("kind %v and status %v of a call that the sidecar answered", span.GetKind(), span.GetStatus())
+	}
+}
+
+func eventAttributes(span *tracepb.Span) map[string]string {
+	var all []*commonpb.KeyValue
+	for _, event := range span.GetEvents() {
+		all = append(all, event.GetAttributes()...)
+	}
+	return attributes(all)
+}
+
+// assertTraceInRecord wants the trace's ID in the record of a call.
+func (p *running) assertTraceInRecord(t *testing.T, auditID, traceID string) {
+	t.Helper()
+	for line := range strings.Lines(p.stdout.String()) {
+		if strings.Contains(line, auditID) && strings.Contains(line, `"trace_id":"`+traceID+`"`) {
+			return
+		}
+	}
+	t.Errorf("no record of %s with trace %s in\n%s", auditID, traceID, p.stdout)
+}
+
+// assertExemplar wants the trace as an exemplar of the latencies.
+func (p *running) assertExemplar(t *testing.T, traceID string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.admin+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if strings.HasPrefix(line, "grpc_server_handling_seconds_bucket") && strings.Contains(line, `# {trace_id="`+traceID+`"}`) {
+			return
+		}
+	}
+	t.Errorf("trace %s is no exemplar", traceID)
+}
+
+// A collector that is not there, refuses or hangs costs no call anything; its spans are counted, and
+// the outage is told.
+func TestACollectorThatFailsCostsNoCall(t *testing.T) {
+	t.Parallel()
+	const calls = 300
+	for _, protocol := range []string{overGRPC, overHTTP} {
+		for name, url := range map[string]func(t *testing.T) string{
+			"nobody listens": func(*testing.T) string { return "http://127.0.0.1:1" },
+			"it hangs":       func(t *testing.T) string { return startCollector(t, protocol, make(chan struct{})).url },
+		} {
+			t.Run(protocol+", "+name, func(t *testing.T) {
+				t.Parallel()
+				s := traced(url(t), protocol, "--limit-customer", "off", "--limit-caller", "off", "--limit-global", "off")
+				s.env = append(s.env, "OTEL_EXPORTER_OTLP_TIMEOUT=200")
+				p := start(t, s)
+				client := p.client(t)
+				for range calls {
+					if _, err := client.IssueToken(t.Context(), issueFor("user_id", "")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				eventually(t, "begin of the outage", func() bool { return len(p.outages("tracing", "outage_began")) == 1 })
+				eventually(t, "all spans dropped", func() bool {
+					failed := p.metric(t, `chatidentity_trace_spans_dropped_total{reason="export"}`)
+					return failed > 0 && failed+p.metric(t, `chatidentity_trace_spans_dropped_total{reason="rate"}`) == calls
+				})
+				if n := p.metric(t, "chatidentity_trace_spans_sent_total"); n != 0 {
+					t.Errorf("%v spans were sent to nobody", n)
+				}
+				if code := p.stop(t); code != 0 {
+					t.Errorf("exit code %d\n%s", code, p.stderr)
+				}
+			})
+		}
+	}
+}
+
+// An outage of the collector ends when it takes spans again.
+func TestTheCollectorsOutageEnds(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	c := startCollector(t, overHTTP, hang)
+	s := traced(c.url, overHTTP)
+	s.env = append(s.env, "OTEL_EXPORTER_OTLP_TIMEOUT=100")
+	p := start(t, s)
+	p.mustIssue(t)
+	eventually(t, "begin of the outage", func() bool { return len(p.outages("tracing", "outage_began")) > 0 })
+	close(hang)
+	p.mustIssue(t)
+	p.assertOneOutage(t, "tracing")
+}
+
+// The last spans leave at the stop. A collector that hangs holds it up for a moment only, and what is
+// lost is told.
+func TestSpansLeaveAtTheStop(t *testing.T) {
+	t.Parallel()
+	for name, hang := range map[string]chan struct{}{"it answers": nil, "it hangs": make(chan struct{})} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startCollector(t, overGRPC, hang)
+			s := withSecret()
+			s.env = append(s.env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+c.url, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc",
+				"OTEL_BSP_SCHEDULE_DELAY=3600000", "OTEL_SERVICE_NAME=chat-login")
+			p := start(t, s)
+			p.mustIssue(t)
+			if code := p.stop(t); code != 0 {
+				t.Errorf("exit code %d\n%s", code, p.stderr)
+			}
+			isLost := strings.Contains(p.stderr.String(), `"event":"spans_lost","spans":1`)
+			if isLost != (hang != nil) || (len(c.received()) == 1) == isLost {
+				t.Errorf("%d spans received, lost: %v\n%s", len(c.received()), isLost, p.stderr)
+			}
+			if hang == nil && !c.names["chat-login"] {
+				t.Errorf("OTEL_SERVICE_NAME has no effect: %v", c.names)
+			}
+		})
+	}
+}
+
+// Without an endpoint, or switched off, nothing is sent and nothing is counted.
+func TestTracingIsOff(t *testing.T) {
+	t.Parallel()
+	for name, env := range map[string][]string{
+		"no endpoint":          {"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_TRACES_SAMPLER=always_on", "OTEL_TRACES_EXPORTER=otlp"},
+		"OTEL_SDK_DISABLED":    {"OTEL_EXPORTER_OTLP_ENDPOINT=URL", "OTEL_SDK_DISABLED=true"},
+		"OTEL_TRACES_EXPORTER": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=URL", "OTEL_TRACES_EXPORTER=none"},
+		"a blank endpoint":     {"OTEL_EXPORTER_OTLP_ENDPOINT= "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startCollector(t, overHTTP, nil)
+			s := withSecret()
+			for _, variable := range append(env, "OTEL_BSP_SCHEDULE_DELAY=1") {
+				s.env = append(s.env, strings.Replace(variable, "URL", c.url, 1))
+			}
+			p := start(t, s)
+			p.mustIssue(t)
+			if _, page := p.get(t, "/metrics"); strings.Contains(page, "chatidentity_trace_") {
+				t.Error("spans are counted")
+			}
+			if code := p.stop(t); code != 0 || c.requests.Load() != 0 {
+				t.Errorf("exit code %d, and the collector was asked %d times", code, c.requests.Load())
+			}
+		})
+	}
+}
+
+// The program's own trace IDs are in its log whether tracing is on or not.
+func TestTraceIDInTheLog(t *testing.T) {
+	t.Parallel()
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	p := start(t, setup{args: []string{"--secret-file", t.TempDir() + "/none", "--log-level", "debug"}})
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-"+id+"-00f067aa0ba902b7-00")
+	_, err := p.client(t).IssueToken(ctx, issueFor("user_id", ""))
+	if reason(err) != "SECRET_UNAVAILABLE" {
+		t.Errorf("without a secret: %v", err)
+	}
+	eventually(t, "line of the call", func() bool {
+		return strings.Contains(p.stderr.String(), `"event":"call_failed","audit_id":"`+auditIDOf(err)) &&
+			strings.Contains(p.stderr.String(), `"trace_id":"`+id)
+	})
+}
+
+func auditIDOf(err error) string { return detail[*errdetails.ErrorInfo](err).GetMetadata()["audit_id"] }
