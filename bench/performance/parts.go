@@ -9,11 +9,12 @@ import (
 )
 
 // part is something that a sidecar does for each call, switched off by flags or, where there is no
-// flag, by a change of the source.
+// flag, by a change of the source. Tracing is off unless a part switches it on.
 type part struct {
-	name  string
-	args  []string
-	edits []edit
+	name    string
+	args    []string
+	edits   []edit
+	sampler string // not empty: tracing is on, with this sampler
 }
 
 // edit replaces every line of a file that has a text in it. There must be so many of them.
@@ -28,6 +29,8 @@ const (
 	place   = "server/internal/rpc/place.go"
 	server  = "server/internal/rpc/server.go"
 	traffic = "server/internal/listen/traffic.go"
+	audited = "server/internal/rpc/audit.go"
+	spans   = "server/internal/trace/trace.go"
 )
 
 var parts = []part{
@@ -36,7 +39,7 @@ var parts = []part{
 	{name: "no call waits for its record", args: []string{"--audit-mode", "best-effort"}},
 	{name: "records to /dev/null", args: []string{"--audit-file", "-"}},
 	{name: "no limits", args: []string{"--limit-global", "off", "--limit-caller", "off", "--limit-customer", "off"}},
-	{name: "no metrics of calls", edits: []edit{{chain, "s.count, ", 1, ""}}},
+	{name: "no metrics of calls", edits: []edit{{chain, "s.count, ", 1, ""}, {audited, "s.metrics.count(c)", 1, ""}}},
 	{name: "no recovery", edits: []edit{
 		{chain, "\trecovered, ", 2, ""},
 		{chain, "recovered := recovery", 1, "\t_ = recovery.UnaryServerInterceptor"},
@@ -47,6 +50,12 @@ var parts = []part{
 		{traffic, "func (t *traffic) Write(p []byte)", 1, writeFreely},
 	}},
 	{name: "a goroutine for each call instead of workers", edits: []edit{{server, "grpc.NumStreamWorkers(", 1, ""}}},
+	{name: "tracing on, no call sampled", sampler: "always_off"},
+	{name: "tracing on, 100 calls a second sampled", sampler: "always_on"},
+	{name: "tracing on, every call sampled", sampler: "always_on", edits: []edit{
+		{spans, "MaxSpans = 100", 1, "\tMaxSpans = 1e9"},
+		{spans, "maxQueue = 2048", 1, "\tmaxQueue = 1 << 16"},
+	}},
 }
 
 // What reads and writes a connection without counting. The connection must still be told that its
@@ -68,8 +77,12 @@ func (t *traffic) takeAndCount(p []byte, n int, err error) (int, error) {`
 func (t *traffic) writeAndCount(p []byte) (int, error) {`
 )
 
-// measureParts measures what each part costs: everything on, and one part off at a time.
+// measureParts measures what each part costs: everything on, and one part off at a time, or tracing on.
 func (b *bench) measureParts(ctx context.Context) error {
+	collector, err := b.startCollector()
+	if err != nil {
+		return err
+	}
 	commands := []named{
 		{floor, b.bareCommand("parts-floor")},
 		{"the floor with 64 stream workers", b.bareCommand("parts-workers", "--workers", "64")},
@@ -83,7 +96,12 @@ func (b *bench) measureParts(ctx context.Context) error {
 				continue
 			}
 		}
-		commands = append(commands, named{p.name, b.sidecarCommand(program, fmt.Sprint("part", i), p.args...)})
+		command := b.sidecarCommand(program, fmt.Sprint("part", i), p.args...)
+		if p.sampler != "" {
+			command.Env = append(command.Env, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+collector,
+				"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_TRACES_SAMPLER="+p.sampler)
+		}
+		commands = append(commands, named{p.name, command})
 	}
 	contenders, err := b.startAll(commands)
 	if err != nil {
