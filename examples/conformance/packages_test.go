@@ -42,7 +42,7 @@ client.issueToken({ customer: { externalId: "user-of-a-package", email: "" }, or
 //
 //nolint:paralleltest,tparallel // the backends' builds take both cores
 func TestPackagesInstallAndCall(t *testing.T) {
-	s := &sidecar{binary: buildSidecar(t), socket: filepath.Join(socketDirectory(t), "sidecar.sock")}
+	s := &sidecar{binary: buildSidecar(t), socket: filepath.Join(socketDirectory(t), "sidecar.sock"), audit: "-"}
 	s.start(t)
 	generated, err := filepath.Abs(filepath.Join(root, "gen"))
 	if err != nil {
