@@ -146,7 +146,7 @@ func (a *Audit) validate() error {
 	case a.AuditFileMode&0o002 != 0:
 		return Usage("--audit-file-mode %#o lets every user change the records: give a mode like 0640", a.AuditFileMode)
 	case a.AuditFileMode&0o600 != 0o600:
-		return Usage("--audit-file-mode %#o keeps the program itself from its records: give a mode like 0600", a.AuditFileMode)
+		return Usage("--audit-file-mode %#o keeps the program from its own records: give a mode like 0600", a.AuditFileMode)
 	default:
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func TestAnErrorThatNoReasonExplainsIsVisible(t *testing.T) {
 	t.Parallel()
 	good := marshalled(t, issueFor("user_id", ""))
 	bomb := gzipped(t, make([]byte, 10<<20))
-	lying := append(bomb[:len(bomb)-4:len(bomb)-4], 1, 0, 0, 0)
+	lying := slices.Concat(bomb[:len(bomb)-4], []byte{1, 0, 0, 0})
 	encoded := func(encoding string) http.Header { return http.Header{"Grpc-Encoding": {encoding}} }
 	long := func(bytes int) http.Header { return http.Header{"X-Long": {strings.Repeat("x", bytes)}} }
 	for name, test := range map[string]struct {

@@ -62,29 +62,54 @@ var placeholders = []string{
 	"your_api_key", "api_key", "redacted",
 }
 
+// miscopies are what a text can have that belongs to the place from which it was copied. The first that
+// fits is told.
+var miscopies = []struct {
+	has   func(text string) bool
+	doubt string
+}{
+	{
+		func(text string) bool { return strings.ContainsAny(text[:1], `"'`) && member().MatchString(text) },
+		"it is a line of JSON: copy the value alone, without its name and the quotes",
+	},
+	{
+		func(text string) bool { return strings.HasPrefix(text, "{") && strings.Contains(text, `"`) },
+		"it begins with a brace: it may be Kustomer's whole answer instead of the secret in it",
+	},
+	{
+		func(text string) bool {
+			return strings.ContainsAny(text[:1], "\"'`") || strings.ContainsAny(text[len(text)-1:], "\"'`,")
+		},
+		"it begins or ends with a quote or a comma, which would be part of it",
+	},
+	{isPlaceholder, "it is a placeholder: put the real value there"},
+	{
+		func(text string) bool { return strings.ContainsAny(text, "=:") && assignment().MatchString(text) },
+		"it is a name and a value: copy the value alone",
+	},
+	{
+		isPrintableBase64,
+		"it is the base64 of a text: decode it once, if it was encoded on the way, as for a Kubernetes Secret",
+	},
+}
+
+func isPlaceholder(text string) bool {
+	return strings.ContainsAny(text[:1], "${<%") && template().MatchString(text) ||
+		slices.Contains(placeholders, strings.ToLower(text))
+}
+
 // miscopied says what a text has that belongs to the place from which it was copied.
 func miscopied(text string) []string {
 	text = strings.TrimSpace(text)
-	var doubt string
-	switch {
-	case text == "":
-		return nil
-	case strings.ContainsAny(text[:1], `"'`) && member().MatchString(text):
-		doubt = "it is a line of JSON: copy the value alone, without its name and the quotes"
-	case strings.HasPrefix(text, "{") && strings.Contains(text, `"`):
-		doubt = "it begins with a brace: it may be Kustomer's whole answer instead of the secret in it"
-	case strings.ContainsAny(text[:1], "\"'`") || strings.ContainsAny(text[len(text)-1:], "\"'`,"):
-		doubt = "it begins or ends with a quote or a comma, which would be part of it"
-	case strings.ContainsAny(text[:1], "${<%") && template().MatchString(text), slices.Contains(placeholders, strings.ToLower(text)):
-		doubt = "it is a placeholder: put the real value there"
-	case strings.ContainsAny(text, "=:") && assignment().MatchString(text):
-		doubt = "it is a name and a value: copy the value alone"
-	case isPrintableBase64(text):
-		doubt = "it is the base64 of a text: decode it once, if it was encoded on the way, as for a Kubernetes Secret"
-	default:
+	if text == "" {
 		return nil
 	}
-	return []string{doubt}
+	for _, miscopy := range miscopies {
+		if miscopy.has(text) {
+			return []string{miscopy.doubt}
+		}
+	}
+	return nil
 }
 
 // minEncoded is so many bytes that nothing random decodes to printable text by chance.

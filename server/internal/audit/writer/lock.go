@@ -44,14 +44,14 @@ func openLock(o *Options, open opener) (*os.File, error) {
 	}
 }
 
-// inUse is that another process has the lock.
-type inUse struct{ path string }
+// inUseError is that another process has the lock.
+type inUseError struct{ path string }
 
-func (e *inUse) Error() string {
+func (e *inUseError) Error() string {
 	return e.path + ": in use by another process; give each its own file, for example with " + instanceMark
 }
 
-func (*inUse) Unwrap() error { return syscall.EWOULDBLOCK }
+func (*inUseError) Unwrap() error { return syscall.EWOULDBLOCK }
 
 // lock locks a file, or closes it.
 func lock(f *os.File, path string) error {
@@ -60,7 +60,7 @@ func lock(f *os.File, path string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		err = &inUse{path}
+		err = &inUseError{path}
 	default:
 		err = fmt.Errorf("%s: %w", path, err)
 	}
