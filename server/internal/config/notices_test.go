@@ -81,7 +81,7 @@ func TestAFlagWithoutEffectIsTold(t *testing.T) {
 		{"audit-max-files=3 audit-file-mode=0640 audit-file=/a", "", ""},
 		{"audit-file-mode=0666 audit-file=/a", "", "--audit-file-mode 0666 lets every user change the records"},
 		{"audit-file-mode=0602 audit-file=/a", "", "lets every user change the records"},
-		{"audit-file-mode=0440 audit-file=/a", "", "--audit-file-mode 0440 keeps the program itself from its records"},
+		{"audit-file-mode=0440 audit-file=/a", "", "--audit-file-mode 0440 keeps the program from its own records"},
 		{"tls-cert=/c", "", "--tls-cert has no use"},
 		{"tls-cert=/c tls-key=/k tls-client-ca=/a", "", "--tls-cert has no use"},
 
