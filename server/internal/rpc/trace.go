@@ -21,7 +21,11 @@ func (s *Server) trace(
 	return handler(ctx, req)
 }
 
+// startSpan leaves a call without a span if tracing is off, or if the call is not sampled.
 func (s *Server) startSpan(c *call) {
+	if s.options.Tracer == nil {
+		return
+	}
 	c.span = s.options.Tracer.Start(strings.TrimPrefix(c.method.info.FullMethod, "/"), c.began,
 		c.arrival.first("traceparent"), c.arrival.first("tracestate"))
 }
