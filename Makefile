@@ -105,6 +105,9 @@ tidy: ## Show that go.mod is tidy
 .PHONY: cross
 cross: ## Build for what we do not run on
 	GOOS=darwin GOARCH=arm64 go vet -tags grpcnotrace ./server/...
+	GOOS=windows GOARCH=amd64 go build -tags grpcnotrace -o /dev/null ./server
+	for package in ./server ./server/internal/audit/writer; do GOOS=windows GOARCH=amd64 go vet -tags grpcnotrace \
+		$$(GOOS=windows GOARCH=amd64 go list -f '{{range .GoFiles}}{{$$.Dir}}/{{.}} {{end}}' $$package) || exit 1; done
 
 .PHONY: vectors
 vectors: ## Check the vectors, and the token of dev, with the vendor's own library

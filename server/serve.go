@@ -35,6 +35,9 @@ KUSTOMER_SECRET_KEY=... chatidentity serve --identifier-policy external-id`,
 
 // run serves until a signal.
 func (c *serveCommand) run(ctx context.Context, console *console, origins config.Origins) error {
+	if err := serveSupported(); err != nil {
+		return err
+	}
 	if err := c.Validate(origins, config.TakeSecrets()); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 )
 
@@ -29,6 +30,9 @@ func (s *Serve) Exposed() []Notice {
 
 func exposed(forbidden fs.FileMode, paths ...string) []Notice {
 	var notices []Notice
+	if runtime.GOOS == "windows" { // where modes say nothing
+		return nil
+	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil || !info.Mode().IsRegular() || info.Mode()&forbidden == 0 {

@@ -48,10 +48,11 @@ type readyReader struct {
 	err    error
 }
 
-// newReadyReader returns nil for a connection that is not the socket itself, such as one of TLS.
+// newReadyReader returns nil for a connection that is not the socket itself, such as one of TLS, and
+// where a socket cannot be read without waiting.
 func newReadyReader(accepted net.Conn) *readyReader {
 	c, ok := accepted.(*conn)
-	if !ok {
+	if !ok || !canReadNow {
 		return nil
 	}
 	descriptor, ok := c.Conn.(syscall.Conn)
@@ -88,9 +89,9 @@ func (r *readyReader) read(size int, pool mem.BufferPool) (*[]byte, int, error) 
 // tryRead reports false if there is nothing to read yet.
 func (r *readyReader) tryRead(fd uintptr) bool {
 	buffer := r.pool.Get(r.size)
-	r.n, r.err = syscall.Read(int(fd), *buffer)
+	r.n, r.err = readNow(fd, *buffer)
 	for errors.Is(r.err, syscall.EINTR) {
-		r.n, r.err = syscall.Read(int(fd), *buffer)
+		r.n, r.err = readNow(fd, *buffer)
 	}
 	if r.n > 0 {
 		r.buffer = buffer

@@ -5,10 +5,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // file is what the log needs of an open file; tests make it fail.
@@ -45,26 +41,6 @@ func openLocked(path string, open opener) (file, error) {
 	return osFile{f}, nil
 }
 
-// freeDisk returns the free bytes of the file system of a directory.
-func freeDisk(directory string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(directory, &st); err != nil {
-		return 0, err
-	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec,unconvert,nolintlint // the types differ by system
-}
-
-// hasName reports whether an open file is still in some directory.
-func hasName(info fs.FileInfo) bool {
-	status, ok := info.Sys().(*syscall.Stat_t)
-	return ok && status.Nlink > 0
-}
-
-// syncDir makes the name of a file durable.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+// Close unlocks the file before it closes it: closing alone leaves the lock for as long as a process
+// that was forked meanwhile has the descriptor, which is until its exec.
+func (f osFile) Close() error { return errors.Join(release(f.File), f.File.Close()) }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Others may hold a lock for a moment: doctor, and whoever removes it.
@@ -55,7 +53,7 @@ func (*inUseError) Unwrap() error { return syscall.EWOULDBLOCK }
 
 // lock locks a file, or closes it.
 func lock(f *os.File, path string) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err := tryLock(f)
 	switch {
 	case err == nil:
 		return nil
@@ -80,10 +78,10 @@ func leadsTo(path string, f *os.File) bool {
 // unlock removes the lock file and gives up the lock. Whoever waits for it makes another.
 func unlock(f *os.File) error {
 	var err error
-	if leadsTo(f.Name(), f) {
+	if canRemoveOpen && leadsTo(f.Name(), f) {
 		err = os.Remove(f.Name())
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, release(f), f.Close())
 }
 
 // locksOfAll returns a pattern of the lock files of all instances, or "" if the path is that of one,
@@ -115,7 +113,7 @@ func removeDeadLocks(o *Options) {
 
 // removeUnheld removes a lock file, unless somebody holds it or it is none of ours: those are empty.
 func removeUnheld(path string) bool {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) //nolint:gosec // beside the audit file
+	f, err := os.OpenFile(path, os.O_RDWR|openUnknown, 0) //nolint:gosec // beside the audit file
 	if err != nil || lock(f, path) != nil {
 		return false
 	}

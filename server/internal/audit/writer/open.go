@@ -76,7 +76,7 @@ func (p *opening) close() error {
 	if p.f != nil {
 		err = p.f.Close()
 	}
-	return errors.Join(err, p.lock.Close())
+	return errors.Join(err, release(p.lock), p.lock.Close())
 }
 
 // locate finds the last whole record; of a file without any, that of the newest rotated one.

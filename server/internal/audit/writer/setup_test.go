@@ -34,7 +34,7 @@ func testOptions(tb testing.TB) Options {
 	tb.Helper()
 	return Options{
 		File: filepath.Join(tb.TempDir(), "audit.jsonl"), Instance: "pod-1", Keys: []*audit.Key{testKey(tb, "k1")},
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), Timeout: time.Minute, // however busy the machine is
 	}
 }
 
