@@ -49,7 +49,7 @@ image: ## Make a release for Linux, build the real image without an engine, run 
 	deploy/pod-test.sh
 
 .PHONY: manifests
-manifests: ## Render and validate every Kubernetes overlay
+manifests: ## Render and validate every Kubernetes overlay and the Helm chart
 	cd deploy/validate && go test -count=1 -timeout 10m ./...
 
 .PHONY: observe
@@ -81,15 +81,16 @@ abuse-innocent: ## Show that no defence takes good clients at their worst for at
 	cd bench/abuse && go run . -innocent
 
 .PHONY: generate
-generate: ## Generate gen/ from proto/, and docs/metrics.md from the program
+generate: ## Generate gen/ from proto/, docs/metrics.md from the program, and the manifests from its container
 	$(BUF) generate
 	bash examples/generate/generate.sh
 	go test ./server -run TestMetricsPage -update
+	go test ./server/internal/manifest -run TestGenerated -generate
 
 .PHONY: check-generated
-check-generated: generate ## Show that gen/ and docs/metrics.md are what they are made from
-	git diff --exit-code -- gen docs/metrics.md
-	test -z "$$(git status --porcelain -- gen)"
+check-generated: generate ## Show that gen/, docs/metrics.md and the manifests are what they are made from
+	git diff --exit-code -- gen docs/metrics.md deploy/kubernetes deploy/helm
+	test -z "$$(git status --porcelain -- gen deploy/kubernetes deploy/helm)"
 
 .PHONY: lint
 lint: ## Lint the contract and the code

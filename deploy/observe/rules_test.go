@@ -55,7 +55,7 @@ func TestPrometheusRule(t *testing.T) { //nolint:paralleltest // it may write wh
 	}
 	indented := strings.ReplaceAll(strings.TrimSuffix(groups, "\n"), "\n", "\n  ")
 	indented = strings.ReplaceAll(indented, "\n  \n", "\n\n")
-	made(t, "../kubernetes/components/monitoring/prometheus-rule.yaml", []byte(ruleHead+"  "+indented+"\n"))
+	made(t, "../kubernetes/monitoring/prometheus-rule.yaml", []byte(ruleHead+"  "+indented+"\n"))
 }
 
 const ruleHead = `# Made from deploy/prometheus/chatidentity.rules.yaml by "make observe UPDATE=-update".

@@ -18,18 +18,18 @@ import (
 
 const manifests = "../kubernetes"
 
-// overlays are all that there are, one for the audit volume and one for
-// monitoring, each with the kinds that it renders to. One more in the directory
-// fails the test until it stands here. Only monitored may hold a kind that a
-// cluster has from an operator, or a policy for the app's own traffic.
+// overlays are all that there are, each with the kinds that it renders to. One more in the directory
+// fails the test until it stands here. None holds a kind that a cluster has from an operator, and only
+// monitored a policy for the app's own traffic.
 var overlays = map[string][]string{
-	"audit-volume":   {"Deployment", "Job", "PersistentVolumeClaim"},
-	"monitored":      {"Deployment", "Job", "NetworkPolicy", "PodMonitor", "PrometheusRule"},
-	"plain":          {"Deployment", "Job"},
-	"ready-gated":    {"Deployment", "Job"},
-	"redis":          {"Deployment", "Job"},
-	"secret-refresh": {"CronJob", "Deployment", "Job", "Role", "RoleBinding", "ServiceAccount"},
-	"unix-socket":    {"Deployment", "Job"},
+	"audit-key":      {"CronJob", "Deployment", "Job"},
+	"audit-volume":   {"CronJob", "Deployment", "Job", "PersistentVolumeClaim"},
+	"monitored":      {"CronJob", "Deployment", "Job", "NetworkPolicy"},
+	"plain":          {"CronJob", "Deployment", "Job"},
+	"ready-gated":    {"CronJob", "Deployment", "Job"},
+	"redis":          {"CronJob", "Deployment", "Job"},
+	"secret-refresh": {"CronJob", "CronJob", "Deployment", "Job", "Role", "RoleBinding", "ServiceAccount"},
+	"unix-socket":    {"CronJob", "Deployment", "Job"},
 }
 
 func TestEveryOverlayIsListed(t *testing.T) {
@@ -60,11 +60,20 @@ func eachOverlay(t *testing.T, test func(t *testing.T, overlay string, documents
 
 // document is one rendered object.
 type document struct {
-	metav1.TypeMeta
+	metav1.PartialObjectMetadata
 	yaml []byte
 }
 
-func (d document) String() string { return d.APIVersion + " " + d.Kind }
+func (d document) String() string { return d.APIVersion + " " + d.Kind + " " + d.Name }
+
+func newDocument(t *testing.T, text []byte) document {
+	t.Helper()
+	one := document{yaml: text}
+	if err := yaml.Unmarshal(text, &one.PartialObjectMetadata); err != nil {
+		t.Fatal(err)
+	}
+	return one
+}
 
 func render(t *testing.T, overlay string) []document {
 	t.Helper()
@@ -83,11 +92,7 @@ func renderDirectory(t *testing.T, directory string) []document {
 		if err != nil {
 			t.Fatal(err)
 		}
-		one := document{yaml: text}
-		if err := yaml.Unmarshal(text, &one.TypeMeta); err != nil {
-			t.Fatal(err)
-		}
-		documents = append(documents, one)
+		documents = append(documents, newDocument(t, text))
 	}
 	return documents
 }
@@ -113,6 +118,18 @@ func podOf(t *testing.T, d document) *corev1.PodTemplateSpec {
 		var workload batchv1.CronJob
 		decode(&workload)
 		return &workload.Spec.JobTemplate.Spec.Template
+	case "StatefulSet":
+		var workload appsv1.StatefulSet
+		decode(&workload)
+		return &workload.Spec.Template
+	case "DaemonSet":
+		var workload appsv1.DaemonSet
+		decode(&workload)
+		return &workload.Spec.Template
+	case "Pod":
+		var pod corev1.Pod
+		decode(&pod)
+		return &corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
 	default:
 		return nil
 	}

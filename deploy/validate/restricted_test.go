@@ -40,7 +40,7 @@ func TestEveryPodIsRestricted(t *testing.T) {
 				t.Errorf("%v: %s", d, broken)
 			}
 		}
-		if pods < 2 {
+		if pods < 3 {
 			t.Errorf("looked at %d pods", pods)
 		}
 	})

@@ -82,6 +82,24 @@ func TestTheDashboardIsAConfigMap(t *testing.T) {
 	}
 }
 
+// monitoring is applied by itself: with others, kubectl would apply them and fail.
+const monitoring = manifests + "/monitoring"
+
+func TestMonitoringIsApart(t *testing.T) {
+	t.Parallel()
+	server := newSchema(t)
+	var kinds []string
+	for _, d := range renderDirectory(t, monitoring) {
+		kinds = append(kinds, d.Kind)
+		if err := server.check(d); err != nil {
+			t.Errorf("%v: %v", d, err)
+		}
+	}
+	if slices.Sort(kinds); !slices.Equal(kinds, []string{"PodMonitor", "PrometheusRule"}) {
+		t.Errorf("renders %v", kinds)
+	}
+}
+
 func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	server := newSchema(t)
@@ -94,7 +112,7 @@ func TestTheSchemaRefusesWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, d := range render(t, "monitored") {
+			for _, d := range append(render(t, "monitored"), renderDirectory(t, monitoring)...) {
 				if d.Kind != test.kind {
 					continue
 				}

@@ -1,0 +1,169 @@
+{{/* Generated from server/internal/manifest/parts.go by `make generate`. */}}
+
+{{/* Of the pod template's labels: what a PodMonitor and a NetworkPolicy select. */}}
+{{- define "chatidentity.labels" -}}
+{{- with .Values.chatidentity -}}
+chatidentity: sidecar
+{{- end }}
+{{- end }}
+
+{{/* The first item of initContainers. */}}
+{{- define "chatidentity.container" -}}
+{{- with .Values.chatidentity -}}
+- name: chatidentity
+  image: {{ required "chatidentity.image: the sidecar's image in your registry" .image }}
+  restartPolicy: Always # a native sidecar: it starts before the app and stops after it
+  args:
+    - serve
+    - --secret-file=/etc/kustomer/secret
+    - --identifier-policy=external-id
+    - --admin-listen=:9452 # on the pod's address, which is where Kubernetes probes; calls come over loopback
+  env:
+    # Go collects harder above this; between it and the limit is room for what is not Go's heap.
+    - name: GOMEMLIMIT
+      valueFrom:
+        resourceFieldRef:
+          resource: requests.memory
+    {{- if .unixSocket }}
+    - name: CHATIDENTITY_LISTEN
+      value: unix:/run/chatidentity/chatidentity.sock
+    - name: CHATIDENTITY_ALLOW_UID
+      value: "{{ int64 .allowUID }}" # the app's
+    - name: CHATIDENTITY_SOCKET_MODE # who mounts the volume may connect; the kernel then tells the user ID
+      value: "0666"
+    - name: CHATIDENTITY_ADDRESS # for kubectl exec ... chatidentity health
+      value: unix:/run/chatidentity/chatidentity.sock
+    {{- end }}
+    {{- if or .auditKeySecret .auditVolume .limitRedis }}
+    - name: CHATIDENTITY_AUDIT_KEY_FILE
+      value: /etc/chatidentity-audit/key
+    {{- end }}
+    {{- if .auditVolume }}
+    - name: CHATIDENTITY_AUDIT_FILE
+      value: /var/log/chatidentity/{instance}.jsonl # the pod's name
+    {{- end }}
+    {{- if .limitRedis }}
+    - name: CHATIDENTITY_LIMIT_REDIS
+      value: "{{ .limitRedis }}"
+    - name: CHATIDENTITY_LIMIT_REDIS_PASSWORD_FILE
+      value: /etc/chatidentity-redis/password
+    {{- end }}
+  {{- if .readyGated }}
+  readinessProbe:
+    httpGet:
+      path: /readyz
+      port: chatidentity
+    periodSeconds: 5
+  {{- end }}
+  ports:
+    - name: chatidentity
+      containerPort: 9452
+  startupProbe: # the app starts once this passes: at /livez, so a missing or bad secret does not hold it up
+    httpGet:
+      path: /livez
+      port: chatidentity
+    periodSeconds: 1
+    failureThreshold: 30
+  livenessProbe: # replaces a sidecar that hangs within 25 s; one that is merely busy answers in time
+    httpGet:
+      path: /livez
+      port: chatidentity
+    periodSeconds: 5
+    timeoutSeconds: 5
+    terminationGracePeriodSeconds: 1 # what hangs takes no SIGTERM
+  terminationMessagePolicy: FallbackToLogsOnError
+  resources: # measured: docs/kubernetes.md
+    requests:
+      cpu: 50m
+      memory: 64Mi
+    limits:
+      cpu: "1"
+      memory: 128Mi
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    allowPrivilegeEscalation: false
+    readOnlyRootFilesystem: true
+    capabilities:
+      drop: [ALL]
+    seccompProfile:
+      type: RuntimeDefault
+  volumeMounts:
+    - name: kustomer-secret
+      mountPath: /etc/kustomer
+      readOnly: true
+    {{- if .unixSocket }}
+    - name: chatidentity-socket
+      mountPath: /run/chatidentity
+    {{- end }}
+    {{- if or .auditKeySecret .auditVolume .limitRedis }}
+    - name: chatidentity-audit-key
+      mountPath: /etc/chatidentity-audit
+      readOnly: true
+    {{- end }}
+    {{- if .auditVolume }}
+    - name: chatidentity-audit
+      mountPath: /var/log/chatidentity
+    {{- end }}
+    {{- if .limitRedis }}
+    - name: chatidentity-redis
+      mountPath: /etc/chatidentity-redis
+      readOnly: true
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Items of volumes. */}}
+{{- define "chatidentity.volumes" -}}
+{{- with .Values.chatidentity -}}
+- name: kustomer-secret
+  secret:
+    secretName: {{ .secretName }}
+    optional: true # without it there is no chat log-in, but there is the pod
+{{- if .unixSocket }}
+- name: chatidentity-socket
+  emptyDir:
+    medium: Memory
+    sizeLimit: 1Mi
+{{- end }}
+{{- if or .auditKeySecret .auditVolume .limitRedis }}
+- name: chatidentity-audit-key
+  secret:
+    secretName: {{ .auditKeySecret | default "chatidentity-audit" }}
+    optional: true
+{{- end }}
+{{- if .auditVolume }}
+- name: chatidentity-audit
+  persistentVolumeClaim:
+    claimName: {{ .auditVolume }}
+{{- end }}
+{{- if .limitRedis }}
+- name: chatidentity-redis
+  secret:
+    secretName: chatidentity-redis
+    optional: true
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Items of volumeMounts of the app's container. */}}
+{{- define "chatidentity.appVolumeMounts" -}}
+{{- with .Values.chatidentity -}}
+{{- if .unixSocket }}
+- name: chatidentity-socket
+  mountPath: /run/chatidentity
+  readOnly: true # enough to connect, and not to put another socket in its place
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Of the pod's securityContext, unless it has an fsGroup. */}}
+{{- define "chatidentity.podSecurityContext" -}}
+{{- with .Values.chatidentity -}}
+{{- if .auditVolume }}
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch # no walk over every file at each start
+{{- end }}
+{{- end }}
+{{- end }}

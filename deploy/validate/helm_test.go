@@ -1,0 +1,115 @@
+package validate
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/lint"
+	"helm.sh/helm/v3/pkg/lint/support"
+)
+
+const charts = "../helm"
+
+// exampleChart returns a directory with the example chart and, as `helm dependency build` puts it there,
+// the library chart.
+func exampleChart(t *testing.T) string {
+	t.Helper()
+	directory := t.TempDir()
+	if err := os.CopyFS(directory, os.DirFS(filepath.Join(charts, "example"))); err != nil {
+		t.Fatal(err)
+	}
+	library := filepath.Join(directory, "charts", "chatidentity")
+	if err := os.CopyFS(library, os.DirFS(filepath.Join(charts, "chatidentity"))); err != nil {
+		t.Fatal(err)
+	}
+	return directory
+}
+
+// helmTemplate is `helm template shop`.
+func helmTemplate(t *testing.T, directory string, sidecar map[string]any) (document, error) {
+	t.Helper()
+	app, err := loader.Load(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{"chatidentity": sidecar}
+	if err := chartutil.ProcessDependenciesWithMerge(app, values); err != nil {
+		t.Fatal(err)
+	}
+	all, err := chartutil.ToRenderValues(app, values, chartutil.ReleaseOptions{Name: "shop"}, chartutil.DefaultCapabilities)
+	if err != nil {
+		return document{}, err
+	}
+	rendered, err := engine.Render(app, all)
+	if err != nil {
+		return document{}, err
+	}
+	for name, text := range rendered {
+		if strings.HasSuffix(name, "/deployment.yaml") {
+			return newDocument(t, []byte(text)), nil
+		}
+	}
+	return document{}, fmt.Errorf("nothing in %v", rendered)
+}
+
+func TestHelmLint(t *testing.T) {
+	t.Parallel()
+	directory := exampleChart(t)
+	for _, chart := range []string{directory, filepath.Join(directory, "charts", "chatidentity")} {
+		result := lint.AllWithKubeVersion(chart, map[string]any{"image": "lint"}, "default",
+			&chartutil.KubeVersion{Version: "v1.30.0", Major: "1", Minor: "30"})
+		for _, message := range result.Messages {
+			if message.Severity > support.InfoSev {
+				t.Errorf("%s: %v", filepath.Base(chart), message)
+			}
+		}
+	}
+}
+
+func TestHelmRefusesWrongValues(t *testing.T) {
+	t.Parallel()
+	directory := exampleChart(t)
+	for want, values := range map[string]map[string]any{
+		"image":             {"image": ""},
+		"unixsocket":        {"unixsocket": true},
+		"allowUID":          {"unixSocket": true, "allowUID": "shop"},
+		"limitRedis":        {"limitRedis": "redis.example.com"},
+		"secretName":        {"secretName": "My Secret"},
+		"readyGated":        {"readyGated": "yes"},
+		"auditVolume":       {"auditVolume": true},
+		"less than or equal": {"allowUID": 1 << 40},
+	} {
+		if _, err := helmTemplate(t, directory, values); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: error %v, want %q", values, err, want)
+		}
+	}
+}
+
+// The library chart's version is the example's dependency.
+func TestTheExampleNamesTheLibrary(t *testing.T) {
+	t.Parallel()
+	var loaded [2]*chart.Chart
+	for i, name := range []string{"chatidentity", "example"} {
+		var err error
+		if loaded[i], err = loader.Load(filepath.Join(charts, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wanted := loaded[1].Metadata.Dependencies[0]
+	if wanted.Name != loaded[0].Name() || wanted.Version != loaded[0].Metadata.Version {
+		t.Errorf("depends on %+v, the library is %+v", wanted, loaded[0].Metadata)
+	}
+	for _, raw := range loaded[0].Raw {
+		if bytes.Contains(raw.Data, []byte("$")) && strings.HasSuffix(raw.Name, ".tpl") {
+			t.Errorf("%s has a value that nobody filled in", raw.Name)
+		}
+	}
+}

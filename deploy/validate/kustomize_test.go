@@ -1,0 +1,103 @@
+package validate
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+const ownApp = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: own
+spec:
+  selector: {matchLabels: {app: own}}
+  template:
+    metadata:
+      labels: {app: own}
+    spec:
+      securityContext: {fsGroup: 2000}
+      initContainers:
+        - {name: migrate, image: registry.example.com/own:1}
+      containers:
+        - {name: app, image: registry.example.com/own:1}
+      volumes:
+        - {name: data, emptyDir: {}}
+`
+
+// kustomize builds an app with components, beside a copy of deploy/kubernetes.
+func kustomize(t *testing.T, app string, components ...string) ([]document, error) {
+	t.Helper()
+	directory := t.TempDir()
+	if err := os.CopyFS(filepath.Join(directory, "kubernetes"), os.DirFS(manifests)); err != nil {
+		t.Fatal(err)
+	}
+	text := "resources: [app.yaml]\ncomponents:\n"
+	for _, component := range components {
+		text += "  - ../kubernetes/components/" + component + "\n"
+	}
+	own := filepath.Join(directory, "own")
+	for name, content := range map[string]string{"app.yaml": app, "kustomization.yaml": text} {
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(own, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), own)
+	if err != nil {
+		return nil, err
+	}
+	whole, err := rendered.AsYaml()
+	return documentsOf(t, whole), err
+}
+
+// What an app has of its own stays, and the sidecar comes first.
+func TestComponentsLoseNothing(t *testing.T) {
+	t.Parallel()
+	documents, err := kustomize(t, ownApp, "sidecar", "unix-socket", "audit-volume", "redis", "ready-gated")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range documents {
+		if d.Kind != "Deployment" {
+			continue
+		}
+		spec := podOf(t, d).Spec
+		if len(spec.InitContainers) != 2 || spec.InitContainers[0].Name != "chatidentity" || spec.InitContainers[1].Name != "migrate" {
+			t.Errorf("init containers %+v", spec.InitContainers)
+		}
+		if len(spec.Volumes) != 6 || *spec.SecurityContext.FSGroup != 2000 || len(spec.Containers) != 1 {
+			t.Errorf("%d volumes, %+v, %+v", len(spec.Volumes), spec.SecurityContext, spec.Containers)
+		}
+		return
+	}
+	t.Error("no Deployment")
+}
+
+func TestComponentsRefuseWhatWouldGoWrong(t *testing.T) {
+	t.Parallel()
+	if _, err := kustomize(t, strings.Replace(ownApp, "name: app,", "name: web,", 1), "sidecar", "unix-socket"); err == nil ||
+		!strings.Contains(err.Error(), "containers/0/name") {
+		t.Errorf("another container's name: %v", err)
+	}
+	if _, err := kustomize(t, ownApp, "sidecar", "audit-volume", "fs-group"); err == nil || !strings.Contains(err.Error(), "fsGroup") {
+		t.Errorf("an fsGroup of its own: %v", err)
+	}
+}
+
+func TestComponentsSkip(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"labels", "annotations"} {
+		app := strings.Replace(ownApp, "  name: own\n", "  name: own\n  "+where+": {chatidentity: skip}\n", 1)
+		documents, err := kustomize(t, app, "sidecar", "unix-socket", "ready-gated")
+		if err != nil || len(sidecarsOf(t, documents)) != 0 {
+			t.Errorf("%s: %v, %v", where, documents, err)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package validate
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+)
+
+// options are those of a sidecar, as each of the three ways takes them: an overlay of kustomize, flags
+// of `chatidentity manifest`, and values of the Helm chart.
+var options = []struct {
+	overlay string
+	flags   []string
+	values  map[string]any
+}{
+	{"plain", nil, nil},
+	{"unix-socket", []string{"--unix-socket"}, map[string]any{"unixSocket": true}},
+	{"audit-key", []string{"--audit-key-secret=chatidentity-audit"}, map[string]any{"auditKeySecret": "chatidentity-audit"}},
+	{"audit-volume", []string{"--audit-volume=chatidentity-audit"}, map[string]any{"auditVolume": "chatidentity-audit"}},
+	{
+		"redis",
+		[]string{"--limit-redis=rediss://chatidentity@redis.example.com:6379/0"},
+		map[string]any{"limitRedis": "rediss://chatidentity@redis.example.com:6379/0"},
+	},
+	{"ready-gated", []string{"--ready-gated"}, map[string]any{"readyGated": true}},
+}
+
+// TestEveryWayAddsTheSame compares what kustomize, the command and Helm make of the same app.
+func TestEveryWayAddsTheSame(t *testing.T) {
+	t.Parallel()
+	program, chart := compile(t), exampleChart(t)
+	for _, option := range options {
+		t.Run(option.overlay, func(t *testing.T) {
+			t.Parallel()
+			helm, err := helmTemplate(t, chart, option.values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := newSchema(t).check(helm); err != nil {
+				t.Error(err)
+			}
+			want := normal(t, helm)
+			for _, broken := range checkRestricted(t, want) {
+				t.Errorf("Helm's: %s", broken)
+			}
+			compared := 0
+			for way, documents := range map[string][]document{
+				"kustomize": render(t, option.overlay), "manifest": addManifest(t, program, option.flags, manifests+"/example/deployment.yaml"),
+			} {
+				for _, d := range documents {
+					if d.Kind != "Deployment" {
+						continue
+					}
+					compared++
+					if got := normal(t, d); !apiequality.Semantic.DeepEqual(got, want) {
+						t.Errorf("%s makes\n%+v\nHelm\n%+v", way, got, want)
+					}
+				}
+			}
+			if compared != 2 {
+				t.Errorf("compared %d", compared)
+			}
+		})
+	}
+}
+
+// normal is a pod template without an order where order means nothing.
+func normal(t *testing.T, d document) *corev1.PodTemplateSpec {
+	t.Helper()
+	pod := podOf(t, d)
+	slices.SortFunc(pod.Spec.Volumes, func(a, b corev1.Volume) int { return strings.Compare(a.Name, b.Name) })
+	for i := range pod.Spec.InitContainers {
+		container := &pod.Spec.InitContainers[i]
+		slices.SortFunc(container.Env, func(a, b corev1.EnvVar) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(container.VolumeMounts, func(a, b corev1.VolumeMount) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return pod
+}
+
+// addManifest is `chatidentity manifest`.
+func addManifest(t *testing.T, program string, flags []string, file string) []document {
+	t.Helper()
+	arguments := slices.Concat([]string{"manifest", "--image=registry.example.com/chatidentity:0.1.0"}, flags, []string{file})
+	text, err := exec.Command(program, arguments...).Output()
+	if err != nil {
+		t.Fatalf("%v: %v", arguments, err)
+	}
+	return documentsOf(t, text)
+}
+
+func documentsOf(t *testing.T, text []byte) []document {
+	t.Helper()
+	var documents []document
+	for _, part := range bytes.Split(append([]byte("\n"), text...), []byte("\n---")) {
+		if d := newDocument(t, part); d.Kind != "" {
+			documents = append(documents, d)
+		}
+	}
+	return documents
+}
+
+// TestWorkloadsWithASidecarAreValid holds the results for workloads of many shapes against the API
+// server's schemas, read by the YAML library that kubectl uses.
+func TestWorkloadsWithASidecarAreValid(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../server/internal/manifest/testdata/golden/*.yaml")
+	if err != nil || len(files) < 30 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	server := newSchema(t)
+	pods := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range itemsOf(t, documentsOf(t, text)) {
+			if podOf(t, d) == nil || strings.Contains(d.APIVersion, "volcano") {
+				continue
+			}
+			pods++
+			if err := server.check(d); err != nil {
+				t.Errorf("%s: %v: %v", filepath.Base(file), d, err)
+			}
+			if sidecars := sidecarsOf(t, []document{d}); len(sidecars) != 1 && !strings.Contains(string(text), d.Name+": skipped") {
+				t.Errorf("%s: %v has %d sidecars", filepath.Base(file), d, len(sidecars))
+			}
+		}
+	}
+	if pods < len(files) {
+		t.Errorf("looked at %d pods in %d files", pods, len(files))
+	}
+}

@@ -1,0 +1,156 @@
+package manifest
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var generate = flag.Bool("generate", false, "write the components of kustomize and the Helm chart anew")
+
+const (
+	deploy    = "../../../deploy/"
+	generated = "# Generated from server/internal/manifest/parts.go by `make generate`.\n"
+)
+
+// The components of kustomize, the Helm chart and the page with all that is added are made from the
+// parts, so that they add what the command adds.
+func TestGenerated(t *testing.T) {
+	t.Parallel()
+	for name, text := range generatedFiles() {
+		path := filepath.Join(deploy, name)
+		if *generate {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if there, err := os.ReadFile(path); err != nil || string(there) != text {
+			t.Errorf("deploy/%s is not what the parts make it (make generate writes it): %v", name, err)
+		}
+	}
+}
+
+func generatedFiles() map[string]string {
+	files := map[string]string{
+		"kubernetes/sidecar.yaml":                    page(),
+		"helm/chatidentity/templates/_sidecar.tpl":   chart(),
+		"kubernetes/components/sidecar/patch.yaml":   workloadPatch(partsOf(sidecar)...),
+		"kubernetes/components/sidecar/cronjob.yaml": cronJobPatch(partsOf(sidecar)...),
+	}
+	for component, options := range map[string][]Option{
+		"unix-socket": {UnixSocket}, "audit-key": {AuditKey}, "audit-volume": {AuditKey, AuditVolume},
+		"redis": {AuditKey, Redis}, "ready-gated": {ReadyGated},
+	} {
+		files["kubernetes/components/"+component+"/patch.yaml"] = workloadPatch(partsOf(options...)...)
+		files["kubernetes/components/"+component+"/cronjob.yaml"] = cronJobPatch(partsOf(options...)...)
+	}
+	return files
+}
+
+func partsOf(options ...Option) []part {
+	var chosen []part
+	for _, p := range parts {
+		for _, option := range options {
+			if p.option == option {
+				chosen = append(chosen, p)
+			}
+		}
+	}
+	return chosen
+}
+
+// examples are the values of the components. Their users change them.
+func examples(text string) string {
+	return Options{
+		Image: "chatidentity", AuditVolume: "chatidentity-audit", Redis: "rediss://chatidentity@redis.example.com:6379/0",
+	}.values(10001).Replace(text)
+}
+
+// page shows what is added.
+func page() string {
+	return examples(generated + `# What ` + "`chatidentity manifest`" + ` adds to a pod's spec. To read, not to paste: of two lists
+# under the same key kubectl keeps one, and drops the sidecar or your own without a word.
+initContainers:
+` + indent(container(partsOf(sidecar), plain), 2) + "volumes:\n" + indent(volumes(partsOf(sidecar)), 2))
+}
+
+// workloadPatch is a strategic merge patch of every kind that has its pod template at the same place.
+func workloadPatch(chosen ...part) string {
+	return examples(generated + "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n" +
+		indent(templatePatch(chosen), 4))
+}
+
+func cronJobPatch(chosen ...part) string {
+	return examples(generated + "apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: any\nspec:\n  jobTemplate:\n    spec:\n" +
+		"      template:\n" + indent(templatePatch(chosen), 8))
+}
+
+func templatePatch(chosen []part) string {
+	var metadata string
+	fields := containerPatch(chosen)
+	if chosen[0].option == sidecar {
+		metadata = "metadata:\n  labels:\n    " + labelText
+		fields = container(chosen, plain)
+	}
+	spec := "initContainers:\n" + indent(fields, 2)
+	if mounts := appMounts(chosen); mounts != "" {
+		spec += "containers:\n" + indent(item("name: app\nvolumeMounts:\n"+indent(mounts, 2)), 2)
+	}
+	if all := volumes(chosen); all != "" {
+		spec += "volumes:\n" + indent(all, 2)
+	}
+	return metadata + "spec:\n" + indent(spec, 2)
+}
+
+// containerPatch adds parts to a sidecar that is there.
+func containerPatch(chosen []part) string {
+	fields := "name: $name\n"
+	list := func(key string, of func(part) string) {
+		if text := join(chosen, plain, of); text != "" {
+			fields += key + ":\n" + indent(text, 2)
+		}
+	}
+	list("env", func(p part) string { return p.env })
+	fields += join(chosen, plain, func(p part) string { return p.probe })
+	list("volumeMounts", func(p part) string { return p.mounts })
+	return item(fields)
+}
+
+// conditions are those of the chart's values.
+var conditions = map[Option]string{
+	UnixSocket:  ".unixSocket",
+	AuditKey:    "or .auditKeySecret .auditVolume .limitRedis",
+	AuditVolume: ".auditVolume",
+	Redis:       ".limitRedis",
+	ReadyGated:  ".readyGated",
+}
+
+// chart is the Helm library chart's only template.
+func chart() string {
+	where := func(p part, text string) string {
+		if p.option == sidecar {
+			return text
+		}
+		return "{{- if " + conditions[p.option] + " }}\n" + text + "{{- end }}\n"
+	}
+	define := func(name, comment, text string) string {
+		return "\n{{/* " + comment + " */}}\n{{- define \"chatidentity." + name + "\" -}}\n{{- with .Values.chatidentity -}}\n" + text +
+			"{{- end }}\n{{- end }}\n"
+	}
+	text := "{{/* Generated from server/internal/manifest/parts.go by `make generate`. */}}\n" +
+		define("labels", "Of the pod template's labels: what a PodMonitor and a NetworkPolicy select.", label+": sidecar\n") +
+		define("container", "The first item of initContainers.", container(parts, where)) +
+		define("volumes", "Items of volumes.", join(parts, where, func(p part) string { return p.volumes })) +
+		define("appVolumeMounts", "Items of volumeMounts of the app's container.",
+			join(parts, where, func(p part) string { return p.appMounts })) +
+		define("podSecurityContext", "Of the pod's securityContext, unless it has an fsGroup.",
+			where(partsOf(AuditVolume)[0], fsGroup))
+	return strings.NewReplacer(
+		"$name", containerName, "$secret", "{{ .secretName }}", "$uid", "{{ int64 .allowUID }}",
+		"$image", `{{ required "chatidentity.image: the sidecar's image in your registry" .image }}`,
+		"$auditKey", `{{ .auditKeySecret | default "`+DefaultAuditKey+`" }}`, "$claim", "{{ .auditVolume }}", "$redis", "{{ .limitRedis }}",
+	).Replace(text)
+}
