@@ -3,6 +3,7 @@ package validate
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,7 +41,7 @@ func helmTemplate(t *testing.T, directory string, sidecar map[string]any) (docum
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string]any{"chatidentity": sidecar}
+	values := map[string]any{"chatidentity": maps.Clone(sidecar)} // helm writes into it
 	if err := chartutil.ProcessDependenciesWithMerge(app, values); err != nil {
 		t.Fatal(err)
 	}

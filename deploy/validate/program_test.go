@@ -3,11 +3,13 @@ package validate
 import (
 	"bufio"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,20 +28,41 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.testlogfile", ""); err != nil {
 		panic(err)
 	}
-	m.Run()
+	os.Exit(runTests(m))
 }
 
-// compile builds the program as it is in this tree.
+// scratch is a directory for all tests.
+var scratch string
+
+func runTests(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "validate-*"); err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(scratch)
+	return m.Run()
+}
+
+// compile builds the program as it is in this tree, once.
 func compile(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "chatidentity")
-	command := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", program, "./server")
-	command.Dir = "../.."
-	if said, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
+	program, err := compileOnce()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
 }
+
+var compileOnce = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(scratch, "chatidentity")
+	command := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", program, "./server")
+	command.Dir = "../.."
+	said, err := command.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, said)
+	}
+	return program, err
+})
 
 var (
 	flagInHelp     = regexp.MustCompile(`(?m)^\s+(?:-\w, )?(--[a-z-]+)`)

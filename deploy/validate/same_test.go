@@ -20,7 +20,7 @@ var options = []struct {
 	flags   []string
 	values  map[string]any
 }{
-	{"plain", nil, nil},
+	{"plain", nil, map[string]any{}},
 	{"unix-socket", []string{"--unix-socket"}, map[string]any{"unixSocket": true}},
 	{"audit-key", []string{"--audit-key-secret=chatidentity-audit"}, map[string]any{"auditKeySecret": "chatidentity-audit"}},
 	{"audit-volume", []string{"--audit-volume=chatidentity-audit"}, map[string]any{"auditVolume": "chatidentity-audit"}},
