@@ -79,13 +79,13 @@ func TestHelmRefusesWrongValues(t *testing.T) {
 	t.Parallel()
 	directory := exampleChart(t)
 	for want, values := range map[string]map[string]any{
-		"image":             {"image": ""},
-		"unixsocket":        {"unixsocket": true},
-		"allowUID":          {"unixSocket": true, "allowUID": "shop"},
-		"limitRedis":        {"limitRedis": "redis.example.com"},
-		"secretName":        {"secretName": "My Secret"},
-		"readyGated":        {"readyGated": "yes"},
-		"auditVolume":       {"auditVolume": true},
+		"image":              {"image": ""},
+		"unixsocket":         {"unixsocket": true},
+		"allowUID":           {"unixSocket": true, "allowUID": "shop"},
+		"limitRedis":         {"limitRedis": "redis.example.com"},
+		"secretName":         {"secretName": "My Secret"},
+		"readyGated":         {"readyGated": "yes"},
+		"auditVolume":        {"auditVolume": true},
 		"less than or equal": {"allowUID": 1 << 40},
 	} {
 		if _, err := helmTemplate(t, directory, values); err == nil || !strings.Contains(err.Error(), want) {

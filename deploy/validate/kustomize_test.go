@@ -3,6 +3,7 @@ package validate
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,19 +33,24 @@ spec:
 // kustomize builds an app with components, beside a copy of deploy/kubernetes.
 func kustomize(t *testing.T, app string, components ...string) ([]document, error) {
 	t.Helper()
-	directory := t.TempDir()
-	if err := os.CopyFS(filepath.Join(directory, "kubernetes"), os.DirFS(manifests)); err != nil {
-		t.Fatal(err)
-	}
 	text := "resources: [app.yaml]\ncomponents:\n"
 	for _, component := range components {
 		text += "  - ../kubernetes/components/" + component + "\n"
 	}
+	return kustomizeText(t, app, text)
+}
+
+func kustomizeText(t *testing.T, app, kustomization string) ([]document, error) {
+	t.Helper()
+	directory := t.TempDir()
+	if err := os.CopyFS(filepath.Join(directory, "kubernetes"), os.DirFS(manifests)); err != nil {
+		t.Fatal(err)
+	}
 	own := filepath.Join(directory, "own")
-	for name, content := range map[string]string{"app.yaml": app, "kustomization.yaml": text} {
-		if err := os.MkdirAll(own, 0o700); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Mkdir(own, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"app.yaml": app, "kustomization.yaml": kustomization} {
 		if err := os.WriteFile(filepath.Join(own, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -55,6 +61,27 @@ func kustomize(t *testing.T, app string, components ...string) ([]document, erro
 	}
 	whole, err := rendered.AsYaml()
 	return documentsOf(t, whole), err
+}
+
+// The page's kustomization, as it stands there, on an app with an init container and volumes.
+func TestTheKustomizationOfThePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n([^`]*kind: Kustomization[^`]*)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("the page shows none")
+	}
+	documents, err := kustomizeText(t, ownApp, string(block[1]))
+	if err != nil || len(documents) != 1 {
+		t.Fatalf("%v, %v", documents, err)
+	}
+	spec := podOf(t, documents[0]).Spec
+	if len(spec.InitContainers) != 2 || spec.InitContainers[0].Image != "registry.example.com/chatidentity:0.1.0" || len(spec.Volumes) != 2 {
+		t.Errorf("it makes %+v", spec)
+	}
 }
 
 // What an app has of its own stays, and the sidecar comes first.
