@@ -18,7 +18,8 @@ func newHealthCommand(console *console) *cobra.Command {
 		Use:   "health",
 		Short: "Ask a running sidecar whether it would issue a token now.",
 		Long: `The exit code is 0 when it would, and 1 when not. It needs no shell, so it can
-be an exec probe.`,
+be an exec probe. The answer is about the sidecar as a whole: the protocol,
+grpc.health.v1, has no field for an organization.`,
 		Example: "chatidentity health --address unix:/run/chatidentity/chatidentity.sock",
 		RunE:    func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
 	}, c.flags())
