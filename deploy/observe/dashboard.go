@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
@@ -20,7 +19,7 @@ func Dashboard() ([]byte, error) {
 		Tags([]string{"chatidentity"}).Readonly().Refresh("30s").Time("now-3h", "now").
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Prometheus").Type("prometheus")).
 		WithVariable(dashboard.NewQueryVariableBuilder("job").Label("Job").Datasource(source).
-			Query(dashboard.StringOrMap{String: cog.ToPtr("label_values(chatidentity_build_info, job)")}).
+			Query(dashboard.StringOrMap{String: new("label_values(chatidentity_build_info, job)")}).
 			Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Multi(true).IncludeAll(true).AllValue(".+"))
 	for _, row := range rows {
 		builder = builder.WithRow(dashboard.NewRowBuilder(row.question))
@@ -54,5 +53,5 @@ func (p panel) builder(width int) *timeseries.PanelBuilder {
 }
 
 func dataSource() common.DataSourceRef {
-	return common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("${datasource}")}
+	return common.DataSourceRef{Type: new("prometheus"), Uid: new("${datasource}")}
 }
