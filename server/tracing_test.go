@@ -140,9 +140,7 @@ func tracedClient(t *testing.T, url string) (context.Context, oteltrace.Span, fu
 	ctx, span := provider.Tracer("backend").Start(t.Context(), "log in", oteltrace.WithSpanKind(oteltrace.SpanKindClient))
 	headers := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, headers)
-	for name, value := range headers {
-		ctx = metadata.AppendToOutgoingContext(ctx, name, value)
-	}
+	ctx = metadata.NewOutgoingContext(ctx, metadata.New(headers))
 	return ctx, span, func() {
 		span.End()
 		if err := provider.Shutdown(t.Context()); err != nil {

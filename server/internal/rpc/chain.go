@@ -9,13 +9,14 @@ import (
 
 // unaryChain is everything that happens to a call, from the outside in:
 //
-//	listen → place → count( recovery( admit( trace( audit( recovery( identify( check( available( limit( handler: secret → token
+//	listen → place → count( recovery( admit( trace( audit( recovery(
+//		identify( check( available( limit( handler: secret → token
 //
 // Each step stands in the file of its name, the handlers in handlers.go. unary.go takes calls through
 // the chain.
 func (s *Server) unaryChain(isOurs bool) []grpc.UnaryServerInterceptor {
 	recovered := recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.recovered))
-	chain := []grpc.UnaryServerInterceptor{ //nolint:prealloc // a list to read
+	chain := []grpc.UnaryServerInterceptor{
 		s.count,      // grpc_server_*
 		recovered,    // of a fault in the audit itself
 		s.admitUnary, // a method without an entry in the table goes no further

@@ -18,11 +18,9 @@ const DefaultSampler = "parentbased_always_on"
 // samplers are those of OTEL_TRACES_SAMPLER that need no server of their own. ratio is the share of
 // calls that is sampled, where the sampler has one.
 var samplers = map[string]func(ratio float64) sdktrace.Sampler{
-	"always_on":  func(float64) sdktrace.Sampler { return sdktrace.AlwaysSample() },
-	"always_off": func(float64) sdktrace.Sampler { return sdktrace.NeverSample() },
-	"traceidratio": func(ratio float64) sdktrace.Sampler {
-		return sdktrace.TraceIDRatioBased(ratio)
-	},
+	"always_on":    func(float64) sdktrace.Sampler { return sdktrace.AlwaysSample() },
+	"always_off":   func(float64) sdktrace.Sampler { return sdktrace.NeverSample() },
+	"traceidratio": sdktrace.TraceIDRatioBased,
 	DefaultSampler: func(float64) sdktrace.Sampler { return sdktrace.ParentBased(sdktrace.AlwaysSample()) },
 	"parentbased_always_off": func(float64) sdktrace.Sampler {
 		return sdktrace.ParentBased(sdktrace.NeverSample())

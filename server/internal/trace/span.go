@@ -49,8 +49,8 @@ func (t *Tracer) Start(method string, began time.Time, traceparent, tracestate s
 	if traceparent != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, parent{traceparent, tracestate})
 	}
-	_, span := t.tracer.Start( //nolint:spancheck // End ends it
-		ctx, method, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began))
+	_, span := t.tracer.Start(ctx, method,
+		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began))
 	if !span.IsRecording() {
 		return nil
 	}
