@@ -98,7 +98,7 @@ func addManifest(t *testing.T, program string, flags []string, file string) []do
 func documentsOf(t *testing.T, text []byte) []document {
 	t.Helper()
 	var documents []document
-	for _, part := range bytes.Split(append([]byte("\n"), text...), []byte("\n---")) {
+	for part := range bytes.SplitSeq(append([]byte("\n"), text...), []byte("\n---")) {
 		if d := newDocument(t, part); d.Kind != "" {
 			documents = append(documents, d)
 		}
