@@ -28,7 +28,7 @@ func TestUsageErrors(t *testing.T) {
 		{"verify", `expected TOKEN`},
 		{"verify one two", `unexpected argument two`},
 		{"verify ''", `verify: the token is empty`},
-		{"audit find", `expected FILE...`},
+		{"audit find", `expected FILE|DIRECTORY|PATTERN...`},
 		{"caller-token", `expected NAME`},
 		{"policy check", `expected FILE`},
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -95,13 +96,14 @@ func TestAFileThatCannotBeDeleted(t *testing.T) {
 	o := unhurried(t)
 	o.MaxFiles = 2
 	lines := logLines(&o)
-	held := true
+	var held atomic.Bool
+	held.Store(true)
 	var stuck string
 	o.remove = func(path string) error {
 		if stuck == "" {
 			stuck = path
 		}
-		if held && path == stuck {
+		if held.Load() && path == stuck {
 			return &os.PathError{Op: "remove", Path: path, Err: syscall.EPERM}
 		}
 		return os.Remove(path)
@@ -121,7 +123,7 @@ func TestAFileThatCannotBeDeleted(t *testing.T) {
 		if got := strings.Count(lines.String(), `"part":"audit_retention","event":"outage_began"`); got != 1 {
 			t.Errorf("%d lines tell of it: %s", got, lines)
 		}
-		held = false
+		held.Store(false)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		if left, _ = rotatedFiles(o.File); len(left) != 2 {
