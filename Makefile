@@ -84,7 +84,7 @@ abuse-innocent: ## Show that no defence takes good clients at their worst for at
 generate: ## Generate gen/ from proto/, docs/metrics.md from the program, and the manifests from its container
 	$(BUF) generate
 	bash examples/generate/generate.sh
-	go test ./server -run TestMetricsPage -update
+	go test -tags grpcnotrace ./server -run TestMetricsPage -update
 	go test ./server/internal/manifest -run TestGenerated -generate
 
 .PHONY: check-generated

@@ -43,7 +43,7 @@ func loadRules(t *testing.T) []rulefmt.Rule {
 	return rules
 }
 
-// The component `monitoring` has the same rules in the form of the Prometheus Operator.
+// deploy/kubernetes/monitoring has the same rules in the form of the Prometheus Operator.
 func TestPrometheusRule(t *testing.T) { //nolint:paralleltest // it may write what others read
 	text, err := os.ReadFile(rulesFile)
 	if err != nil {
