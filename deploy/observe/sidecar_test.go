@@ -45,7 +45,7 @@ func startSidecar(t *testing.T) *sidecar {
 	writeCertificate(t, directory)
 	writeFile(t, directory, "audit.key", []byte(strings.Repeat("A", 44)))
 	command := exec.Command(build(t, directory), "serve", "--listen", "127.0.0.1:0", "--listen", "0.0.0.0:0",
-		"--admin-listen", "127.0.0.1:0", "--api-url", s.startVendor(t), "--limit-redis", s.startRedis(t, directory),
+		"--admin-listen", "127.0.0.1:0", "--limit-caller", "100000/s", "--api-url", s.startVendor(t), "--limit-redis", s.startRedis(t, directory),
 		"--tls-cert", filepath.Join(directory, "tls.crt"), "--tls-key", filepath.Join(directory, "tls.key"),
 		"--tls-client-ca", filepath.Join(directory, "tls.crt"),
 		"--audit-key-file", filepath.Join(directory, "audit.key"), "--audit-timeout", "100ms")
