@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a whole release twice, in two clones in different folders with build caches of their own, and
-# compares every file. Some ten minutes on two cores.
+# Makes a whole release twice, in two clones in different folders with build caches of their own,
+# and compares every file. Some ten minutes on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

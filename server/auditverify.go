@@ -98,8 +98,8 @@ func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 	return worst(failed)
 }
 
-// worst is the error that decides the exit code: a file that cannot be read, before records that are
-// wrong.
+// worst is the error that decides the exit code: a file that cannot be read, before records that
+// are wrong.
 func worst(failed []error) error {
 	var worst error
 	for _, err := range failed {

@@ -20,7 +20,8 @@ type flagValue struct {
 	group string
 }
 
-// Set stores a value of the command line. A blank one is that of a variable, in a script, that has none.
+// Set stores a value of the command line. A blank one is that of a variable, in a script, that has
+// none.
 func (v *flagValue) Set(text string) error {
 	if config.IsBlank(text) {
 		return config.Usage("the value is empty: give %s, or leave the flag out", v.usage())
@@ -98,8 +99,8 @@ func originsOf(command *cobra.Command) config.Origins {
 	return origins
 }
 
-// warnOfBlanks completes the flags, and warns of variables that are set but empty. Commands that have
-// a program log warn there.
+// warnOfBlanks completes the flags, and warns of variables that are set but empty. Commands that
+// have a program log warn there.
 func warnOfBlanks(console *console) func(*cobra.Command, []string) error {
 	return func(command *cobra.Command, args []string) error {
 		for _, variable := range originsOf(command).Blank {
@@ -125,8 +126,8 @@ func variables(command *cobra.Command) map[string]bool {
 	return all
 }
 
-// checkValues refuses a flag in the place of another flag's value. The value was forgotten, and pflag
-// would take the next flag, say --email, as the customer's ID.
+// checkValues refuses a flag in the place of another flag's value. The value was forgotten, and
+// pflag would take the next flag, say --email, as the customer's ID.
 func checkValues(root *cobra.Command, args []string) error {
 	command, args, err := root.Traverse(args)
 	if err != nil {
@@ -228,8 +229,8 @@ func checkArguments(command *cobra.Command) {
 	}
 }
 
-// matchUsage compares the arguments with the usage line: one per word, at least one for WORD..., any
-// number for [WORD...].
+// matchUsage compares the arguments with the usage line: one per word, at least one for WORD...,
+// any number for [WORD...].
 func matchUsage(command *cobra.Command, args []string) error {
 	words := strings.Fields(command.Use)[1:]
 	required := len(words)

@@ -67,8 +67,8 @@ func theSecretIsFetchedAgain(t *testing.T) {
 	}
 }
 
-// Kustomer's API, behind a private CA: it is trusted with the CA's file alone, and once a wrong file is
-// mended without a restart.
+// Kustomer's API, behind a private CA: it is trusted with the CA's file alone, and once a wrong
+// file is mended without a restart.
 func aPrivateCAIsTrusted(t *testing.T) {
 	t.Parallel()
 	ca := callertest.NewCA(t)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// withdrawn are the promises of the last release that this one breaks on purpose, each with its line in
-// the CHANGELOG. A release begins with none.
+// withdrawn are the promises of the last release that this one breaks on purpose, each with its
+// line in the CHANGELOG. A release begins with none.
 var withdrawn = map[string][]string{
 	"flags":         {},
 	"metrics":       {},
@@ -20,8 +20,8 @@ var withdrawn = map[string][]string{
 	"record fields": {},
 }
 
-// What the version number promises does not disappear by accident: the lists of the last release, each
-// of which a test of its own holds to the program, are parts of today's.
+// What the version number promises does not disappear by accident: the lists of the last release,
+// each of which a test of its own holds to the program, are parts of today's.
 func TestNothingReleasedDisappears(t *testing.T) {
 	t.Parallel()
 	old := theReleased(t)

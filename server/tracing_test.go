@@ -129,7 +129,8 @@ func traced(url, protocol string, args ...string) setup {
 	return s
 }
 
-// tracedClient begins a span as a traced backend does, and returns the context that calls the sidecar.
+// tracedClient begins a span as a traced backend does, and returns the context that calls the
+// sidecar.
 func tracedClient(t *testing.T, url string) (context.Context, oteltrace.Span, func()) {
 	t.Helper()
 	exporter, err := otlptracegrpc.New(t.Context(), otlptracegrpc.WithEndpointURL(url))
@@ -149,8 +150,8 @@ func tracedClient(t *testing.T, url string) (context.Context, oteltrace.Span, fu
 	}
 }
 
-// A collector gets the spans of a traced client's calls, below that client's span, and the trace's ID
-// is in their records and in the log.
+// A collector gets the spans of a traced client's calls, below that client's span, and the trace's
+// ID is in their records and in the log.
 func TestSpansReachTheCollector(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{overGRPC, overHTTP} {
@@ -297,8 +298,8 @@ func (p *running) assertExemplar(t *testing.T, traceID string) {
 	t.Errorf("trace %s is no exemplar", traceID)
 }
 
-// A collector that is not there, refuses or hangs costs no call anything; its spans are counted, and
-// the outage is told.
+// A collector that is not there, refuses or hangs costs no call anything; its spans are counted,
+// and the outage is told.
 func TestACollectorThatFailsCostsNoCall(t *testing.T) {
 	t.Parallel()
 	const calls = 300
@@ -349,8 +350,8 @@ func TestTheCollectorsOutageEnds(t *testing.T) {
 	p.assertOneOutage(t, "tracing")
 }
 
-// The last spans leave at the stop. A collector that hangs holds it up for a moment only, and what is
-// lost is told.
+// The last spans leave at the stop. A collector that hangs holds it up for a moment only, and what
+// is lost is told.
 func TestSpansLeaveAtTheStop(t *testing.T) {
 	t.Parallel()
 	for name, hang := range map[string]chan struct{}{"it answers": nil, "it hangs": make(chan struct{})} {

@@ -63,7 +63,8 @@ func (r released) file(t *testing.T, path string) string {
 	return string(text)
 }
 
-// In every rollout the last release and this program run side by side, and one goes on where the other stopped.
+// In every rollout the last release and this program run side by side, and one goes on where the
+// other stopped.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	old := theReleased(t)

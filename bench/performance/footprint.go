@@ -34,8 +34,8 @@ type resident struct {
 	idle, loaded, start stats.Series
 }
 
-// measureFootprint measures what a process costs a pod before it does anything, and what each module
-// adds to that.
+// measureFootprint measures what a process costs a pod before it does anything, and what each
+// module adds to that.
 func (b *bench) measureFootprint(ctx context.Context) error {
 	all, err := b.residents(ctx)
 	if err != nil {
@@ -71,8 +71,8 @@ func (b *bench) measureFootprint(ctx context.Context) error {
 	return b.showFootprint(all)
 }
 
-// residents are the sidecar with the flags of the manifests, the bare server as anyone would build it,
-// and, built as the sidecar is, the bare server alone and with each module.
+// residents are the sidecar with the flags of the manifests, the bare server as anyone would build
+// it, and, built as the sidecar is, the bare server alone and with each module.
 func (b *bench) residents(ctx context.Context) ([]*resident, error) {
 	all := []*resident{
 		{name: "chatidentity", program: b.sidecar, command: process.Command{Args: []string{
@@ -104,7 +104,8 @@ type build struct {
 	tags []string
 }
 
-// begin starts the program and waits for its first token. Its standard output, the audit, is dropped.
+// begin starts the program and waits for its first token. Its standard output, the audit, is
+// dropped.
 func (r *resident) begin() (*process.Process, error) {
 	p, err := process.Start(r.command)
 	if err != nil {

@@ -77,7 +77,8 @@ func (t *traffic) takeAndCount(p []byte, n int, err error) (int, error) {`
 func (t *traffic) writeAndCount(p []byte) (int, error) {`
 )
 
-// measureParts measures what each part costs: everything on, and one part off at a time, or tracing on.
+// measureParts measures what each part costs: everything on, and one part off at a time, or tracing
+// on.
 func (b *bench) measureParts(ctx context.Context) error {
 	collector, err := b.startCollector()
 	if err != nil {

@@ -106,8 +106,8 @@ func TestDashboardHoldsToItsSchema(t *testing.T) {
 	}
 }
 
-// expressions returns those of the file, by panel, with Grafana's variables filled in as Grafana does
-// for a scrape interval of 15 s.
+// expressions returns those of the file, by panel, with Grafana's variables filled in as Grafana
+// does for a scrape interval of 15 s.
 func expressions(t *testing.T) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile(dashboardFile)

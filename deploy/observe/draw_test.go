@@ -83,7 +83,8 @@ func highest(line promql.Series) float64 {
 	return high
 }
 
-// bounds returns the lowest value or 0, the highest value, and the times of the first and last point.
+// bounds returns the lowest value or 0, the highest value, and the times of the first and last
+// point.
 func bounds(lines promql.Matrix) (float64, float64, int64, int64) {
 	low, high, first, last := 0.0, 0.0, int64(math.MaxInt64), int64(0)
 	for _, line := range lines {

@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// unitTests is what this file reads of the format of `promtool test rules`. A field that is not here
-// is an error, so nothing is left out unseen.
+// unitTests is what this file reads of the format of `promtool test rules`. A field that is not
+// here is an error, so nothing is left out unseen.
 type unitTests struct {
 	RuleFiles          []string       `yaml:"rule_files"`
 	EvaluationInterval model.Duration `yaml:"evaluation_interval"`
@@ -61,8 +61,8 @@ func loadUnitTests(t *testing.T) unitTests {
 	return tests
 }
 
-// The unit tests of the rules, by Prometheus' parser and engine. `make proof` runs them with promtool
-// too, whose build takes minutes.
+// The unit tests of the rules, by Prometheus' parser and engine. `make proof` runs them with
+// promtool too, whose build takes minutes.
 func TestRules(t *testing.T) {
 	t.Parallel()
 	tests := loadUnitTests(t)

@@ -19,8 +19,8 @@ import (
 
 const charts = "../helm"
 
-// exampleChart returns a directory with the example chart and, as `helm dependency build` puts it there,
-// the library chart.
+// exampleChart returns a directory with the example chart and, as `helm dependency build` puts it
+// there, the library chart.
 func exampleChart(t *testing.T) string {
 	t.Helper()
 	directory := t.TempDir()

@@ -18,9 +18,9 @@ import (
 
 const manifests = "../kubernetes"
 
-// overlays are all that there are, each with the kinds that it renders to. One more in the directory
-// fails the test until it stands here. None holds a kind that a cluster has from an operator, and only
-// monitored a policy for the app's own traffic.
+// overlays are all that there are, each with the kinds that it renders to. One more in the
+// directory fails the test until it stands here. None holds a kind that a cluster has from an
+// operator, and only monitored a policy for the app's own traffic.
 var overlays = map[string][]string{
 	"audit-key":      {"CronJob", "Deployment", "Job"},
 	"audit-volume":   {"CronJob", "Deployment", "Job", "PersistentVolumeClaim"},

@@ -13,8 +13,8 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 )
 
-// options are those of a sidecar, as each of the three ways takes them: an overlay of kustomize, flags
-// of `chatidentity manifest`, and values of the Helm chart.
+// options are those of a sidecar, as each of the three ways takes them: an overlay of kustomize,
+// flags of `chatidentity manifest`, and values of the Helm chart.
 var options = []struct {
 	overlay string
 	flags   []string

@@ -31,8 +31,8 @@ func newSchema(t *testing.T) *schema {
 	return &schema{validator: schemas}
 }
 
-// check refuses what the API server would. The schemas of PodMonitor and PrometheusRule are not among
-// Kubernetes' own: they are held against the types of their operator.
+// check refuses what the API server would. The schemas of PodMonitor and PrometheusRule are not
+// among Kubernetes' own: they are held against the types of their operator.
 func (s *schema) check(d document) error {
 	switch d.Kind {
 	case "PodMonitor":

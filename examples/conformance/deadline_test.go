@@ -23,10 +23,10 @@ const (
 	alarm = "the set-up of chat is wrong"
 )
 
-// checkAnnounced takes the sidecar's place with a server that only looks at how
-// long a call says it will wait (the grpc-timeout header), and lets it wait. A
-// backend whose library sends none must cancel the call there all the same. Then the server does not
-// know the method, which the backend must not take for a sidecar that is away.
+// checkAnnounced takes the sidecar's place with a server that only looks at how long a call says it
+// will wait (the grpc-timeout header), and lets it wait. A backend whose library sends none must
+// cancel the call there all the same. Then the server does not know the method, which the backend
+// must not take for a sidecar that is away.
 func checkAnnounced(t *testing.T, l language, s *sidecar, b *backend) string {
 	t.Helper()
 	s.kill(t)

@@ -29,8 +29,8 @@ var large = map[string]string{
 // counts are how many calls ended with which code.
 type counts map[string]int
 
-// checkMetadata sends large metadata with the language's own library: it fails no call of others, and an
-// ID token of 30 KiB proves its user.
+// checkMetadata sends large metadata with the language's own library: it fails no call of others,
+// and an ID token of 30 KiB proves its user.
 func checkMetadata(t *testing.T, binary string, l language) string {
 	t.Helper()
 	if l.metadata == "" {
@@ -85,7 +85,8 @@ func sizes() string {
 	return "[" + strings.Join(all, ",") + "]"
 }
 
-// issuer returns the keys of an OpenID provider and a token of it with many groups, for the user ada.
+// issuer returns the keys of an OpenID provider and a token of it with many groups, for the user
+// ada.
 func issuer(t *testing.T) (keys, token string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

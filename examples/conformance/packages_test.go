@@ -37,8 +37,8 @@ client.issueToken({ customer: { externalId: "user-of-a-package", email: "" }, or
 	tsconfig = `{"compilerOptions": {"module": "nodenext", "target": "es2022", "strict": true, "types": ["node"]}, "files": ["main.ts"]}`
 )
 
-// TestPackagesInstallAndCall installs the generated code as their users do, in an environment of its
-// own outside the checkout, and calls the sidecar.
+// TestPackagesInstallAndCall installs the generated code as their users do, in an environment of
+// its own outside the checkout, and calls the sidecar.
 //
 //nolint:paralleltest,tparallel // the backends' builds take both cores
 func TestPackagesInstallAndCall(t *testing.T) {

@@ -28,7 +28,8 @@ const serviceConfig = {
     },
   }],
 };
-// Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+// Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is
+// mended.
 const away = [status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED];
 
 const chat = new ChatIdentityServiceClient(

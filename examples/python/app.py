@@ -39,7 +39,8 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 5000),  # else up to two minutes pass after a restart of the sidecar
     ("grpc.enable_http_proxy", 0),  # it never leaves the machine
 ]
-# Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+# Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is
+# mended.
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 TRACEABLE = re.compile(r"[A-Za-z0-9._:-]{1,128}")  # other bytes would make gRPC refuse the call
 log = logging.getLogger("uvicorn.error")

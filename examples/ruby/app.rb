@@ -34,7 +34,8 @@ class App < Sinatra::Base
     }
   )
 
-  # Without a reason, any other error comes from gRPC itself: nobody gets a token until the set-up is mended.
+  # Without a reason, any other error comes from gRPC itself: nobody gets a token until the set-up
+  # is mended.
   AWAY = [GRPC::Unavailable, GRPC::DeadlineExceeded, GRPC::Cancelled].freeze
 
   set :bind, '127.0.0.1'

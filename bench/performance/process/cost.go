@@ -49,8 +49,8 @@ func (p *Process) Memory(field string) (float64, error) {
 	return number(fmt.Sprintf("/proc/%d/status", p.PID()), field, 1.0/1024)
 }
 
-// Peak follows a process to its end and returns the most memory that it held, in MiB. The kernel's own
-// answer (ru_maxrss) begins with what the parent held when it started the process.
+// Peak follows a process to its end and returns the most memory that it held, in MiB. The kernel's
+// own answer (ru_maxrss) begins with what the parent held when it started the process.
 func Peak(pid int) float64 {
 	const every = 10 * time.Millisecond
 	path, most := fmt.Sprintf("/proc/%d/status", pid), 0.0

@@ -15,9 +15,9 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/trace"
 )
 
-// Tracing is what OpenTelemetry's own variables say about traces. The zero value is off. The exporter
-// reads some of them by itself, and only logs those that it does not understand: so all are checked
-// here.
+// Tracing is what OpenTelemetry's own variables say about traces. The zero value is off. The
+// exporter reads some of them by itself, and only logs those that it does not understand: so all
+// are checked here.
 type Tracing struct {
 	endpoint string // the variable that gives it; empty: off
 	protocol trace.Protocol

@@ -62,8 +62,8 @@ func TestWhenTracingIsOn(t *testing.T) {
 	}
 }
 
-// A wrong value is a usage error of one line that names its variable, and does not repeat what may be
-// a password.
+// A wrong value is a usage error of one line that names its variable, and does not repeat what may
+// be a password.
 func TestWrongTracingVariables(t *testing.T) {
 	t.Parallel()
 	for pair, want := range map[string]string{

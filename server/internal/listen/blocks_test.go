@@ -144,8 +144,8 @@ func TestAHeaderBlockHasTwoSeconds(t *testing.T) {
 	}
 }
 
-// However many connections begin a header block, few of them are decoded at a time. The others wait,
-// and go on when there is room.
+// However many connections begin a header block, few of them are decoded at a time. The others
+// wait, and go on when there is room.
 func TestHeaderBlocksWaitForRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,8 +192,8 @@ func TestHeaderBlocksWaitForRoom(t *testing.T) {
 	})
 }
 
-// To decode large header blocks takes the processor from others, so a flood of them is slowed down to
-// their rate. Nobody waits for what clients send that have ID tokens.
+// To decode large header blocks takes the processor from others, so a flood of them is slowed down
+// to their rate. Nobody waits for what clients send that have ID tokens.
 func TestLargeHeaderBlocksHaveARate(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

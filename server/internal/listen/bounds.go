@@ -13,12 +13,13 @@ const (
 	maxCalls = 2304
 	// maxHeldBytes bounds the requests of those calls.
 	maxHeldBytes = 16 << 20
-	// maxMetadataBytes bounds the metadata of calls that have much of it, decoded: with HPACK a few bytes
-	// can stand for all of it.
+	// maxMetadataBytes bounds the metadata of calls that have much of it, decoded: with HPACK a few
+	// bytes can stand for all of it.
 	maxMetadataBytes = 16 << 20
 	// maxBlocks bounds header blocks of which the rest has yet to come. Decoded, one may hold 256 KiB.
 	maxBlocks = 32
-	// modestCalls and modestBytes are what a connection may have however much its caller's others hold.
+	// modestCalls and modestBytes are what a connection may have however much its caller's others
+	// hold.
 	modestCalls = 4
 	modestBytes = modestCalls * 16 << 10
 	// maxLongStreams bounds streams of health and reflection, which last as long as their client
@@ -36,8 +37,8 @@ const (
 	connectionFloor = 128   // of a connection, whatever its caller's others have spent
 )
 
-// How many bytes of large header blocks may pass a second, and at once: to decode 1 MiB takes some 15 ms.
-// A caller may send 200 ID tokens of 32 KiB a second.
+// How many bytes of large header blocks may pass a second, and at once: to decode 1 MiB takes some
+// 15 ms. A caller may send 200 ID tokens of 32 KiB a second.
 const (
 	callerHeaders      = 8 << 20
 	callerHeadersBurst = 2 << 20
@@ -108,8 +109,8 @@ func (b *Bounds) join(caller string) (*allowance, func()) {
 	})
 }
 
-// forget drops the allowances of callers that have no connection and a whole budget. A caller that has
-// spent of its budget finds the rest when it comes back.
+// forget drops the allowances of callers that have no connection and a whole budget. A caller that
+// has spent of its budget finds the rest when it comes back.
 func (b *Bounds) forget() {
 	for caller, a := range b.callers {
 		if a.connections == 0 && a.frames.Tokens() >= float64(a.frames.Burst()) {
@@ -118,8 +119,8 @@ func (b *Bounds) forget() {
 	}
 }
 
-// spend takes idle frames and returns how long it takes until they are paid for. Whoever owes more than
-// maxFrameDebt goes no deeper into debt, so that an attack is forgotten seconds after its end.
+// spend takes idle frames and returns how long it takes until they are paid for. Whoever owes more
+// than maxFrameDebt goes no deeper into debt, so that an attack is forgotten seconds after its end.
 func (a *allowance) spend(frames int) time.Duration {
 	owed := a.debt()
 	for most := a.frames.Burst(); frames > 0 && owed <= maxFrameDebt; frames -= most {

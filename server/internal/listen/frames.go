@@ -45,8 +45,8 @@ func (f frame) endsHeaders() bool {
 	return (f.kind == frameHeaders || f.kind == frameContinuation) && f.flags&flagEndHeaders != 0
 }
 
-// freeHeaders is what a call's HEADERS may take without being counted: more than calls have that carry
-// no ID token.
+// freeHeaders is what a call's HEADERS may take without being counted: more than calls have that
+// carry no ID token.
 const freeHeaders = 4 << 10
 
 // dearBytes are those of a large header block: to decode it costs as much as some calls.

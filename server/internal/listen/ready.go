@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// ReadOnReady is Read for grpc, with a buffer of the pool. Without TLS, that is taken only once something
-// has come: a silent connection holds none.
+// ReadOnReady is Read for grpc, with a buffer of the pool. Without TLS, that is taken only once
+// something has come: a silent connection holds none.
 func (t *traffic) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
 	if t.ready == nil {
 		buffer := pool.Get(size)
@@ -48,8 +48,8 @@ type readyReader struct {
 	err    error
 }
 
-// newReadyReader returns nil for a connection that is not the socket itself, such as one of TLS, and
-// where a socket cannot be read without waiting.
+// newReadyReader returns nil for a connection that is not the socket itself, such as one of TLS,
+// and where a socket cannot be read without waiting.
 func newReadyReader(accepted net.Conn) *readyReader {
 	c, ok := accepted.(*conn)
 	if !ok || !canReadNow {

@@ -20,7 +20,8 @@ func (l *lender) Get(size int) *[]byte {
 
 func (l *lender) Put(*[]byte) { l.out-- }
 
-// TestASilentConnectionHoldsNoBuffer: only one that has sent something gets a buffer, with what it sent.
+// TestASilentConnectionHoldsNoBuffer: only one that has sent something gets a buffer, with what it
+// sent.
 func TestASilentConnectionHoldsNoBuffer(t *testing.T) {
 	t.Parallel()
 	client, accepted := connected(t)

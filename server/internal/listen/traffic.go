@@ -79,8 +79,8 @@ func newTraffic(conn, socket net.Conn, of *allowance, report func(kind string)) 
 	}
 }
 
-// Read returns what the client sent, once its frames are paid for: of a flood that is cut off grpc sees
-// nothing.
+// Read returns what the client sent, once its frames are paid for: of a flood that is cut off grpc
+// sees nothing.
 func (t *traffic) Read(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
 	return t.take(p, n, err)
@@ -138,8 +138,8 @@ func (t *traffic) receive(p []byte) {
 	}
 }
 
-// exceed takes a call out of the share again, so that what will be refused takes no place from others,
-// and charges it.
+// exceed takes a call out of the share again, so that what will be refused takes no place from
+// others, and charges it.
 func (t *traffic) exceed(id uint32) {
 	if !t.streams.exceed(id) {
 		return // the connection was closed meanwhile
@@ -210,8 +210,8 @@ func (t *traffic) pay() (bool, error) {
 	return true, t.sleepOff(min(wait, maxFrameDebt))
 }
 
-// payHeaders sleeps for the large header blocks that are not paid for, and reports whether the reader
-// has slept.
+// payHeaders sleeps for the large header blocks that are not paid for, and reports whether the
+// reader has slept.
 func (t *traffic) payHeaders(slept bool) (bool, error) {
 	if t.headers == 0 {
 		return slept, nil
@@ -228,7 +228,8 @@ func (t *traffic) payHeaders(slept bool) (bool, error) {
 	return true, nil
 }
 
-// sleepOff lets the reader sleep. A connection that is overdrawn and holds calls meanwhile is cut off.
+// sleepOff lets the reader sleep. A connection that is overdrawn and holds calls meanwhile is cut
+// off.
 func (t *traffic) sleepOff(wait time.Duration) error {
 	if t.overdrawn > 0 {
 		wait -= heldAge
@@ -276,7 +277,8 @@ func (t *traffic) cutOff(kind string) error {
 	return errors.Join(errCutOff, t.Close())
 }
 
-// sendAway sends a GOAWAY that says that no call was served, if what was sent so far ends with a frame.
+// sendAway sends a GOAWAY that says that no call was served, if what was sent so far ends with a
+// frame.
 func (t *traffic) sendAway(code byte) {
 	if !t.writing.TryLock() {
 		return

@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// check compares what the result means with what the original means and what was added: inserted text
-// may land in a place that means something else, such as below an alias.
+// check compares what the result means with what the original means and what was added: inserted
+// text may land in a place that means something else, such as below an alias.
 func check(before []*yaml.Node, result string, added []pod) error {
 	after, err := parse(result)
 	if err != nil || len(after) != len(before) {

@@ -77,7 +77,8 @@ initContainers:
 ` + indent(container(partsOf(sidecar), plain), 2) + "volumes:\n" + indent(volumes(partsOf(sidecar)), 2))
 }
 
-// workloadPatch is a strategic merge patch of every kind that has its pod template at the same place.
+// workloadPatch is a strategic merge patch of every kind that has its pod template at the same
+// place.
 func workloadPatch(chosen ...part) string {
 	return examples(generated + "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n" +
 		indent(templatePatch(chosen), 4))

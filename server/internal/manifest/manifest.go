@@ -1,6 +1,6 @@
 // Package manifest adds the sidecar to the YAML of Kubernetes workloads. It inserts text and
-// re-encodes nothing, so that comments, order and style stay. The sidecar's container is written here
-// and nowhere else: the components of kustomize and the Helm chart are generated from it.
+// re-encodes nothing, so that comments, order and style stay. The sidecar's container is written
+// here and nowhere else: the components of kustomize and the Helm chart are generated from it.
 package manifest
 
 import (

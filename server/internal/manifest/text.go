@@ -74,8 +74,9 @@ func (t *text) line(n int) string {
 	return t.raw[t.lines[n-1]:t.lines[n]]
 }
 
-// add puts text into the value of a mapping's key: items of a list, or entries of a mapping. It makes
-// the key, above another one, where there is none. deep is how far below the key its value is indented.
+// add puts text into the value of a mapping's key: items of a list, or entries of a mapping. It
+// makes the key, above another one, where there is none. deep is how far below the key its value is
+// indented.
 func (t *text) add(m *yaml.Node, key, content string, deep int, above string) error {
 	k, v := entry(m, key)
 	switch {

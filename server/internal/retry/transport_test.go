@@ -38,7 +38,8 @@ func tunnel(t *testing.T, address string) http.HandlerFunc {
 	}
 }
 
-// A server is trusted with the given CAs alone, and a proxy in the way is named without its password.
+// A server is trusted with the given CAs alone, and a proxy in the way is named without its
+// password.
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int64

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// unpacker unpacks requests that are compressed with gzip, for grpc. One that is too large is refused
-// by the size that its end announces or, if that is a lie, once a byte too many is there.
+// unpacker unpacks requests that are compressed with gzip, for grpc. One that is too large is
+// refused by the size that its end announces or, if that is a lie, once a byte too many is there.
 type unpacker struct{ idle sync.Pool }
 
 // unpacking is the memory that one request at a time is unpacked in.
@@ -59,8 +59,8 @@ func (w *unpacking) unpack() ([]byte, error) {
 	}
 }
 
-// announcedSize is what the end of a gzip stream says that it unpacks to (RFC 1952, section 2.3.1); of
-// several streams in a row, the last. It is 0 if that cannot be, as when the end is missing.
+// announcedSize is what the end of a gzip stream says that it unpacks to (RFC 1952, section 2.3.1);
+// of several streams in a row, the last. It is 0 if that cannot be, as when the end is missing.
 func announcedSize(packed []byte) int {
 	const (
 		size     = 4

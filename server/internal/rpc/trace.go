@@ -42,8 +42,8 @@ func (c *call) outcome() trace.Outcome {
 	return o
 }
 
-// traceID returns the ID of the trace that the call belongs to: its span's or, if it has none, that of
-// its caller; empty for neither.
+// traceID returns the ID of the trace that the call belongs to: its span's or, if it has none, that
+// of its caller; empty for neither.
 func (c *call) traceID() string {
 	if id := c.span.TraceID(); id != "" {
 		return id
@@ -51,8 +51,8 @@ func (c *call) traceID() string {
 	return traceID(c.arrival.first("traceparent"))
 }
 
-// traceID returns the trace-id of a W3C traceparent header, or nothing. It accepts what OpenTelemetry
-// accepts, and allocates nothing.
+// traceID returns the trace-id of a W3C traceparent header, or nothing. It accepts what
+// OpenTelemetry accepts, and allocates nothing.
 // https://www.w3.org/TR/trace-context/#traceparent-header
 func traceID(traceparent string) string {
 	version, rest, _ := strings.Cut(traceparent, "-")

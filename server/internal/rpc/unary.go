@@ -19,8 +19,8 @@ type served struct {
 	series  *grpcSeries
 }
 
-// registrar registers services so that their unary calls go through our chain. grpc's own chain makes
-// a closure for each step of each call.
+// registrar registers services so that their unary calls go through our chain. grpc's own chain
+// makes a closure for each step of each call.
 type registrar struct {
 	grpc.ServiceRegistrar
 
@@ -36,8 +36,8 @@ func (r registrar) RegisterService(service *grpc.ServiceDesc, implementation any
 	r.ServiceRegistrar.RegisterService(&own, implementation)
 }
 
-// handle returns what grpc calls for a method of a service: from the message to the reply. A message
-// that cannot be decoded never reaches the chain.
+// handle returns what grpc calls for a method of a service: from the message to the reply. A
+// message that cannot be decoded never reaches the chain.
 func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any) grpc.MethodHandler {
 	info := &grpc.UnaryServerInfo{Server: implementation, FullMethod: "/" + service + "/" + desc.MethodName}
 	m := &served{method: methods[info.FullMethod], info: info, name: desc.MethodName}
@@ -93,8 +93,9 @@ func goOn(ctx context.Context, req any) (any, error) {
 	return take(ctx, req, c.method.info, goOn)
 }
 
-// sendPlain has the reply of a compressed request sent as it is. The exporter of spans registers gzip
-// with grpc, which then answers as it was asked. grpc.SetSendCompressor does the same but allocates.
+// sendPlain has the reply of a compressed request sent as it is. The exporter of spans registers
+// gzip with grpc, which then answers as it was asked. grpc.SetSendCompressor does the same but
+// allocates.
 func sendPlain(ctx context.Context) {
 	stream, ok := grpc.ServerTransportStreamFromContext(ctx).(interface {
 		RecvCompress() string

@@ -34,7 +34,8 @@ func Doubts(value sensitive.String) []string {
 	return append(doubts, miscopied(text)...)
 }
 
-// KeyDoubts returns one line for each reason to doubt that the value is an API key as it was issued.
+// KeyDoubts returns one line for each reason to doubt that the value is an API key as it was
+// issued.
 func KeyDoubts(value sensitive.String) []string { return miscopied(value.Reveal()) }
 
 // Each is compiled when a text looks like it at first sight: a start takes no time for that.
@@ -62,8 +63,8 @@ var placeholders = []string{
 	"your_api_key", "api_key", "redacted",
 }
 
-// miscopies are what a text can have that belongs to the place from which it was copied. The first that
-// fits is told.
+// miscopies are what a text can have that belongs to the place from which it was copied. The first
+// that fits is told.
 var miscopies = []struct {
 	has   func(text string) bool
 	doubt string

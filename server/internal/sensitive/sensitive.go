@@ -38,8 +38,8 @@ func (s String) Reveal() string {
 // IsEmpty reports whether there is no text.
 func (s String) IsEmpty() bool { return s.text == nil || *s.text == "" }
 
-// Keep returns what is kept with the text, at first what derive returns: something that is dear to make
-// from the text and must not outlive it. If nothing can be kept it is derived each time.
+// Keep returns what is kept with the text, at first what derive returns: something that is dear to
+// make from the text and must not outlive it. If nothing can be kept it is derived each time.
 func (s String) Keep(derive func() any) any {
 	if s.kept == nil {
 		return derive()

@@ -20,8 +20,8 @@ type signer struct {
 	sum     [sha256.Size]byte
 }
 
-// signers holds those of one secret that are not in use. The secret keeps it, so that nothing leads to
-// a secret that is no longer used: a sync.Pool would, until the garbage collector has run twice.
+// signers holds those of one secret that are not in use. The secret keeps it, so that nothing leads
+// to a secret that is no longer used: a sync.Pool would, until the garbage collector has run twice.
 type signers chan *signer
 
 // maxSigners is more than sign at once.

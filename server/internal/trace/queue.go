@@ -72,8 +72,8 @@ func (q *queue) state() error {
 // exports is the end of the queue.
 type exports struct{ q *queue }
 
-// ExportSpans implements sdktrace.SpanExporter. No error leaves it: the outage and the counters have
-// said everything.
+// ExportSpans implements sdktrace.SpanExporter. No error leaves it: the outage and the counters
+// have said everything.
 func (e exports) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	err := e.q.exporter.ExportSpans(ctx, spans)
 	e.q.waiting.Add(-int64(len(spans)))

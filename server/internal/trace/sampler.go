@@ -42,8 +42,8 @@ func NewSampler(name string, ratio float64) (Sampler, bool) {
 // Samplers returns the names of all.
 func Samplers() []string { return slices.Sorted(maps.Keys(samplers)) }
 
-// bound samples what a sampler samples, up to MaxSpans a second: callers choose what is sampled, and
-// must not choose what that costs.
+// bound samples what a sampler samples, up to MaxSpans a second: callers choose what is sampled,
+// and must not choose what that costs.
 type bound struct {
 	sdktrace.Sampler
 	budget *rate.Limiter

@@ -39,8 +39,8 @@ func (parent) Set(string, string) {}
 
 func (parent) Keys() []string { return nil }
 
-// Start begins the span of a call of a method ("package.Service/Method"), or returns nil if the call
-// is not sampled.
+// Start begins the span of a call of a method ("package.Service/Method"), or returns nil if the
+// call is not sampled.
 func (t *Tracer) Start(method string, began time.Time, traceparent, tracestate string) *Span {
 	if t == nil {
 		return nil

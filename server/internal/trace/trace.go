@@ -1,5 +1,5 @@
-// Package trace makes a span of each sampled call and sends the spans to an OpenTelemetry collector.
-// No call waits for the collector. It alone knows OpenTelemetry.
+// Package trace makes a span of each sampled call and sends the spans to an OpenTelemetry
+// collector. No call waits for the collector. It alone knows OpenTelemetry.
 package trace
 
 import (
@@ -93,8 +93,8 @@ func New(ctx context.Context, o Options) (*Tracer, error) {
 	}, nil
 }
 
-// A batch is tried again for a few seconds and no longer, so that an outage is soon known: meanwhile
-// the queue fills.
+// A batch is tried again for a few seconds and no longer, so that an outage is soon known:
+// meanwhile the queue fills.
 const (
 	firstRetry, lastRetry = 500 * time.Millisecond, 2 * time.Second
 	retryTime             = 5 * time.Second

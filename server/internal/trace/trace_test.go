@@ -53,8 +53,8 @@ func count(t *testing.T, c prometheus.Counter) int {
 	return int(written.GetCounter().GetValue())
 }
 
-// A flood of calls that their callers sample has as many spans as a second may have, and the rest is
-// counted.
+// A flood of calls that their callers sample has as many spans as a second may have, and the rest
+// is counted.
 func TestSpansASecond(t *testing.T) {
 	t.Parallel()
 	for name, sampler := range map[string]string{"by their callers": DefaultSampler, "always": "always_on"} {

@@ -28,7 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(1);
 /// Between tries of UNAVAILABLE; tonic reads no service config. RESOURCE_EXHAUSTED is
 /// not retried: the sidecar says when to come back, and the browser is told.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(100)];
-/// Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+/// Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is
+/// mended.
 const AWAY: [Code; 3] = [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled];
 
 #[derive(Clone)]

@@ -139,7 +139,8 @@ func (f *logFinder) logs() []Log {
 
 // inOrderOfNumbers mends the order of files that begin at about the same time: calls that run
 // together are recorded in the order in which they end, so the first record of a file may be of a
-// call that came in before that of the file before it. A file that begins a chain stays where it is.
+// call that came in before that of the file before it. A file that begins a chain stays where it
+// is.
 func inOrderOfNumbers(files []foundFile) {
 	for i := range files {
 		for j := i; j > 0 && files[j].swapped(&files[j-1]); j-- {

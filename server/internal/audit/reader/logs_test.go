@@ -242,8 +242,8 @@ func namesOf(sources []Source) string {
 	return strings.Join(names, " ")
 }
 
-// TestOrderOfFilesThatBeginTogether: calls that run together are recorded as they end, so a file may
-// begin with a call that came in before the first one of the file before it.
+// TestOrderOfFilesThatBeginTogether: calls that run together are recorded as they end, so a file
+// may begin with a call that came in before the first one of the file before it.
 func TestOrderOfFilesThatBeginTogether(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -41,6 +41,6 @@ func openLocked(path string, open opener) (file, error) {
 	return osFile{f}, nil
 }
 
-// Close unlocks the file before it closes it: closing alone leaves the lock for as long as a process
-// that was forked meanwhile has the descriptor, which is until its exec.
+// Close unlocks the file before it closes it: closing alone leaves the lock for as long as a
+// process that was forked meanwhile has the descriptor, which is until its exec.
 func (f osFile) Close() error { return errors.Join(release(f.File), f.File.Close()) }

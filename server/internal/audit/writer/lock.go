@@ -84,8 +84,8 @@ func unlock(f *os.File) error {
 	return errors.Join(err, release(f), f.Close())
 }
 
-// locksOfAll returns a pattern of the lock files of all instances, or "" if the path is that of one,
-// or if the pattern would match the lock files of other programs.
+// locksOfAll returns a pattern of the lock files of all instances, or "" if the path is that of
+// one, or if the pattern would match the lock files of other programs.
 func locksOfAll(path string) string {
 	if !strings.Contains(path, instanceMark) || filepath.Base(path) == instanceMark {
 		return ""
@@ -111,7 +111,8 @@ func removeDeadLocks(o *Options) {
 	}
 }
 
-// removeUnheld removes a lock file, unless somebody holds it or it is none of ours: those are empty.
+// removeUnheld removes a lock file, unless somebody holds it or it is none of ours: those are
+// empty.
 func removeUnheld(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDWR|openUnknown, 0) //nolint:gosec // beside the audit file
 	if err != nil || lock(f, path) != nil {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The file and the rotated ones have the permissions that are configured, whatever the umask is, and
-// whatever they were before.
+// The file and the rotated ones have the permissions that are configured, whatever the umask is,
+// and whatever they were before.
 func TestFileMode(t *testing.T) {
 	t.Parallel()
 	for name, mode := range map[string]os.FileMode{"the default": 0, "for the group": 0o640, "for a group that writes": 0o660} {
@@ -67,8 +67,8 @@ func assertMode(t *testing.T, path string, want os.FileMode) {
 	}
 }
 
-// Instances that were killed leave lock files, which the next instance removes. It leaves those that
-// somebody holds, and what is no lock file of an instance.
+// Instances that were killed leave lock files, which the next instance removes. It leaves those
+// that somebody holds, and what is no lock file of an instance.
 func TestLocksOfTheDeadAreRemoved(t *testing.T) {
 	t.Parallel()
 	for name, pattern := range map[string]string{

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// retain deletes the oldest rotated files, beyond those to keep. What cannot be deleted is tried again
-// once a second and at each rotation; the log goes on meanwhile.
+// retain deletes the oldest rotated files, beyond those to keep. What cannot be deleted is tried
+// again once a second and at each rotation; the log goes on meanwhile.
 func (s *fileSink) retain() {
 	if s.o.MaxFiles == 0 {
 		return
@@ -43,8 +43,8 @@ func (s *fileSink) delete(path string) error {
 	return nil
 }
 
-// lastHead returns the place of the last record of a file, or "unknown": what cannot be read is deleted
-// all the same.
+// lastHead returns the place of the last record of a file, or "unknown": what cannot be read is
+// deleted all the same.
 func lastHead(f *os.File) string {
 	info, err := f.Stat() // of a nil file an error
 	if err != nil {

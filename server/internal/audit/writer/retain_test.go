@@ -26,8 +26,8 @@ func rotations(t *testing.T, l *Log, n int) {
 	mustWrite(t, l, "last")
 }
 
-// The oldest rotated files are deleted after each rotation and at the start, never the open one. Each
-// deletion is logged with the head after which the files that are left begin, and counted.
+// The oldest rotated files are deleted after each rotation and at the start, never the open one.
+// Each deletion is logged with the head after which the files that are left begin, and counted.
 func TestOldestFilesAreDeleted(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ keep, earlier, rotations, left int }{
@@ -89,8 +89,8 @@ func assertWholeFrom(t *testing.T, o Options, files []string, lines string) {
 	}
 }
 
-// A file that cannot be deleted keeps nobody from a token. It is announced, the others are deleted, and
-// once it can be deleted it is, and that is announced too.
+// A file that cannot be deleted keeps nobody from a token. It is announced, the others are deleted,
+// and once it can be deleted it is, and that is announced too.
 func TestAFileThatCannotBeDeleted(t *testing.T) {
 	t.Parallel()
 	o := unhurried(t)

@@ -42,7 +42,8 @@ import org.slf4j.event.Level;
  */
 public final class App {
   private static final Logger log = LoggerFactory.getLogger(App.class);
-  // Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up is mended.
+  // Without a reason, any other code comes from gRPC itself: nobody gets a token until the set-up
+  // is mended.
   private static final Set<Code> AWAY = Set.of(Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED);
   private static final long DEADLINE_MS = 1000; // for all tries together
 
