@@ -221,12 +221,20 @@ func (p *running) stop(t *testing.T) int {
 // get returns the status and body of a page of the admin listener.
 func (p *running) get(t *testing.T, path string) (int, string) {
 	t.Helper()
+	answer, body := p.getAs(t, path, "")
+	return answer.StatusCode, body
+}
+
+// getAs asks for the page in a format, and returns the answer and its body.
+func (p *running) getAs(t *testing.T, path, accept string) (*http.Response, string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Header.Set("Accept", accept)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +244,7 @@ func (p *running) get(t *testing.T, path string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer.StatusCode, string(body)
+	return answer, string(body)
 }
 
 // command runs the program to its end.

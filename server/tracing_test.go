@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -122,21 +120,8 @@ func (p *running) assertTraceInRecord(t *testing.T, auditID, traceID string) {
 // assertExemplar wants the trace as an exemplar of the latencies.
 func (p *running) assertExemplar(t *testing.T, traceID string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.admin+"/metrics", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(body)) {
+	_, body := p.getAs(t, "/metrics", "application/openmetrics-text; version=1.0.0")
+	for line := range strings.Lines(body) {
 		if strings.HasPrefix(line, "grpc_server_handling_seconds_bucket") && strings.Contains(line, `# {trace_id="`+traceID+`"}`) {
 			return
 		}

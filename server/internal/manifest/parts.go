@@ -44,7 +44,7 @@ startupProbe: # the app starts once this passes: at /livez, so a missing or bad 
     port: chatidentity
   periodSeconds: 1
   failureThreshold: 30
-livenessProbe: # replaces a sidecar that hangs within 25 s; one that is merely busy answers in time
+livenessProbe: # replaces a sidecar that hangs; one that is merely busy answers in time
   httpGet:
     path: /livez
     port: chatidentity

@@ -64,7 +64,7 @@ chatidentity: sidecar
       port: chatidentity
     periodSeconds: 1
     failureThreshold: 30
-  livenessProbe: # replaces a sidecar that hangs within 25 s; one that is merely busy answers in time
+  livenessProbe: # replaces a sidecar that hangs; one that is merely busy answers in time
     httpGet:
       path: /livez
       port: chatidentity
