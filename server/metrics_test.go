@@ -82,8 +82,8 @@ func TestNativeHistograms(t *testing.T) {
 	t.Parallel()
 	p := start(t, withSecret())
 	p.mustIssue(t)
-	answer, body := p.getAs(t, "/metrics", string(expfmt.NewFormat(expfmt.TypeProtoDelim)))
-	decoder := expfmt.NewDecoder(strings.NewReader(body), expfmt.ResponseFormat(answer.Header))
+	_, header, body := p.getAs(t, "/metrics", string(expfmt.NewFormat(expfmt.TypeProtoDelim)))
+	decoder := expfmt.NewDecoder(strings.NewReader(body), expfmt.ResponseFormat(header))
 	native := map[string]bool{}
 	for {
 		var family dto.MetricFamily

@@ -221,12 +221,12 @@ func (p *running) stop(t *testing.T) int {
 // get returns the status and body of a page of the admin listener.
 func (p *running) get(t *testing.T, path string) (int, string) {
 	t.Helper()
-	answer, body := p.getAs(t, path, "")
-	return answer.StatusCode, body
+	code, _, body := p.getAs(t, path, "")
+	return code, body
 }
 
-// getAs asks for the page in a format, and returns the answer and its body.
-func (p *running) getAs(t *testing.T, path, accept string) (*http.Response, string) {
+// getAs asks for the page in a format, and returns the headers too.
+func (p *running) getAs(t *testing.T, path, accept string) (int, http.Header, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -240,11 +240,11 @@ func (p *running) getAs(t *testing.T, path, accept string) (*http.Response, stri
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer, string(body)
+	return answer.StatusCode, answer.Header, string(text)
 }
 
 // command runs the program to its end.

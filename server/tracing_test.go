@@ -120,7 +120,7 @@ func (p *running) assertTraceInRecord(t *testing.T, auditID, traceID string) {
 // assertExemplar wants the trace as an exemplar of the latencies.
 func (p *running) assertExemplar(t *testing.T, traceID string) {
 	t.Helper()
-	_, body := p.getAs(t, "/metrics", "application/openmetrics-text; version=1.0.0")
+	_, _, body := p.getAs(t, "/metrics", "application/openmetrics-text; version=1.0.0")
 	for line := range strings.Lines(body) {
 		if strings.HasPrefix(line, "grpc_server_handling_seconds_bucket") && strings.Contains(line, `# {trace_id="`+traceID+`"}`) {
 			return
