@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"hash/maphash"
-	"sync"
 	"time"
 )
 
@@ -25,11 +24,8 @@ const DefaultCapacity = 1 << 20
 // has to do that in all sets: at the default capacity, a million customers' whole bursts buy one
 // burst. [Local.Evictions] counts the budgets that were forgotten.
 type Local struct {
-	clock func() time.Duration
-	seed  maphash.Seed
-
-	mu     sync.Mutex
-	latest time.Duration // of all the times seen
+	clock  func() time.Duration
+	seed   maphash.Seed
 	tables [limitCount]table
 }
 
@@ -57,32 +53,28 @@ func (l *Local) Take(_ context.Context, budgets Budgets) (Decision, error) {
 }
 
 // Evictions returns how many budgets of a limit were forgotten while still in use.
-func (l *Local) Evictions(limit Limit) uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.tables[limit].evictions
-}
+func (l *Local) Evictions(limit Limit) uint64 { return l.tables[limit].evictions() }
 
 // Peek returns what Take would decide now, and spends nothing.
 func (l *Local) Peek(budgets *Budgets) Decision {
 	a := l.newAttempt(budgets)
 	now := l.clock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	return l.decide(&a, now)
 }
 
 func (l *Local) takeAt(now time.Duration, budgets *Budgets) Decision {
 	a := l.newAttempt(budgets)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	decision := l.decide(&a, now)
 	if !decision.Allowed {
 		return decision
 	}
 	for i := range a {
-		if b := &a[i]; b.entry != nil {
-			l.tables[i].store(b.entry, b.hash, b.tat, l.latest)
+		if b := &a[i]; b.shard != nil {
+			b.shard.store(b.entry, b.hash, b.tat)
 		}
 	}
 	return decision
@@ -92,7 +84,8 @@ func (l *Local) takeAt(now time.Duration, budgets *Budgets) Decision {
 type attempt [limitCount]struct {
 	rate  Rate
 	hash  uint64
-	entry *entry        // nil: the rate is off
+	shard *shard // nil: the rate is off
+	entry *entry
 	tat   time.Duration // of the budget if the call passes
 }
 
@@ -100,10 +93,29 @@ func (l *Local) newAttempt(budgets *Budgets) attempt {
 	var a attempt
 	for i := range budgets {
 		if b := &budgets[i]; !b.Rate.IsOff() {
-			a[i].rate, a[i].hash = b.Rate, l.hash(&b.Key)
+			hash := l.hash(&b.Key)
+			a[i].rate, a[i].hash, a[i].shard = b.Rate, hash, l.tables[i].shardOf(hash)
 		}
 	}
 	return a
+}
+
+// lock takes one lock for each budget. All calls take them in the order of the limits, so no two
+// wait for each other.
+func (a *attempt) lock() {
+	for i := range a {
+		if s := a[i].shard; s != nil {
+			s.mu.Lock()
+		}
+	}
+}
+
+func (a *attempt) unlock() {
+	for i := range a {
+		if s := a[i].shard; s != nil {
+			s.mu.Unlock()
+		}
+	}
 }
 
 // hash is never 0, which marks an unused entry.
@@ -114,27 +126,24 @@ func (l *Local) hash(key *Key) uint64 {
 	return max(1, maphash.Comparable(l.seed, *key))
 }
 
-// decide finds the budgets and asks each. The lock must be held.
+// decide finds the budgets and asks each. The attempt must be locked.
 func (l *Local) decide(a *attempt, now time.Duration) Decision {
-	// Two calls may read the clock in one order and get here in the other. Time then stands still
-	// for the later one, and its wait counts from its own reading.
-	l.latest = max(l.latest, now)
-	behind := l.latest - now
 	decision := Decision{Allowed: true}
 	for limit := range limitCount {
-		b, table := &a[limit], &l.tables[limit]
-		if b.rate.IsOff() {
+		b := &a[limit]
+		if b.shard == nil {
 			continue
 		}
-		b.entry = table.find(b.hash)
-		latest := latestTAT(l.latest, b.rate)
+		b.entry = l.tables[limit].find(b.hash)
+		latest := b.shard.advance(now)
+		full := latestTAT(latest, b.rate)
 		var wait time.Duration
-		b.tat, wait = gcra(l.latest, b.entry.tatOf(b.hash, latest), b.rate)
-		if len(table.reserved) > 0 { // as if they were all spent first
-			wait = max(wait, b.tat+time.Duration(table.reserved[b.hash])*b.rate.interval-latest)
+		b.tat, wait = gcra(latest, b.entry.tatOf(b.hash, full), b.rate)
+		if len(b.shard.reserved) > 0 { // as if they were all spent first
+			wait = max(wait, b.tat+time.Duration(b.shard.reserved[b.hash])*b.rate.interval-full)
 		}
-		if wait > 0 {
-			decision.refuse(limit, wait+behind)
+		if wait > 0 { // it counts from this call's own reading of the clock
+			decision.refuse(limit, wait+latest-now)
 		}
 	}
 	return decision

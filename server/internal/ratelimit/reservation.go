@@ -28,8 +28,8 @@ type Answer struct {
 func (l *Local) Reserve(budgets *Budgets) (*Reservation, Decision) {
 	r := &Reservation{local: l, attempt: l.newAttempt(budgets)}
 	now := l.clock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	r.attempt.lock()
+	defer r.attempt.unlock()
 	decision := l.decide(&r.attempt, now)
 	if decision.Allowed {
 		r.count(1)
@@ -41,41 +41,36 @@ func (l *Local) Reserve(budgets *Budgets) (*Reservation, Decision) {
 // ahead than the local budget, that catches up: what the store found empty is known to be empty
 // here too, until the moment at which the store would admit again.
 func (r *Reservation) Settle(answer Answer) {
-	l := r.local
-	now := l.clock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.latest = max(l.latest, now)
+	now := r.local.clock()
+	r.attempt.lock()
+	defer r.attempt.unlock()
 	r.count(-1)
 	for i := range r.attempt {
-		b, table := &r.attempt[i], &l.tables[i]
-		if b.rate.IsOff() {
+		b := &r.attempt[i]
+		if b.shard == nil {
 			continue
 		}
-		e := table.find(b.hash) // another budget may have taken its entry
-		tat := e.tatOf(b.hash, latestTAT(l.latest, b.rate))
+		latest := b.shard.advance(now)
+		e := r.local.tables[i].find(b.hash) // another budget may have taken its entry
+		tat := e.tatOf(b.hash, latestTAT(latest, b.rate))
 		if answer.Allowed {
-			tat, _ = gcra(l.latest, tat, b.rate)
+			tat, _ = gcra(latest, tat, b.rate)
 		}
 		// The store may have counted calls that are still reserved here, and will be spent here
 		// too.
-		ahead := b.rate.bounded(answer.Ahead[i]) - time.Duration(table.reserved[b.hash])*b.rate.interval
-		tat = max(tat, l.latest+ahead)
-		if tat > l.latest {
-			table.store(e, b.hash, tat, l.latest)
+		ahead := b.rate.bounded(answer.Ahead[i]) - time.Duration(b.shard.reserved[b.hash])*b.rate.interval
+		tat = max(tat, latest+ahead)
+		if tat > latest {
+			b.shard.store(e, b.hash, tat)
 		}
 	}
 }
 
-// count adds n to the reservations of the call's budgets. The lock must be held.
+// count adds n to the reservations of the call's budgets. The attempt must be locked.
 func (r *Reservation) count(n int32) {
 	for i := range r.attempt {
-		b, reserved := &r.attempt[i], r.local.tables[i].reserved
-		if b.rate.IsOff() {
-			continue
-		}
-		if reserved[b.hash] += n; reserved[b.hash] == 0 {
-			delete(reserved, b.hash)
+		if b := &r.attempt[i]; b.shard != nil {
+			b.shard.reserve(b.hash, n)
 		}
 	}
 }

@@ -34,8 +34,10 @@ func TestReservationGivenBackLeavesNoTrace(t *testing.T) {
 		t.Errorf("got %+v, want to wait half a second", d)
 	}
 	for limit := range local.tables {
-		if n := len(local.tables[limit].reserved); n != 0 {
-			t.Errorf("%d settled reservations remain for %v", n, Limit(limit))
+		for i := range local.tables[limit].shards {
+			if n := len(local.tables[limit].shards[i].reserved); n != 0 {
+				t.Errorf("%d settled reservations remain for %v", n, Limit(limit))
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"math/bits"
+	"sync"
 	"time"
 )
 
@@ -30,23 +31,43 @@ func (e *entry) tatOf(hash uint64, latest time.Duration) time.Duration {
 // can be reused as it stands.
 type table struct {
 	sets      [][ways]entry
-	mask      uint64 // number of sets, a power of two, less 1
+	setMask   uint64 // number of sets, a power of two, less 1
+	shards    []shard
+	shardMask uint64 // number of shards, a power of two, less 1
+}
+
+// mostShards is how many calls can spend budgets of one limit at the same time. It is far more than
+// a machine has processors, so two calls for different budgets seldom meet.
+const mostShards = 256
+
+// shard is what one lock guards: every set whose number ends in that of the shard.
+type shard struct {
+	mu        sync.Mutex
+	latest    time.Duration // of all the times seen
 	evictions uint64
 	reserved  map[uint64]int32 // calls whose reservation is not settled, by hash
+	_         [32]byte         // fills a cache line, which two processors then never share
 }
 
 // newTable makes room for at least capacity entries, rounded up to a power of two. The kernel
 // backs the memory with its zero page until it is touched.
 func newTable(capacity int) table {
 	sets := max(1, (capacity+ways-1)/ways)
-	mask := uint64(1)<<bits.Len(uint(sets-1)) - 1
-	return table{sets: make([][ways]entry, mask+1), mask: mask, reserved: make(map[uint64]int32)}
+	sets = 1 << bits.Len(uint(sets-1))
+	shards := min(sets, mostShards)
+	return table{
+		sets: make([][ways]entry, sets), setMask: uint64(sets - 1),
+		shards: make([]shard, shards), shardMask: uint64(shards - 1),
+	}
 }
 
+// shardOf returns the shard that guards hash's set.
+func (t *table) shardOf(hash uint64) *shard { return &t.shards[hash&t.shardMask] }
+
 // find returns the entry of hash, or the one that hash would evict: the budget of its set that is
-// nearest to rest, or at rest if there is one.
+// nearest to rest, or at rest if there is one. The shard must be locked.
 func (t *table) find(hash uint64) *entry {
-	set := &t.sets[hash&t.mask]
+	set := &t.sets[hash&t.setMask]
 	nearest := &set[0]
 	for i := range set {
 		e := &set[i]
@@ -60,10 +81,39 @@ func (t *table) find(hash uint64) *entry {
 	return nearest
 }
 
-// store writes the budget of hash to the entry that find returned for it.
-func (t *table) store(e *entry, hash uint64, tat, now time.Duration) {
-	if e.hash != hash && e.tat > now {
-		t.evictions++
+// evictions is how many budgets were forgotten while still in use.
+func (t *table) evictions() uint64 {
+	var sum uint64
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		sum += s.evictions
+		s.mu.Unlock()
+	}
+	return sum
+}
+
+// advance returns the time to decide by. Two calls may read the clock in one order and get here in
+// the other: time then stands still for the later one. The lock must be held.
+func (s *shard) advance(now time.Duration) time.Duration {
+	s.latest = max(s.latest, now)
+	return s.latest
+}
+
+// store writes the budget of hash to the entry that find returned for it. The lock must be held.
+func (s *shard) store(e *entry, hash uint64, tat time.Duration) {
+	if e.hash != hash && e.tat > s.latest {
+		s.evictions++
 	}
 	*e = entry{hash: hash, tat: tat}
+}
+
+// reserve adds n to the reservations of hash. The lock must be held.
+func (s *shard) reserve(hash uint64, n int32) {
+	if s.reserved == nil {
+		s.reserved = make(map[uint64]int32)
+	}
+	if s.reserved[hash] += n; s.reserved[hash] == 0 {
+		delete(s.reserved, hash)
+	}
 }
