@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"hash"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/customer"
@@ -18,36 +20,40 @@ type signer struct {
 	payload []byte
 	token   []byte
 	sum     [sha256.Size]byte
+	place   uint32 // in signers
 }
-
-// signers holds those of one secret that are not in use. The secret keeps it, so that nothing leads
-// to a secret that is no longer used: a sync.Pool would, until the garbage collector has run twice.
-type signers chan *signer
 
 // maxSigners is more than sign at once.
 const maxSigners = 16
 
-func signersOf(secret sensitive.String) signers {
-	return secret.Keep(newSigners).(signers) //nolint:forcetypeassert // nobody else keeps anything with a secret
+// signers holds those of one secret that are not in use, and has no lock. The secret keeps it, so
+// that nothing leads to a secret that is no longer used: a sync.Pool would, until the garbage
+// collector has run twice.
+type signers [maxSigners]atomic.Pointer[signer]
+
+func signersOf(secret sensitive.String) *signers {
+	return secret.Keep(newSigners).(*signers) //nolint:forcetypeassert // nobody else keeps anything with a secret
 }
 
-func newSigners() any { return make(signers, maxSigners) }
+func newSigners() any { return new(signers) }
 
-func (s signers) take(secret sensitive.String) *signer {
-	select {
-	case free := <-s:
-		return free
-	default:
-		return &signer{mac: hmac.New(sha256.New, []byte(secret.Reveal()))}
+// take looks for one from a random place on, where others hardly look at the same time.
+func (s *signers) take(secret sensitive.String) *signer {
+	start := rand.Uint32() //nolint:gosec // it chooses memory
+	for i := range uint32(maxSigners) {
+		place := (start + i) % maxSigners
+		if s[place].Load() == nil {
+			continue
+		}
+		if free := s[place].Swap(nil); free != nil {
+			return free
+		}
 	}
+	return &signer{mac: hmac.New(sha256.New, []byte(secret.Reveal())), place: start % maxSigners}
 }
 
-func (s signers) give(used *signer) {
-	select {
-	case s <- used:
-	default:
-	}
-}
+// give puts one back into its place, or drops it if another stands there.
+func (s *signers) give(used *signer) { s[used.place].CompareAndSwap(nil, used) }
 
 func (s *signer) sign(c customer.Customer, issued time.Time) string {
 	s.payload = appendPayload(s.payload[:0], c, issued)

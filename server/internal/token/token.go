@@ -76,29 +76,34 @@ func appendPayload(b []byte, c customer.Customer, issued time.Time) []byte {
 // quote, the backslash and characters below U+0020, and nothing else.
 // https://tc39.es/ecma262/#sec-quotejsonstring
 func appendJSONString(b []byte, s string) []byte {
-	const hexDigits = "0123456789abcdef"
 	b = append(b, '"')
+	copied := 0
 	for i := range len(s) {
-		switch c := s[i]; c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\b':
-			b = append(b, `\b`...)
-		case '\t':
-			b = append(b, `\t`...)
-		case '\n':
-			b = append(b, `\n`...)
-		case '\f':
-			b = append(b, `\f`...)
-		case '\r':
-			b = append(b, `\r`...)
-		default:
-			if c < ' ' {
-				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
-			} else {
-				b = append(b, c)
-			}
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			b = appendEscaped(append(b, s[copied:i]...), c)
+			copied = i + 1
 		}
 	}
+	b = append(b, s[copied:]...)
 	return append(b, '"')
+}
+
+func appendEscaped(b []byte, c byte) []byte {
+	const hexDigits = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\b':
+		return append(b, `\b`...)
+	case '\t':
+		return append(b, `\t`...)
+	case '\n':
+		return append(b, `\n`...)
+	case '\f':
+		return append(b, `\f`...)
+	case '\r':
+		return append(b, `\r`...)
+	default:
+		return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+	}
 }
