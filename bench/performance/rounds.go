@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
+	"math/rand/v2"
 
 	"github.com/chatidentity/chatidentity/bench/performance/process"
 	"github.com/chatidentity/chatidentity/bench/performance/stats"
@@ -19,11 +19,13 @@ type lane struct {
 }
 
 // interleave takes all lanes once a round, so that the moods of the machine meet all of them, and
-// in turn forwards and backwards. A first round warms up and does not count.
+// each round in another order, because a lane inherits something from the one before it. A first
+// round warms up and does not count.
 func interleave(ctx context.Context, rounds int, lanes []*lane) error {
-	order := slices.Clone(lanes)
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same orders in each run
 	for round := range rounds + 1 {
-		for _, l := range order {
+		for _, i := range random.Perm(len(lanes)) {
+			l := lanes[i]
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -39,7 +41,6 @@ func interleave(ctx context.Context, rounds int, lanes []*lane) error {
 			l.memory = append(l.memory, s.memory)
 			l.samples = append(l.samples, s)
 		}
-		slices.Reverse(order)
 	}
 	return nil
 }
