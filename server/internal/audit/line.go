@@ -76,7 +76,7 @@ func (l *Line) parseFields(b []byte) error {
 		}
 		var value []byte
 		if rest[0] == '"' {
-			value, b, ok = cutText(rest, `"`)
+			value, b, ok = cutText(rest[1:])
 		} else {
 			value, b, ok = cutNumber(rest)
 		}
@@ -97,14 +97,18 @@ func (l *Line) parseFields(b []byte) error {
 // behind it.
 func cutName(b []byte, row int, before []member) ([]byte, []byte, int, bool) {
 	const open, end = `,"`, `":`
+	if len(b) <= len(open) || b[0] != open[0] || b[1] != open[1] {
+		return nil, nil, 0, false
+	}
+	b = b[len(open):]
 	for i := row; i < len(fields)-1; i++ {
-		last := len(open) + len(fields[i].Name)
-		if len(b) > last+len(end) && b[last] == '"' && b[last+1] == ':' &&
-			string(b[:len(open)]) == open && string(b[len(open):last]) == fields[i].Name {
-			return b[len(open):last], b[last+len(end):], i + 1, true
+		known := fields[i].Name
+		n := len(known)
+		if b[0] == known[0] && len(b) > n+len(end) && b[n] == '"' && b[n+1] == ':' && string(b[:n]) == known {
+			return b[:n], b[n+len(end):], i + 1, true
 		}
 	}
-	name, rest, ok := cutText(b, open)
+	name, rest, ok := cutText(b)
 	if !ok || len(rest) == 0 || rest[0] != ':' {
 		return nil, nil, 0, false
 	}
@@ -135,13 +139,9 @@ func isFieldName(name []byte) bool {
 	return len(name) > 0
 }
 
-// cutText returns what stands between open and the next quote that is not escaped, and what follows
-// that quote. It takes only the characters and escapes that the log writes.
-func cutText(b []byte, open string) ([]byte, []byte, bool) {
-	b, ok := bytes.CutPrefix(b, []byte(open))
-	if !ok {
-		return nil, nil, false
-	}
+// cutText returns what stands before the next quote that is not escaped, and what follows it. It
+// takes only the characters and escapes that the log writes.
+func cutText(b []byte) ([]byte, []byte, bool) {
 	for i := plainStart(b); i < len(b); {
 		switch c := b[i]; {
 		case c == '"':
