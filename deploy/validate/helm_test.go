@@ -37,10 +37,20 @@ func exampleChart(t *testing.T) string {
 // helmTemplate is `helm template shop`.
 func helmTemplate(t *testing.T, directory string, sidecar map[string]any) (document, error) {
 	t.Helper()
-	app, err := loader.Load(directory)
+	return renderChart(t, loadChart(t, directory), sidecar)
+}
+
+func loadChart(t *testing.T, path string) *chart.Chart {
+	t.Helper()
+	loaded, err := loader.Load(path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", path, err)
 	}
+	return loaded
+}
+
+func renderChart(t *testing.T, app *chart.Chart, sidecar map[string]any) (document, error) {
+	t.Helper()
 	values := map[string]any{"chatidentity": maps.Clone(sidecar)} // helm writes into it
 	if err := chartutil.ProcessDependenciesWithMerge(app, values); err != nil {
 		t.Fatal(err)
@@ -97,18 +107,12 @@ func TestHelmRefusesWrongValues(t *testing.T) {
 // The library chart's version is the example's dependency.
 func TestTheExampleNamesTheLibrary(t *testing.T) {
 	t.Parallel()
-	var loaded [2]*chart.Chart
-	for i, name := range []string{"chatidentity", "example"} {
-		var err error
-		if loaded[i], err = loader.Load(filepath.Join(charts, name)); err != nil {
-			t.Fatal(err)
-		}
+	library, app := loadChart(t, filepath.Join(charts, "chatidentity")), loadChart(t, filepath.Join(charts, "example"))
+	wanted := app.Metadata.Dependencies[0]
+	if wanted.Name != library.Name() || wanted.Version != library.Metadata.Version {
+		t.Errorf("depends on %+v, the library is %+v", wanted, library.Metadata)
 	}
-	wanted := loaded[1].Metadata.Dependencies[0]
-	if wanted.Name != loaded[0].Name() || wanted.Version != loaded[0].Metadata.Version {
-		t.Errorf("depends on %+v, the library is %+v", wanted, loaded[0].Metadata)
-	}
-	for _, raw := range loaded[0].Raw {
+	for _, raw := range library.Raw {
 		if bytes.Contains(raw.Data, []byte("$")) && strings.HasSuffix(raw.Name, ".tpl") {
 			t.Errorf("%s has a value that nobody filled in", raw.Name)
 		}

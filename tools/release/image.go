@@ -48,7 +48,11 @@ func (r *release) image(context.Context) error {
 	if _, err := layout.Write(folder, index); err != nil {
 		return err
 	}
-	return r.archive(folder, r.file("image.oci.tar"))
+	content, err := r.tarOf(folder, "")
+	if err != nil {
+		return err
+	}
+	return write(r.file("image.oci.tar"), string(content))
 }
 
 // imageOf makes the image of one platform: one layer, and the configuration that
@@ -146,8 +150,8 @@ func add(archive *tar.Writer, name string, mode int64, when time.Time, content [
 	return err
 }
 
-// archive writes the files of a folder into a tar, in the order of their names.
-func (r *release) archive(folder, path string) error {
+// tarOf returns a tar of the files of a folder, in the order of their names, each below the prefix.
+func (r *release) tarOf(folder, prefix string) ([]byte, error) {
 	var out bytes.Buffer
 	archive := tar.NewWriter(&out)
 	err := fs.WalkDir(os.DirFS(folder), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -158,13 +162,11 @@ func (r *release) archive(folder, path string) error {
 		if err != nil {
 			return err
 		}
-		return add(archive, name, 0o644, r.time, content)
+		return add(archive, prefix+name, 0o644, r.time, content)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := archive.Close(); err != nil {
-		return err
-	}
-	return write(path, out.String())
+	err = archive.Close()
+	return out.Bytes(), err
 }

@@ -90,6 +90,7 @@ func run(ctx context.Context, version, source, out, only string, log io.Writer) 
 		{"licenses", r.licenses},
 		{"image", r.image},
 		{"packages", r.packages},
+		{"Helm chart", r.chart},
 		{"notes", r.notes},
 		{"provenance", r.provenance},
 		{"checksums and signature", r.sign},
