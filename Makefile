@@ -13,6 +13,10 @@ VECTORS  = server/internal/token/testdata/vectors
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+.PHONY: build
+build: ## Build the program: bin/chatidentity (the first time takes a minute or two)
+	go build -tags grpcnotrace -trimpath -o bin/chatidentity ./server
+
 .PHONY: dev
 dev: ## Run the sidecar on a stand-in Kustomer
 	go run ./server dev
@@ -81,15 +85,15 @@ abuse-innocent: ## Show that no defence takes good clients at their worst for at
 	cd bench/abuse && go run . -innocent
 
 .PHONY: generate
-generate: ## Generate gen/ from proto/, docs/metrics.md from the program, and the manifests from its container
+generate: ## Generate gen/ from proto/, docs/metrics.md and docs/reference.md from the program, and the manifests from its container
 	$(BUF) generate
 	bash examples/generate/generate.sh
-	go test -tags grpcnotrace ./server -run TestMetricsPage -update
+	go test -tags grpcnotrace ./server -run 'TestMetricsPage|TestReferencePage' -update
 	go test ./server/internal/manifest -run TestGenerated -generate
 
 .PHONY: check-generated
-check-generated: generate ## Show that gen/, docs/metrics.md and the manifests are what they are made from
-	git diff --exit-code -- gen docs/metrics.md deploy/kubernetes deploy/helm
+check-generated: generate ## Show that gen/, the generated pages and the manifests are what they are made from
+	git diff --exit-code -- gen docs/metrics.md docs/reference.md deploy/kubernetes deploy/helm
 	test -z "$$(git status --porcelain -- gen deploy/kubernetes deploy/helm)"
 
 .PHONY: lint

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 	"github.com/chatidentity/chatidentity/server/internal/audit/reader"
@@ -167,11 +166,7 @@ func (c *auditFindCommand) options(keys []*audit.Key, console *console) (reader.
 		return options, console.err
 	}
 	options.Output = reader.OutputTable
-	if file, ok := console.out.(*os.File); ok && console.terminal {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
-			options.Width = width
-		}
-	}
+	options.Width = columns(console.out)
 	return options, console.out
 }
 
@@ -189,6 +184,9 @@ func (c *auditFindCommand) query(stdin io.Reader) (reader.Query, error) {
 			if value, err = digestFrom(stdin, value); err != nil {
 				return query, err
 			}
+		}
+		if err := w.Search.Check(value); err != nil {
+			return query, config.Usage("--%s: %v", w.Search.By, err)
 		}
 		query.Values[w.Name] = value
 	}

@@ -28,15 +28,15 @@ type devCommand struct {
 
 func newDevCommand(console *console) *cobra.Command {
 	var c devCommand
-	return withFlags(&cobra.Command{
+	command := withFlags(&cobra.Command{
 		Use:   "dev",
 		Short: "Run the sidecar on a stand-in Kustomer, to try it out.",
 		Long: `A stand-in Kustomer runs inside the process, with a secret made for this run.
-Everything else is as in serve, with the same flags except those of the secret
-(KUSTOMER_*, --secret-file, --api-key-file, --api-url), --tls-*, --policy-file
-and --caller-tokens-file. Audit records go to a temporary file with a temporary
-key, unless --audit-file and --audit-key-file name others. It may listen on any
-address, because its secret is worthless.`,
+Everything else is as in serve, with the same flags except those that name the
+secret, callers or certificates. Audit records go to a temporary file with a
+temporary key, unless --audit-file and --audit-key-file name others. It may
+listen on any address, because its secret is worthless. It prints the address
+of the stand-in, which answers what asks Kustomer's API.`,
 		Example: `chatidentity dev
 chatidentity dev --exit --output json`,
 		PersistentPreRunE: completeFlags,
@@ -46,12 +46,35 @@ chatidentity dev --exit --output json`,
 	}, append([]config.Group{{Flags: append([]config.Flag{
 		config.Switch(&c.Exit, "exit", "Use free ports, show one token, then exit with code 0."),
 	}, c.flags()...)}}, c.Flags()...)...)
+	for _, name := range refusedInDev {
+		command.Flags().Lookup(name).Hidden = true
+	}
+	return command
 }
 
-// devVendor is the stand-in and the secrets it was made with.
+// refusedInDev are flags of serve that have no use in dev. They are there to be refused with a reason.
+var refusedInDev = []string{
+	"secret-file", "api-key-file", "api-url", "caller-tokens-file", "policy-file", "tls-cert", "tls-key", "tls-client-ca",
+}
+
+// devVendor is the stand-in, and the worthless secrets that it was made with.
 type devVendor struct {
 	*standin.Vendor
 	secret, apiKey string
+	url            string
+	apiKeyFile     string // for other commands to call it with
+}
+
+// openVendor runs a stand-in until the function that it returns is called.
+func openVendor(scratch string) (*devVendor, func(), error) {
+	vendor := &devVendor{secret: randomText(), apiKey: randomText(), apiKeyFile: filepath.Join(scratch, "api-key")}
+	vendor.Vendor = standin.New(standin.Options{APIKey: vendor.apiKey, Secret: vendor.secret})
+	if err := os.WriteFile(vendor.apiKeyFile, []byte(vendor.apiKey+"\n"), 0o600); err != nil {
+		return nil, nil, fmt.Errorf("make an API key: %w", err)
+	}
+	url, stop, err := vendor.Start()
+	vendor.url = url
+	return vendor, stop, err
 }
 
 const devTimeout = 10 * time.Second
@@ -79,14 +102,12 @@ func (c *devCommand) run(ctx context.Context, console *console, origins config.O
 		return fmt.Errorf("make a directory for the audit: %w", err)
 	}
 	defer os.RemoveAll(scratch) //nolint:errcheck // the system clears its temporary files
-	vendor := devVendor{secret: randomText(), apiKey: randomText()}
-	vendor.Vendor = standin.New(standin.Options{APIKey: vendor.apiKey, Secret: vendor.secret})
-	baseURL, stopVendor, err := vendor.Start()
+	vendor, stopVendor, err := openVendor(scratch)
 	if err != nil {
 		return err
 	}
 	defer stopVendor()
-	if err := c.prepare(scratch, baseURL); err != nil {
+	if err := c.prepare(scratch, vendor.url); err != nil {
 		return err
 	}
 	if err := c.Validate(origins, config.DevSecrets(sensitive.New(vendor.apiKey))); err != nil {
@@ -169,7 +190,7 @@ func (c *devCommand) openLog(console *console, origins config.Origins) *process.
 	return process.OpenLog(console.err, c.NewLogger)
 }
 
-func (c *devCommand) show(ctx context.Context, console *console, sidecar *sidecar, vendor devVendor) error {
+func (c *devCommand) show(ctx context.Context, console *console, sidecar *sidecar, vendor *devVendor) error {
 	ctx, cancel := context.WithTimeout(ctx, devTimeout)
 	defer cancel()
 	select {

@@ -24,6 +24,8 @@ type devReport struct {
 	AuditRecord  json.RawMessage `json:"audit_record"`
 	AuditFile    string          `json:"audit_file"`
 	AuditKeyFile string          `json:"audit_key_file"`
+	APIURL       string          `json:"api_url"`
+	APIKeyFile   string          `json:"api_key_file"`
 }
 
 // devLogin is the customer whom the stand-in logged in.
@@ -34,7 +36,7 @@ type devLogin struct {
 
 // report issues a token to itself, over gRPC as any backend would, and asks the stand-in to log it in.
 func (c *devCommand) report(
-	ctx context.Context, console *console, sidecar *sidecar, vendor devVendor,
+	ctx context.Context, console *console, sidecar *sidecar, vendor *devVendor,
 ) (*devReport, error) {
 	address := c.Listen[0]
 	address.Address = sidecar.listeners[0].Addr().String()
@@ -65,6 +67,8 @@ func (c *devCommand) report(
 		AuditRecord:  record,
 		AuditFile:    sidecar.config.AuditFile,
 		AuditKeyFile: sidecar.config.AuditKeyFile,
+		APIURL:       vendor.url,
+		APIKeyFile:   vendor.apiKeyFile,
 	}, nil
 }
 
@@ -95,6 +99,11 @@ func (r *devReport) text(exiting bool) string {
 			" chatidentity.v1.ChatIdentityService/IssueToken")
 	part("Look at it:", "curl http://"+r.AdminAddress+"/metrics", "tail -f "+r.AuditFile,
 		invocation()+" audit verify --audit-key-file "+r.AuditKeyFile+" "+r.AuditFile)
+	api := " --api-url " + r.APIURL + " --api-key-file " + r.APIKeyFile
+	part("Try what asks Kustomer's API: the stand-in answers it.",
+		invocation()+" secret fetch"+api+" --file kustomer.secret",
+		invocation()+" doctor"+api+" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0",
+		invocation()+" serve"+api+" --listen 127.0.0.1:9461 --admin-listen 127.0.0.1:9462")
 	b.WriteString("Serving until Ctrl-C.")
 	return b.String()
 }

@@ -45,7 +45,7 @@ func (c *doctorCommand) run(
 	stop := console.waitingFor("checks that ask other servers: Kustomer's API, issuers, Redis")
 	report := doctor.Examine(ctx, doctor.Options{Config: &c.Serve, Variables: known})
 	stop()
-	if err := c.print(console, report, doctorText(&report)); err != nil {
+	if err := c.print(console, report, doctorText(&report, columns(console.out))); err != nil {
 		return err
 	}
 	if err := report.Refusal(); err != nil {
@@ -57,14 +57,16 @@ func (c *doctorCommand) run(
 	return nil
 }
 
-func doctorText(report *doctor.Report) string {
+// doctorText returns a line a check; its detail is wrapped to the columns of a terminal.
+func doctorText(report *doctor.Report, columns int) string {
 	var b strings.Builder
 	width := 0
 	for _, found := range report.Checks {
 		width = max(width, len(found.Check))
 	}
 	for _, found := range report.Checks {
-		_, _ = fmt.Fprintf(&b, "%-7s  %-*s  %s\n", found.Status, width, found.Check, found.Detail)
+		head := fmt.Sprintf("%-7s  %-*s  ", found.Status, width, found.Check)
+		_, _ = b.WriteString(head + wrapped(found.Detail, columns-len(head), len(head)) + "\n")
 	}
 	_, _ = fmt.Fprintf(&b, "%d checks; failed: %d, warnings: %d",
 		len(report.Checks), report.Count(doctor.Failed), report.Count(doctor.Warning))

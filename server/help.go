@@ -69,6 +69,9 @@ type helpGroup struct {
 func helpGroups(command *cobra.Command) []helpGroup {
 	var groups []helpGroup
 	command.Flags().VisitAll(func(flag *pflag.Flag) {
+		if flag.Hidden {
+			return
+		}
 		shown := *flag
 		title := "Flags"
 		if value, ours := flag.Value.(*flagValue); ours {

@@ -29,11 +29,13 @@ type console struct {
 	out      io.Writer
 	err      io.Writer
 	terminal bool // out is one
+	colour   bool // out may have colours
 }
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], &console{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: term.IsTerminal(int(os.Stdout.Fd())),
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		terminal: term.IsTerminal(int(os.Stdout.Fd())), colour: hasColour(os.Stdout),
 	}))
 }
 
@@ -80,6 +82,7 @@ capitals, with underscores. A flag overrides its variable.`,
 		newIssueCommand(console), newVerifyCommand(console), newHealthCommand(console), newWaitCommand(console),
 		newDoctorCommand(console), newAuditCommands(console), newSecretCommands(console), newPolicyCommands(console),
 		newCallerTokenCommand(console), newManifestCommand(console), newVersionCommand(console),
+		newManCommand(console),
 	)
 	root.InitDefaultCompletionCmd()
 	checkArguments(root)
@@ -108,7 +111,8 @@ func report(console *console, err error) int {
 	case errors.Is(err, errNegative):
 		return exitFailed
 	}
-	_, _ = fmt.Fprintln(console.err, visible(fmt.Sprintf("chatidentity: %v", err)))
+	line := visible(fmt.Sprintf("chatidentity: %v", err))
+	_, _ = fmt.Fprintln(console.err, wrapped(line, columns(console.err), 0))
 	if errors.Is(err, config.ErrUsage) {
 		return exitUsage
 	}

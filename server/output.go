@@ -37,7 +37,11 @@ func outputChoice(to *string, help string) config.Flag {
 // is in it.
 func (f *outputFlag) print(console *console, answer any, text string) error {
 	if wantsText(f.Output, console) {
-		_, err := fmt.Fprintln(console.out, visible(text))
+		text = visible(text)
+		if console.colour {
+			text = coloured(text)
+		}
+		_, err := fmt.Fprintln(console.out, text)
 		return err
 	}
 	var b bytes.Buffer

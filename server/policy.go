@@ -75,7 +75,10 @@ func (c *policyCheckCommand) run(console *console) error {
 }
 
 func reportText(report *policy.Report) string {
-	lines := make([]string, 0, len(report.Callers)+len(report.Elsewhere))
+	var lines []string
+	if len(report.Callers) == 0 {
+		lines = append(lines, "The file is well-formed and names no caller, so nobody may call.")
+	}
 	for i := range report.Callers {
 		lines = append(lines, explanationLines(&report.Callers[i])...)
 	}

@@ -21,6 +21,10 @@ callers:
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	nobody := file + ".nobody"
+	if err := os.WriteFile(nobody, []byte("callers: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	bad := file + ".bad"
 	if err := os.WriteFile(bad, []byte(strings.Replace(text, "proof: login", "proof: logon", 1)), 0o600); err != nil {
 		t.Fatal(err)
@@ -37,6 +41,9 @@ callers:
 		"another organization":    {[]string{file, "--caller", "token:checkout", "--organization", "default"}, 1, []string{`"allowed":false`, "line 7", "default"}},
 		"a caller not in it":      {[]string{file, "--caller", "uid:1000", "--output", "text"}, 1, []string{"uid:1000 is refused", "does not name it"}},
 		"a caller that cannot be": {[]string{file, "--caller", "uid:root"}, 2, []string{"--caller", "uid:root"}},
+		"nobody":                  {[]string{nobody, "--output", "text"}, 0, []string{"names no caller, so nobody may call"}},
+		"nobody as JSON":          {[]string{nobody}, 0, []string{`{"callers":[]}`}},
+		"nobody, a caller":        {[]string{nobody, "--caller", "loopback"}, 1, []string{`"allowed":false`}},
 		"a wrong file":            {[]string{bad}, 2, []string{bad, "line 7, column", "logon"}},
 		"no file":                 {[]string{"/no/such"}, 2, []string{"/no/such"}},
 	} {

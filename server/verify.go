@@ -96,7 +96,7 @@ func (c *verifyCommand) verify(ctx context.Context, console *console) (verifyAns
 }
 
 func (a verifyAnswer) text() string {
-	lines := []string{"Verdict      " + a.Verdict}
+	lines := []string{verdictLabel + a.Verdict}
 	for _, line := range []struct{ label, value string }{
 		{"Because      ", a.Detail},
 		{"External ID  ", a.ExternalID},

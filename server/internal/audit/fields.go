@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,6 +64,16 @@ type Search struct {
 	Value     string // a word for what they give
 	Help      string
 	Pseudonym string // KindExternalID or KindEmail: they give what the pseudonym stands for
+	Form      string // regular expression for all values that a record can hold; empty: any text
+	Expects   string // the form in words
+}
+
+// Check returns an error for a value that no record can hold.
+func (s *Search) Check(value string) error {
+	if matched, err := regexp.MatchString(s.Form, value); err != nil || matched {
+		return err
+	}
+	return fmt.Errorf("%q is in no record: it must be %s", value, s.Expects)
 }
 
 // Column is a column of the table that find prints.
@@ -103,9 +115,13 @@ var fields = withKeys([]Field{
 	},
 	{
 		Name: "audit_id", Bound: maxName, Always: true, Column: Column{10, 36},
-		text:   func(r *Record) string { return r.AuditID },
-		Search: Search{By: "audit-id", Value: "ID", Help: "The record of this call, or of the calls it was counted with."},
-		Doc:    "UUIDv7 of the call; errors carry it to the caller. Of calls.refused, that of all calls it counts.",
+		text: func(r *Record) string { return r.AuditID },
+		Search: Search{
+			By: "audit-id", Value: "ID", Help: "The record of this call, or of the calls it was counted with.",
+			Form:    `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`,
+			Expects: "a UUID in lower case, such as 019abcde-0123-7456-89ab-0123456789ab",
+		},
+		Doc: "UUIDv7 of the call; errors carry it to the caller. Of calls.refused, that of all calls it counts.",
 	},
 	{
 		Name: "event", Bound: maxName, Always: true, Column: Column{2, 13},
@@ -152,18 +168,28 @@ var fields = withKeys([]Field{
 	},
 	{
 		Name: "caller", Bound: 512, Column: Column{8, 20}, text: func(r *Record) string { return r.Caller },
-		Search: Search{By: "caller", Value: "NAME", Help: "Records of this caller, such as loopback or uid:1000."},
-		Doc:    `Who called; "*" in a calls.refused record that counts several.`,
+		Search: Search{
+			By: "caller", Value: "NAME", Help: "Records of this caller, such as loopback or uid:1000.",
+			Form:    `^(\*|loopback|remote|uid:[0-9]+|(token|certificate):.+)$`,
+			Expects: "loopback, uid:N, token:NAME or certificate:NAME",
+		},
+		Doc: `Who called; "*" in a calls.refused record that counts several.`,
 	},
 	{Name: "peer", Bound: 256, text: func(r *Record) string { return r.Peer }},
 	{
 		Name: "request_id", Bound: maxRequestID, text: (*Record).requestID,
-		Search: Search{By: "request-id", Value: "ID", Help: "Records of the request with this x-request-id."},
+		Search: Search{
+			By: "request-id", Value: "ID", Help: "Records of the request with this x-request-id.",
+			Form: `^[A-Za-z0-9._:-]{1,128}$`, Expects: "1 to 128 letters, digits, dots, underscores, colons and hyphens",
+		},
 		Schema: `"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"`,
 	},
 	{
 		Name: "trace_id", Bound: maxName, text: func(r *Record) string { return r.TraceID },
-		Search: Search{By: "trace-id", Value: "ID", Help: "Records of this trace."},
+		Search: Search{
+			By: "trace-id", Value: "ID", Help: "Records of this trace.",
+			Form: `^[0-9a-f]{32}$`, Expects: "32 hexadecimal digits in lower case",
+		},
 	},
 	{
 		Name: TokenSHA256, Bound: maxName, Schema: isSHA256,

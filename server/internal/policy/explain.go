@@ -53,7 +53,7 @@ func Explain(text []byte, caller, organization string) (*Report, error) {
 	if caller != "" {
 		callers = []string{caller}
 	}
-	report := &Report{Elsewhere: slices.Sorted(maps.Keys(elsewhere))}
+	report := &Report{Callers: []Explanation{}, Elsewhere: slices.Sorted(maps.Keys(elsewhere))}
 	for _, name := range callers {
 		report.Callers = append(report.Callers, p.explain(name, organization))
 	}
