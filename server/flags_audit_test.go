@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,6 +162,56 @@ func theOldestFilesAreDeleted(t *testing.T) {
 	args := append([]string{"audit", "verify", "--audit-key-file", key, "--from-head", head}, append(left, file)...)
 	if code, stdout, stderr := command(t, nil, "", args...); code != 0 {
 		t.Errorf("what is left does not verify: %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// Nobody reads standard output, so the pipe fills up and then the queue of the copy. Tokens go on, and
+// once somebody reads, the log and the trail tell what is missing.
+func theCopyHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer writer.Close()
+	key, file := writeFile(t, auditKey()), filepath.Join(t.TempDir(), "audit.jsonl")
+	s := withSecret(append(unlimited, "--audit-file", file, "--audit-key-file", key, "--audit-sync", "off",
+		"--audit-timeout", "30s", "--audit-copy", "-")...)
+	s.stdout = writer
+	p := start(t, s)
+	var failed atomic.Int64
+	stop := load(t, p, 4, func(_ *pb.IssueTokenResponse, err error) {
+		if err != nil {
+			failed.Add(1)
+		}
+	})
+	eventually(t, "gap in the copy", func() bool {
+		return p.metric(t, "chatidentity_audit_copy_dropped_records_total") > 0
+	})
+	stop()
+	if n := failed.Load(); n > 0 {
+		t.Errorf("%d calls failed", n)
+	}
+	copied := make(chan int64, 1)
+	go func() {
+		n, _ := io.Copy(io.Discard, reader)
+		copied <- n
+	}()
+	eventually(t, "end of the gap", func() bool {
+		return strings.Contains(p.stderr.String(), `"part":"audit_copy","event":"outage_ended"`)
+	})
+	eventually(t, "record of the gap", func() bool {
+		text, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(text), `"event":"copy.gap"`)
+	})
+	p.stop(t)
+	writer.Close()
+	if info, err := os.Stat(file); err != nil || <-copied >= info.Size() {
+		t.Errorf("the copy lacks nothing: %v", err)
+	}
+	if code, stdout, stderr := command(t, nil, "", "audit", "verify", "--audit-key-file", key, file); code != 0 {
+		t.Errorf("the file: %d: %s%s", code, stdout, stderr)
 	}
 }
 

@@ -55,6 +55,7 @@ var flagRows = []struct {
 	{"audit-max-size", aFullFileIsRotated},
 	{"audit-max-files", theOldestFilesAreDeleted},
 	{"audit-min-free", aFullDiskIsLogged},
+	{"audit-copy", theCopyHoldsUpNobody},
 
 	{"limit-global", callsShareTheGlobalLimit},
 	{"limit-caller", callsShareTheCallersLimit},

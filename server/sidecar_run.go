@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chatidentity/chatidentity/server/internal/admin"
+	"github.com/chatidentity/chatidentity/server/internal/audit/writer"
 	"github.com/chatidentity/chatidentity/server/internal/outage"
 )
 
@@ -113,7 +114,7 @@ const (
 // stop ends everything within the drain timeout and a little more, whoever keeps calling: calls first,
 // then the other parts, then the audit.
 func (s *sidecar) stop(failed context.Context, endParts func()) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), s.config.DrainTimeout+closeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), s.config.DrainTimeout+closeTimeout+s.copyTimeout())
 	defer cancel()
 	stopErr := s.stopServer(ctx)
 	err := errors.Join(context.Cause(failed), stopErr)
@@ -158,9 +159,17 @@ func (s *sidecar) stopServer(ctx context.Context) error {
 }
 
 func (s *sidecar) closeAudit(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.config.AuditTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.AuditTimeout+s.copyTimeout())
 	defer cancel()
 	return s.audit.Close(ctx)
+}
+
+// copyTimeout is what the copy of the audit may take at the stop.
+func (s *sidecar) copyTimeout() time.Duration {
+	if s.config.AuditCopy == "" {
+		return 0
+	}
+	return writer.CopyTimeout
 }
 
 func (s *sidecar) addresses() []string {

@@ -35,7 +35,7 @@ type Record struct {
 	TokenSHA256    string // hex, of the token's characters
 	SecretID       string
 	Summarized     Event         // of a calls.refused: the event of the calls it counts
-	Count          uint64        // of a calls.refused: how many calls it stands for
+	Count          uint64        // of a calls.refused: how many calls it stands for; of a copy.gap, records
 	Duration       time.Duration // written in whole microseconds; of a calls.refused, from its first call to its last
 }
 
@@ -126,7 +126,7 @@ var fields = withKeys([]Field{
 	{
 		Name: "event", Bound: maxName, Always: true, Column: Column{2, 13},
 		text:   func(r *Record) string { return string(r.Event) },
-		Schema: oneOf(append(slices.Clone(callEvents), EventRefused, EventStart)),
+		Schema: oneOf(append(slices.Clone(callEvents), EventRefused, EventStart, EventCopyGap)),
 	},
 	{
 		Name: "outcome", Bound: maxName, Always: true, Column: Column{3, 18}, text: (*Record).outcome,
@@ -208,7 +208,7 @@ var fields = withKeys([]Field{
 	},
 	{
 		Name: "count", Column: Column{9, 6}, number: func(r *Record) int64 { return int64(min(r.Count, 1<<62)) },
-		Doc: "Of calls.refused: how many calls it stands for.",
+		Doc: "Of calls.refused: how many calls it stands for; of copy.gap, how many records the copy lacks.",
 	},
 	{
 		Name: "duration_us", Always: true, number: func(r *Record) int64 { return max(r.Duration.Microseconds(), 0) },

@@ -13,12 +13,13 @@ const MaxLine = 4096
 // Event says what a record is about.
 type Event string
 
-// The events. The log itself makes EventRefused and EventStart.
+// The events. The log itself makes the last three.
 const (
 	EventIssue   Event = "token.issue"
 	EventVerify  Event = "token.verify"
 	EventRefused Event = "calls.refused" // the rest of a second's similar calls, as one record with a count
 	EventStart   Event = "chain.start"   // a process begins to write
+	EventCopyGap Event = "copy.gap"      // records are missing from the copy, before this one
 )
 
 // callEvents lists the events of calls, one for each RPC.

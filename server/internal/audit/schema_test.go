@@ -46,7 +46,15 @@ const (
     {
       "if": { "properties": { "event": { "const": "calls.refused" } } },
       "then": { "required": ["summarized_event", "count"] },
-      "else": { "properties": { "summarized_event": false, "count": false } }
+      "else": { "properties": { "summarized_event": false } }
+    },
+    {
+      "if": { "properties": { "event": { "const": "copy.gap" } } },
+      "then": { "required": ["count"] }
+    },
+    {
+      "if": { "properties": { "event": { "enum": ["calls.refused", "copy.gap"] } } },
+      "else": { "properties": { "count": false } }
     },
     {
       "if": { "properties": { "event": { "const": "token.issue" }, "outcome": { "const": "OK" } } },
@@ -119,6 +127,7 @@ func TestRecordsKeepTheirForm(t *testing.T) {
 		{Event: EventVerify},
 		{Event: EventIssue, Outcome: "RESOURCE_EXHAUSTED", Caller: strings.Repeat("ü", 2000), RequestID: "no good"},
 		{Event: EventRefused, Outcome: "RESOURCE_EXHAUSTED", Reason: "RATE_LIMITED", Summarized: EventIssue, Count: math.MaxUint64},
+		{Event: EventCopyGap, Outcome: OutcomeOK, Count: 1234},
 	} {
 		r.Time, r.Instance, r.AuditID = at, "pod-1", fmt.Sprintf("019a-%d", i)
 		lines = chain.Seal(lines, AppendBody(nil, r), uint64(i/5))

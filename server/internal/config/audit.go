@@ -44,6 +44,7 @@ func (a *Audit) AuditOptions(keys *watch.Value[[]*audit.Key], log *slog.Logger) 
 		MinFree:  int64(a.AuditMinFree),
 		FileMode: a.AuditFileMode,
 		MaxFiles: a.AuditMaxFiles,
+		Copy:     a.AuditCopy == CopyToStandard,
 		Logger:   log,
 	}
 	if keys != nil {

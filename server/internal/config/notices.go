@@ -88,7 +88,7 @@ func (s *Serve) Idle() []Notice {
 		},
 		{
 			s.AuditFile == "-", "records go to standard output",
-			[]string{"audit-sync", "audit-file-mode", "audit-max-size", "audit-max-files", "audit-min-free"},
+			[]string{"audit-sync", "audit-file-mode", "audit-max-size", "audit-max-files", "audit-min-free", "audit-copy"},
 		},
 	} {
 		for _, flag := range group.flags {

@@ -79,6 +79,8 @@ func TestAFlagWithoutEffectIsTold(t *testing.T) {
 		{"audit-file-mode=0640", "--audit-file-mode", ""},
 		{"audit-max-files=3", "--audit-max-files", ""},
 		{"audit-max-files=3 audit-file-mode=0640 audit-file=/a", "", ""},
+		{"audit-copy=-", "--audit-copy", ""},
+		{"audit-copy=- audit-file=/a", "", ""},
 		{"audit-file-mode=0666 audit-file=/a", "", "--audit-file-mode 0666 lets every user change the records"},
 		{"audit-file-mode=0602 audit-file=/a", "", "lets every user change the records"},
 		{"audit-file-mode=0440 audit-file=/a", "", "--audit-file-mode 0440 keeps the program from its own records"},

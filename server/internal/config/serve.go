@@ -82,6 +82,7 @@ type Audit struct {
 	AuditMaxSize  Bytes
 	AuditMaxFiles int
 	AuditMinFree  Bytes
+	AuditCopy     AuditCopy
 }
 
 func (a *Audit) flags() Group {
@@ -107,8 +108,16 @@ func (a *Audit) flags() Group {
 			"How many rotated files to keep; the oldest are deleted. 0 keeps all."),
 		Value(&a.AuditMinFree, parseBytes, "audit-min-free", "SIZE", Bytes(writer.DefaultMinFree).String(),
 			"Warn when the file's disk has less free space than this."),
+		Value(&a.AuditCopy, OneOf(CopyToStandard), "audit-copy", "-", "",
+			"With - each record that is durable in the file is copied to standard output; no call waits for the copy."),
 	}}
 }
+
+// AuditCopy says where durable records are copied to; empty: nowhere.
+type AuditCopy string
+
+// CopyToStandard copies them to standard output.
+const CopyToStandard AuditCopy = writer.Standard
 
 // Limits are the rate limits.
 type Limits struct {

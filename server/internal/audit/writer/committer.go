@@ -110,6 +110,9 @@ func (c *committer) fail(err error) {
 
 func (c *committer) succeed() {
 	b := c.pending
+	if c.copy != nil {
+		c.copy.offer(c.lines, len(b.ends))
+	}
 	c.metrics.records.Add(float64(len(b.ends)))
 	c.metrics.batch.Observe(float64(len(b.ends)))
 	c.queue.settle()
@@ -170,12 +173,30 @@ func (c *committer) drain() {
 	if c.pending == nil {
 		c.commit()
 	}
+	c.endCopy()
 	if c.pending != nil {
 		c.abandon()
 	}
 	c.logHead("audit head at stop")
 	if err := c.sink.close(); err != nil {
 		c.o.Logger.Error("the audit sink did not close well", "event", "audit_close_failed", "error", err.Error())
+	}
+}
+
+// endCopy lets the copy catch up, and records what is missing from it.
+func (c *committer) endCopy() {
+	if c.copy == nil {
+		return
+	}
+	missing := c.copy.close()
+	c.copy = nil
+	if missing == 0 {
+		return
+	}
+	c.o.Logger.Error("audit records are missing from the copy at stop", "event", "audit_copy_incomplete", "records", missing)
+	c.tellMissing(missing)
+	if c.pending == nil {
+		c.commit()
 	}
 }
 

@@ -29,6 +29,7 @@ type Log struct {
 	queue   *queue
 	floods  *floods
 	metrics *metrics
+	copy    *copier // of durable records; nil: none is made
 
 	failure atomic.Pointer[failure] // of the opening or the last commit; nil: it went well
 	outage  *outage.Outage          // of the sink, whether it fails or hangs
@@ -62,6 +63,13 @@ func startReason(from position, key *audit.Key) string {
 func (l *Log) begin(reason string) {
 	l.addOwn(&audit.Record{
 		AuditID: audit.NewID(l.o.Now(), nil), Event: audit.EventStart, Outcome: audit.OutcomeOK, Reason: reason,
+	})
+}
+
+// tellMissing adds a record that says how many records are missing from the copy.
+func (l *Log) tellMissing(missing uint64) {
+	l.addOwn(&audit.Record{
+		AuditID: audit.NewID(l.o.Now(), nil), Event: audit.EventCopyGap, Outcome: audit.OutcomeOK, Count: missing,
 	})
 }
 

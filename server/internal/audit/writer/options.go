@@ -2,6 +2,7 @@ package writer
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -51,12 +52,15 @@ type Options struct {
 	Logger   *slog.Logger                 // the program log; nil: slog.Default()
 	Now      func() time.Time
 
+	Copy bool // each durable record is copied to standard output, for which nobody waits
+
 	locks    string                          // a pattern of the lock files of all instances; empty: there is one instance
 	passing  bool                            // nothing is made or kept: see Inspect
 	opener   func(path string) (file, error) // of the audit file; nil: the operating system's
 	sink     sink                            // in place of File
 	freeDisk func(path string) (int64, error)
 	remove   func(path string) error // a file
+	copyTo   io.WriteCloser          // in place of standard output
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -81,10 +82,32 @@ func (l *Log) open() (*committer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.startCopy(); err != nil {
+		return nil, errors.Join(err, l.sink.close())
+	}
 	l.key.Store(key)
 	l.failure.Store(nil)
 	l.begin(startReason(from, key))
 	return newCommitter(l, from), nil
+}
+
+// startCopy begins to copy durable records, if that is configured. Records on standard output are not
+// copied there.
+func (l *Log) startCopy() error {
+	if !l.o.Copy || l.o.File == Standard {
+		return nil
+	}
+	to := l.o.copyTo
+	if to == nil {
+		standard, err := openStandard()
+		if err != nil {
+			return err
+		}
+		to = standard.w
+	}
+	l.copy = newCopier(to, nameOfStandard, &l.o, l.metrics, l.tellMissing)
+	go l.copy.run()
+	return nil
 }
 
 func (l *Log) currentKey() (*audit.Key, error) {
