@@ -190,13 +190,13 @@ func (c *committer) endCopy() {
 	}
 	missing := c.copy.close()
 	c.copy = nil
-	if missing == 0 {
-		return
+	if missing > 0 {
+		c.o.Logger.Error("audit records are missing from the copy at stop",
+			"event", "audit_copy_incomplete", "records", missing)
+		c.tellMissing(missing)
 	}
-	c.o.Logger.Error("audit records are missing from the copy at stop", "event", "audit_copy_incomplete", "records", missing)
-	c.tellMissing(missing)
 	if c.pending == nil {
-		c.commit()
+		c.commit() // also the record of a gap that has ended meanwhile
 	}
 }
 

@@ -224,6 +224,29 @@ func TestCopyAtTheStop(t *testing.T) {
 	}
 }
 
+// A gap that ends during the stop is recorded too.
+func TestAGapThatEndsAtTheStop(t *testing.T) {
+	t.Parallel()
+	var dropped float64
+	o, r, _ := inCopyBubble(t, func(t *testing.T, l *Log, r *reading, _ *buffer) {
+		paused := make(chan struct{})
+		r.set(paused, nil)
+		overflow(t, l)
+		dropped = metricsOf(t, l)["chatidentity_audit_copy_dropped_records_total"]
+		time.AfterFunc(time.Second, func() { close(paused) })
+		mustClose(t, l)
+	})
+	// The record of the gap comes after the copy has ended.
+	lines := readLines(t, o.File)
+	copied := parseLines(t, r.Bytes())
+	if last := lines[len(lines)-1]; last.Text("event") != string(audit.EventCopyGap) || last.Text("count") != fmt.Sprint(dropped) {
+		t.Errorf("the trail ends in %s, want a gap of %v", last.Raw, dropped)
+	}
+	if missing := len(lines) - 1 - len(copied); float64(missing) != dropped {
+		t.Errorf("%d records are missing, %v are counted", missing, dropped)
+	}
+}
+
 // A reader that is gone is told at once, and nothing is missing if it comes back in time.
 func TestAReaderOfTheCopyThatIsGone(t *testing.T) {
 	t.Parallel()
