@@ -12,6 +12,7 @@ import (
 )
 
 type doctorCommand struct {
+	Advice bool
 	outputFlag
 	config.Serve
 }
@@ -26,13 +27,22 @@ will run. It changes nothing: it leaves no record, socket or file behind. Beside
 a running sidecar it reports that the addresses and the audit file are in use.
 
 The exit code is 0, or 1 when a check failed; warnings do not count. When serve
-would refuse to start, it is serve's, and so is the line on standard error.`,
+would refuse to start, it is serve's, and so is the line on standard error. With
+--advice it is 0 whatever is found: an init container that fails would keep the
+app from starting.`,
 		Example:           "chatidentity doctor --secret-file /etc/kustomer/secret --identifier-policy external-id",
 		PersistentPreRunE: completeFlags,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return c.run(command.Context(), console, originsOf(command), variables(command.Root()))
+			err := c.run(command.Context(), console, originsOf(command), variables(command.Root()))
+			if c.Advice {
+				_ = report(console, err)
+				return nil
+			}
+			return err
 		},
-	}, append([]config.Group{{Flags: c.flags()}}, c.Flags()...)...)
+	}, append([]config.Group{{Flags: append(c.flags(),
+		config.Switch(&c.Advice, "advice", "Exit with code 0 whatever is found."),
+	)}}, c.Flags()...)...)
 }
 
 // run prints what each check found. known are the environment variables of all flags.

@@ -53,3 +53,27 @@ func TestDoctorHasHelp(t *testing.T) {
 		t.Errorf("code %d\n%s", code, stdout)
 	}
 }
+
+// An init container that fails would keep the app from starting.
+func TestDoctorAdvises(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args []string
+		says string
+	}{
+		"a check fails":  {[]string{"--secret-file", "/nowhere/secret", "--output", "text"}, "failed   signing secret"},
+		"serve refuses":  {[]string{"--secret-file", "/nowhere/secret", "--listen", "0.0.0.0:0"}, "chatidentity: --listen 0.0.0.0:0"},
+		"nothing at all": {nil, "chatidentity: "},
+	} {
+		for _, advice := range []bool{false, true} {
+			args := append([]string{"doctor", "--admin-listen", "127.0.0.1:0"}, test.args...)
+			if advice {
+				args = append(args, "--advice")
+			}
+			code, stdout, stderr := command(t, nil, "", args...)
+			if (code == 0) != advice || !strings.Contains(stdout+stderr, test.says) {
+				t.Errorf("%s, with --advice %t: code %d: %s%s", name, advice, code, stdout, stderr)
+			}
+		}
+	}
+}

@@ -2,13 +2,19 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
 type healthCommand struct {
+	AdminAddress config.Address // empty: Address is asked
 	clientFlags
 }
 
@@ -19,14 +25,18 @@ func newHealthCommand(console *console) *cobra.Command {
 		Short: "Ask a running sidecar whether it would issue a token now.",
 		Long: `The exit code is 0 when it would, and 1 when not. It needs no shell, so it can
 be an exec probe. The answer is about the sidecar as a whole: the protocol,
-grpc.health.v1, has no field for an organization.`,
+grpc.health.v1, has no field for an organization. With --admin-address it
+also says why not.`,
 		Example: "chatidentity health --address unix:/run/chatidentity/chatidentity.sock",
 		RunE:    func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
-	}, c.flags())
+	}, config.Group{Flags: []config.Flag{
+		adminAddress(&c.AdminAddress, "", "Ask /readyz of the sidecar's --admin-listen instead, which says why not."),
+	}}, c.flags())
 }
 
 type healthAnswer struct {
 	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"` // what /readyz says
 }
 
 func (a healthAnswer) serving() bool {
@@ -35,11 +45,19 @@ func (a healthAnswer) serving() bool {
 
 // run prints the state of grpc.health.v1.
 func (c *healthCommand) run(ctx context.Context, console *console) error {
-	answer, err := c.ask(ctx, console)
+	ask := c.ask
+	if c.AdminAddress.Address != "" {
+		ask = c.askAdmin
+	}
+	answer, err := ask(ctx, console)
 	if err != nil {
 		return err
 	}
-	if err := c.print(console, answer, answer.Status); err != nil {
+	text := answer.Status
+	if answer.Reason != "" {
+		text += ": " + answer.Reason
+	}
+	if err := c.print(console, answer, text); err != nil {
 		return err
 	}
 	if !answer.serving() {
@@ -56,4 +74,22 @@ func (c *healthCommand) ask(ctx context.Context, console *console) (healthAnswer
 		return err
 	})
 	return answer, err
+}
+
+// askAdmin asks /readyz.
+func (c *healthCommand) askAdmin(ctx context.Context, console *console) (healthAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	defer console.waitingFor(fmt.Sprintf("the sidecar at %v to answer, at most %v", c.AdminAddress, c.Timeout))()
+	status, body, err := getAdmin(ctx, c.AdminAddress, "/readyz")
+	switch {
+	case err != nil:
+		return healthAnswer{}, err
+	case status == http.StatusOK:
+		return healthAnswer{Status: healthpb.HealthCheckResponse_SERVING.String()}, nil
+	default:
+		return healthAnswer{
+			Status: healthpb.HealthCheckResponse_NOT_SERVING.String(), Reason: strings.TrimSpace(string(body)),
+		}, nil
+	}
 }

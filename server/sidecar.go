@@ -52,6 +52,8 @@ type sidecar struct {
 	metrics   *prometheus.Registry
 	required  []requirement
 
+	reloads reloads
+
 	whole    atomic.Bool // every file of the configuration has been good
 	live     atomic.Bool // the listeners accept calls
 	draining atomic.Bool

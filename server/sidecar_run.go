@@ -23,7 +23,7 @@ func (s *sidecar) run(ctx context.Context) error {
 	parts.Go(func() error { return s.server.Serve(s.listeners...) })
 	s.live.Store(true)
 	parts.Go(func() error {
-		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics), s.log.Logger)
+		return admin.Serve(failed, s.admin, admin.Handler(s.alive, s.ready, s.metrics, s.reloads.last), s.log.Logger)
 	})
 	if s.profiles != nil {
 		parts.Go(func() error { return admin.Serve(failed, s.profiles, admin.Profiles(), s.log.Logger) })
@@ -114,7 +114,8 @@ const (
 // stop ends everything within the drain timeout and a little more, whoever keeps calling: calls first,
 // then the other parts, then the audit.
 func (s *sidecar) stop(failed context.Context, endParts func()) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), s.config.DrainTimeout+closeTimeout+s.copyTimeout())
+	most := s.config.DrainTimeout + closeTimeout + s.copyTimeout()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(failed), most)
 	defer cancel()
 	stopErr := s.stopServer(ctx)
 	err := errors.Join(context.Cause(failed), stopErr)
@@ -178,18 +179,4 @@ func (s *sidecar) addresses() []string {
 		addresses[i] = s.config.Listen[i].Network + " " + listener.Addr().String()
 	}
 	return addresses
-}
-
-// hangup does what SIGHUP asks for: it reloads the secrets and the files of access, and rotates the
-// audit file.
-func (s *sidecar) hangup(ctx context.Context) {
-	s.files.Wake()
-	for _, store := range s.stores() {
-		store.Refresh()
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.AuditTimeout) // also while it drains
-	defer cancel()
-	if err := s.audit.Rotate(ctx); err != nil {
-		s.log.Error("audit file not rotated", "event", "audit_rotation_failed", "error", err.Error())
-	}
 }

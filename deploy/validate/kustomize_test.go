@@ -79,7 +79,7 @@ func TestTheKustomizationOfThePage(t *testing.T) {
 		t.Fatalf("%v, %v", documents, err)
 	}
 	spec := podOf(t, documents[0]).Spec
-	if len(spec.InitContainers) != 2 || spec.InitContainers[0].Image != "registry.example.com/chatidentity:0.1.0" || len(spec.Volumes) != 2 {
+	if len(spec.InitContainers) != 2 || spec.InitContainers[0].Image != "registry.example.com/chatidentity:0.1.0" || len(spec.Volumes) != 3 {
 		t.Errorf("it makes %+v", spec)
 	}
 }

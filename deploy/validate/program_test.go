@@ -127,6 +127,14 @@ func TestFlagsAndVariablesExist(t *testing.T) {
 					t.Errorf("chatidentity %s has no %s", strings.Join(command, " "), name)
 				}
 			}
+			if probe := container.ReadinessProbe; probe != nil {
+				command, names := named(corev1.Container{Args: probe.Exec.Command[1:]})
+				for known, i := help(t, program, command...), 0; i < len(names); i++ {
+					if !known[names[i]] {
+						t.Errorf("chatidentity %s has no %s", strings.Join(command, " "), names[i])
+					}
+				}
+			}
 		}
 		if ours < 3 {
 			t.Errorf("looked at %d containers", ours)

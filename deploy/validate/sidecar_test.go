@@ -3,10 +3,12 @@ package validate
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 )
 
@@ -95,4 +97,49 @@ func TestFSGroupDoesNotWalkTheVolumes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The kubelet evicts a pod whose volume exceeds its limit: that is four times what the audit can ever
+// hold there, which is one file that is open and the rotated ones, each with a batch more.
+func TestTheAuditCannotFillItsVolume(t *testing.T) {
+	t.Parallel()
+	const batch = 6 << 20 // 4 MiB of records may wait, and get their macs when they are written
+	eachOverlay(t, func(t *testing.T, overlay string, documents []document) {
+		sidecar := sidecarsOf(t, documents)[0]
+		values := map[string]string{}
+		for _, variable := range sidecar.Env {
+			values[variable.Name] = variable.Value
+		}
+		for _, volume := range podOf(t, withSidecar(t, documents)).Spec.Volumes {
+			if volume.Name != "chatidentity-audit" {
+				continue
+			}
+			if overlay == "audit-volume" {
+				if volume.EmptyDir != nil || volume.PersistentVolumeClaim == nil || values["CHATIDENTITY_AUDIT_MAX_FILES"] != "" {
+					t.Errorf("the claim is not all: %+v, %v", volume, values)
+				}
+				return
+			}
+			size := resource.MustParse(strings.TrimSuffix(values["CHATIDENTITY_AUDIT_MAX_SIZE"], "B"))
+			files := resource.MustParse(values["CHATIDENTITY_AUDIT_MAX_FILES"])
+			most := (files.Value() + 1) * (size.Value() + batch)
+			if limit := volume.EmptyDir.SizeLimit.Value(); limit < 4*most || values["CHATIDENTITY_AUDIT_COPY"] != "-" {
+				t.Errorf("at most %d bytes in a volume of %d; %v", most, limit, values)
+			}
+			return
+		}
+		t.Error("no volume for the audit")
+	})
+}
+
+// withSidecar is the first document whose pods have one.
+func withSidecar(t *testing.T, documents []document) document {
+	t.Helper()
+	for _, d := range documents {
+		if len(sidecarsOf(t, []document{d})) == 1 {
+			return d
+		}
+	}
+	t.Fatal("no sidecar")
+	return document{}
 }

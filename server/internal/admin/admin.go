@@ -1,12 +1,15 @@
-// Package admin serves /livez, /readyz and /metrics over HTTP. They show nothing secret.
+// Package admin serves /livez, /readyz and /metrics over HTTP, and /reload over loopback. They show
+// nothing secret.
 package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"slices"
 	"time"
@@ -21,14 +24,39 @@ import (
 //	/livez    200 while live returns nil: the listeners accept calls
 //	/readyz   200 while ready returns nil: a token would be issued now; else 503 and the error
 //	/metrics  the registered metrics, for Prometheus
-func Handler(live, ready func() error, metrics prometheus.Gatherer) http.Handler {
+//	/reload   what the last reload did, to whoever asks over loopback
+func Handler(live, ready func() error, metrics prometheus.Gatherer, reload func() Reload) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /reload", overLoopback(reload))
 	mux.Handle("GET /livez", status(live))
 	mux.Handle("GET /readyz", status(ready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true,
 	}))
 	return mux
+}
+
+// Reload is what a reload did.
+type Reload struct {
+	PID    int      `json:"pid"`    // of the process
+	Number uint64   `json:"number"` // counts them; 0: there was none
+	Ended  bool     `json:"ended"`
+	Failed bool     `json:"failed"`
+	Log    []string `json:"log"` // the lines of the program log since it began
+}
+
+// overLoopback keeps the lines of the log inside the pod.
+func overLoopback(reload func() Reload) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil || !from.Addr().Unmap().IsLoopback() {
+			http.Error(w, "only over loopback", http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(reload())
+	})
 }
 
 func status(check func() error) http.Handler {

@@ -37,8 +37,8 @@ func generatedFiles() map[string]string {
 	files := map[string]string{
 		"kubernetes/sidecar.yaml":                    page(),
 		"helm/chatidentity/templates/_sidecar.tpl":   chart(),
-		"kubernetes/components/sidecar/patch.yaml":   workloadPatch(partsOf(sidecar)...),
-		"kubernetes/components/sidecar/cronjob.yaml": cronJobPatch(partsOf(sidecar)...),
+		"kubernetes/components/sidecar/patch.yaml":   workloadPatch(partsOf(sidecar, podAudit)...),
+		"kubernetes/components/sidecar/cronjob.yaml": cronJobPatch(partsOf(sidecar, podAudit)...),
 	}
 	for component, options := range map[string][]Option{
 		"unix-socket": {UnixSocket}, "audit-key": {AuditKey}, "audit-volume": {AuditKey, AuditVolume},
@@ -74,7 +74,8 @@ func page() string {
 	return examples(generated + `# What ` + "`chatidentity manifest`" + ` adds to a pod's spec. To read, not to paste: of two lists
 # under the same key kubectl keeps one, and drops the sidecar or your own without a word.
 initContainers:
-` + indent(container(partsOf(sidecar), plain), 2) + "volumes:\n" + indent(volumes(partsOf(sidecar)), 2))
+` + indent(container(partsOf(sidecar, podAudit), plain), 2) +
+		"volumes:\n" + indent(volumes(partsOf(sidecar, podAudit)), 2))
 }
 
 // workloadPatch is a strategic merge patch of every kind that has its pod template at the same
@@ -101,7 +102,7 @@ func templatePatch(chosen []part) string {
 		spec += "containers:\n" + indent(item("name: app\nvolumeMounts:\n"+indent(mounts, 2)), 2)
 	}
 	if all := volumes(chosen); all != "" {
-		spec += "volumes:\n" + indent(all, 2)
+		spec += "volumes:\n" + indent(strings.Replace(all, "  persistentVolumeClaim", "  emptyDir: null\n  persistentVolumeClaim", 1), 2)
 	}
 	return metadata + "spec:\n" + indent(spec, 2)
 }
@@ -114,14 +115,29 @@ func containerPatch(chosen []part) string {
 			fields += key + ":\n" + indent(text, 2)
 		}
 	}
-	list("env", func(p part) string { return p.env })
+	list("env", func(p part) string { return p.env + removed(p) })
 	fields += join(chosen, plain, func(p part) string { return p.probe })
 	list("volumeMounts", func(p part) string { return p.mounts })
 	return item(fields)
 }
 
+// removed takes away what AuditVolume has in place of the files in the pod.
+func removed(p part) string {
+	if p.option != AuditVolume {
+		return ""
+	}
+	var b strings.Builder
+	for line := range strings.Lines(partsOf(podAudit)[0].env) {
+		if strings.HasPrefix(line, "- name: ") && !strings.Contains(p.env, line) {
+			b.WriteString(line + "  $patch: delete\n")
+		}
+	}
+	return b.String()
+}
+
 // conditions are those of the chart's values.
 var conditions = map[Option]string{
+	podAudit:    "not .auditVolume",
 	UnixSocket:  ".unixSocket",
 	AuditKey:    "or .auditKeySecret .auditVolume .limitRedis",
 	AuditVolume: ".auditVolume",

@@ -18,7 +18,7 @@ type Options struct {
 	AppContainer string // the container that calls over the socket; empty: the first
 	AllowUID     uint32 // its user ID; 0: the runAsUser of the container or pod
 	AuditKey     string // name of the Secret with the audit key; empty: none, unless another option needs it
-	AuditVolume  string // name of the PersistentVolumeClaim for audit files; empty: none
+	AuditVolume  string // name of the PersistentVolumeClaim for audit files; empty: they stay in the pod
 	Redis        string // URL of the Redis for shared limits; empty: none
 	ReadyGated   bool   // the pod is ready only while a token would be issued
 }
@@ -52,6 +52,8 @@ func (o Options) has(option Option) bool {
 		return o.AuditKey != "" || o.AuditVolume != "" || o.Redis != ""
 	case AuditVolume:
 		return o.AuditVolume != ""
+	case podAudit:
+		return o.AuditVolume == ""
 	case Redis:
 		return o.Redis != ""
 	case ReadyGated:

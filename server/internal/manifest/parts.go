@@ -16,7 +16,8 @@ type Option string
 
 // The options.
 const (
-	sidecar     Option = "sidecar" // what every pod gets
+	sidecar     Option = "sidecar"      // what every pod gets
+	podAudit    Option = "audit-in-pod" // records stay in the pod, unless AuditVolume keeps them
 	UnixSocket  Option = "unix-socket"
 	AuditKey    Option = "audit-key"
 	AuditVolume Option = "audit-volume"
@@ -93,6 +94,26 @@ var parts = []part{
 `,
 	},
 	{
+		option: podAudit,
+		env: `# Records are durable in files of the pod. Collectors read a copy on standard output, for which nobody waits.
+- name: CHATIDENTITY_AUDIT_FILE
+  value: /var/log/chatidentity/audit.jsonl
+- name: CHATIDENTITY_AUDIT_MAX_SIZE
+  value: 8MiB
+- name: CHATIDENTITY_AUDIT_MAX_FILES
+  value: "3"
+- name: CHATIDENTITY_AUDIT_COPY
+  value: "-"
+`,
+		mounts: `- name: chatidentity-audit
+  mountPath: /var/log/chatidentity
+`,
+		volumes: `- name: chatidentity-audit
+  emptyDir:
+    sizeLimit: 256Mi # the kubelet evicts a pod that exceeds it, so it is over four times what is ever there
+`,
+	},
+	{
 		option: UnixSocket,
 		env: `- name: CHATIDENTITY_LISTEN
   value: unix:/run/chatidentity/chatidentity.sock
@@ -164,11 +185,11 @@ var parts = []part{
 	},
 	{
 		option: ReadyGated,
-		probe: `readinessProbe:
-  httpGet:
-    path: /readyz
-    port: chatidentity
+		probe: `readinessProbe: # what it prints is in the event: why the pod is not ready
+  exec:
+    command: [chatidentity, health, --admin-address=127.0.0.1:9452, --output=text]
   periodSeconds: 5
+  timeoutSeconds: 5
 `,
 	},
 }

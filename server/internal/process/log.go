@@ -30,6 +30,7 @@ type Log struct {
 	lines         chan []byte
 	stop, stopped chan struct{}
 	dropped       atomic.Uint64
+	follower      atomic.Pointer[func(line []byte)]
 }
 
 // OpenLog returns a log that writes to out until it is closed. newLogger chooses level and format.
@@ -58,8 +59,18 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(line []byte) (int, error) { return f(line) }
 
+// Follow has each line told as well, until another follows or stop is called. tell must not wait,
+// and not keep the line.
+func (l *Log) Follow(tell func(line []byte)) (stop func()) { //nolint:nonamedreturns // says what it is for
+	l.follower.Store(&tell)
+	return func() { l.follower.CompareAndSwap(&tell, nil) }
+}
+
 // write never waits.
 func (l *Log) write(line []byte) (int, error) {
+	if tell := l.follower.Load(); tell != nil {
+		(*tell)(line)
+	}
 	select {
 	case l.lines <- bytes.Clone(line):
 	default:

@@ -22,14 +22,33 @@ type refresh struct {
 	minGap   time.Duration // between the starts of two attempts
 }
 
-// Refresh requests a load as soon as the source may be asked, and returns immediately. Requests
-// made before the load begins count as one. Kustomer's Retry-After and the limit of one attempt a
-// second still apply. It has no effect on a source that is not asked, such as a file.
-func (s *Store) Refresh() {
+// Refresh requests a load as soon as the source may be asked, and returns immediately. The channel
+// gets the result of the load. Requests made before the load begins count as one. Kustomer's
+// Retry-After and the limit of one attempt a second still apply. A source that is not asked, such as
+// a file, has no load: the result is nil.
+func (s *Store) Refresh() <-chan error {
+	result := make(chan error, 1)
+	if s.refresh == nil {
+		result <- nil
+		return result
+	}
+	s.mu.Lock()
+	s.requests = append(s.requests, result)
+	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
 	default: // one is waiting already
 	}
+	return result
+}
+
+// requested returns those who have requested a load, and forgets them.
+func (s *Store) requested() []chan error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests := s.requests
+	s.requests = nil
+	return requests
 }
 
 // run asks the source until the context ends. It alone changes the state.
@@ -38,11 +57,15 @@ func (s *Store) run(ctx context.Context) {
 	var due, mayAsk time.Duration
 	for s.await(ctx, due, mayAsk) {
 		started := s.options.Elapsed()
+		requests := s.requested()
 		value, clock, err := s.refresh.load(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		err = s.take(value, clock, err)
+		for _, request := range requests {
+			request <- err
+		}
 		mayAsk = started + s.refresh.minGap
 		due = s.options.Elapsed() + s.interval()
 		if err == nil {

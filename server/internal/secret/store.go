@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,9 @@ type Store struct {
 	missing  *outage.Outage // there is no secret to sign with
 	apart    *outage.Outage // the clocks are
 	closed   atomic.Bool
+
+	mu       sync.Mutex
+	requests []chan error // of loads that have not begun
 
 	// Only the goroutine that changes the state uses these, one at a time.
 	clock         clockWatch

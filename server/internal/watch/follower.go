@@ -30,8 +30,9 @@ type Follower struct {
 	wake    chan struct{} // holds at most one request to look now
 	whole   chan struct{} // closed once nothing is wanting
 
-	mu  sync.Mutex
-	all []*files // replaced, never changed in place
+	mu    sync.Mutex
+	all   []*files        // replaced, never changed in place
+	asked []chan struct{} // by Look, before the next look begins
 }
 
 // NewFollower returns a follower of nothing yet.
@@ -57,6 +58,15 @@ func (f *Follower) Wanting() error {
 	return errors.Join(all...)
 }
 
+// Wrong returns what is wrong with any of the files now, a line each.
+func (f *Follower) Wrong() error {
+	var all []error
+	for _, one := range f.followed() {
+		all = append(all, one.problem())
+	}
+	return errors.Join(all...)
+}
+
 // Whole returns a channel that is closed once Run has found that nothing is wanting.
 func (f *Follower) Whole() <-chan struct{} { return f.whole }
 
@@ -66,6 +76,36 @@ func (f *Follower) Wake() {
 	case f.wake <- struct{}{}:
 	default: // one is waiting already
 	}
+}
+
+// Look asks for a look at all files now. The channel is closed after one that found nothing still
+// being written.
+func (f *Follower) Look() <-chan struct{} {
+	looked := make(chan struct{})
+	f.mu.Lock()
+	f.asked = append(f.asked, looked)
+	f.mu.Unlock()
+	f.Wake()
+	return looked
+}
+
+// answer looks, and tells those who asked for it before. It reports whether to look again soon.
+func (f *Follower) answer() bool {
+	f.mu.Lock()
+	asked := f.asked
+	f.asked = nil
+	f.mu.Unlock()
+	soon := f.look()
+	if soon {
+		f.mu.Lock()
+		f.asked = append(f.asked, asked...)
+		f.mu.Unlock()
+		return true
+	}
+	for _, looked := range asked {
+		close(looked)
+	}
+	return false
 }
 
 // Run follows the files until the context ends. It is called once.
@@ -95,7 +135,7 @@ func (f *Follower) Run(ctx context.Context) {
 			lookIn(settle)
 		case <-next.C:
 			directories.watch(f.followed())
-			soon = f.look()
+			soon = f.answer()
 			next.Reset(f.pause(soon, f.Wanting() == nil))
 		}
 	}

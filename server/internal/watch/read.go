@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -26,7 +29,7 @@ func ReadFile(path string) ([]byte, error) {
 	// Without O_NONBLOCK, opening a pipe waits for its writer.
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, err
+		return nil, withKeys(path, err)
 	}
 	defer file.Close() //nolint:errcheck // nothing was written
 	info, err := file.Stat()
@@ -47,4 +50,30 @@ func ReadFile(path string) ([]byte, error) {
 	default:
 		return content, nil
 	}
+}
+
+// maxKeys is how many keys of a volume an error names.
+const maxKeys = 5
+
+// withKeys says of a file that is missing in a volume of Kubernetes which keys the volume has: a
+// Secret with another key would otherwise look like no Secret.
+func withKeys(path string, err error) error {
+	directory := filepath.Dir(path)
+	if _, linked := os.Readlink(filepath.Join(directory, "..data")); linked != nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var keys []string
+	entries, _ := os.ReadDir(directory) // an error is one more reason to say nothing
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), "..") {
+			keys = append(keys, entry.Name())
+		}
+	}
+	switch {
+	case len(keys) == 0:
+		return fmt.Errorf("%w: there is no such Secret, or it has no keys", err)
+	case len(keys) > maxKeys:
+		keys = append(keys[:maxKeys], "...")
+	}
+	return fmt.Errorf("%w: the Secret has other keys: %s", err, strings.Join(keys, ", "))
 }

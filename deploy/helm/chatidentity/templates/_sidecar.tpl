@@ -24,6 +24,17 @@ chatidentity: sidecar
       valueFrom:
         resourceFieldRef:
           resource: requests.memory
+    {{- if not .auditVolume }}
+    # Records are durable in files of the pod. Collectors read a copy on standard output, for which nobody waits.
+    - name: CHATIDENTITY_AUDIT_FILE
+      value: /var/log/chatidentity/audit.jsonl
+    - name: CHATIDENTITY_AUDIT_MAX_SIZE
+      value: 8MiB
+    - name: CHATIDENTITY_AUDIT_MAX_FILES
+      value: "3"
+    - name: CHATIDENTITY_AUDIT_COPY
+      value: "-"
+    {{- end }}
     {{- if .unixSocket }}
     - name: CHATIDENTITY_LISTEN
       value: unix:/run/chatidentity/chatidentity.sock
@@ -49,11 +60,11 @@ chatidentity: sidecar
       value: /etc/chatidentity-redis/password
     {{- end }}
   {{- if .readyGated }}
-  readinessProbe:
-    httpGet:
-      path: /readyz
-      port: chatidentity
+  readinessProbe: # what it prints is in the event: why the pod is not ready
+    exec:
+      command: [chatidentity, health, --admin-address=127.0.0.1:9452, --output=text]
     periodSeconds: 5
+    timeoutSeconds: 5
   {{- end }}
   ports:
     - name: chatidentity
@@ -93,6 +104,10 @@ chatidentity: sidecar
     - name: kustomer-secret
       mountPath: /etc/kustomer
       readOnly: true
+    {{- if not .auditVolume }}
+    - name: chatidentity-audit
+      mountPath: /var/log/chatidentity
+    {{- end }}
     {{- if .unixSocket }}
     - name: chatidentity-socket
       mountPath: /run/chatidentity
@@ -121,6 +136,11 @@ chatidentity: sidecar
   secret:
     secretName: {{ .secretName }}
     optional: true # without it there is no chat log-in, but there is the pod
+{{- if not .auditVolume }}
+- name: chatidentity-audit
+  emptyDir:
+    sizeLimit: 256Mi # the kubelet evicts a pod that exceeds it, so it is over four times what is ever there
+{{- end }}
 {{- if .unixSocket }}
 - name: chatidentity-socket
   emptyDir:

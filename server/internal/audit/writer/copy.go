@@ -23,9 +23,9 @@ const (
 
 var errUnread = errors.New("its reader is too slow, or has stopped: records are missing from the copy")
 
-// copier copies durable lines to another place, at the pace of its reader, for which nobody waits.
-// When too many lines wait, it drops all further ones until those that wait are out, so that what is
-// missing is missing in one piece.
+// copier copies durable lines to another place at the pace of that place's reader. Nobody waits for
+// it. When too many lines wait, it drops all further ones until those that wait are out, so that
+// what is missing is missing in one piece.
 type copier struct {
 	to     *stream
 	m      *metrics
@@ -119,10 +119,10 @@ func (c *copier) take() []byte {
 	return lines
 }
 
-// write writes lines in pieces that a pipe takes whole, each as often as it takes. It reports whether
-// they are out.
+// write writes lines in pieces that a pipe takes whole, and tries each until it is out. It reports
+// false when it is too late.
 func (c *copier) write(lines []byte) bool {
-	for len(lines) > 0 {
+	for len(lines) > 0 && !c.isLate() {
 		piece := wholeLines(lines, maxPipe)
 		err := c.to.commit(piece)
 		c.wrote(piece, err)
@@ -133,10 +133,18 @@ func (c *copier) write(lines []byte) bool {
 		select {
 		case <-time.After(copyRetry):
 		case <-c.late:
-			return false
 		}
 	}
-	return true
+	return !c.isLate()
+}
+
+func (c *copier) isLate() bool {
+	select {
+	case <-c.late:
+		return true
+	default:
+		return false
+	}
 }
 
 // wholeLines returns the lines that fit, and one in any case.
@@ -181,8 +189,8 @@ func (c *copier) caughtUp() {
 	}
 }
 
-// close lets the copy catch up, for CopyTimeout at most, and returns how many records are missing from
-// it that no record tells of.
+// close lets the copy catch up, for CopyTimeout at most, and returns how many records are missing
+// from it that no record tells of.
 func (c *copier) close() uint64 {
 	close(c.closed)
 	late := time.NewTimer(CopyTimeout)

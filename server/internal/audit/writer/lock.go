@@ -36,17 +36,25 @@ func openLock(o *Options, open opener) (*os.File, error) {
 			return nil, err
 		}
 		if try == lockTries {
-			return nil, err
+			return nil, fmt.Errorf("%w%s", err, o.lockAdvice())
 		}
 		time.Sleep(lockPause)
 	}
+}
+
+// lockAdvice says what to do about a lock that another process keeps.
+func (o *Options) lockAdvice() string {
+	if o.locks == "" {
+		return "; give each its own file, for example with " + instanceMark
+	}
+	return "; it has the same instance, " + o.Instance + ": wait for its end, or name another instance"
 }
 
 // inUseError is that another process has the lock.
 type inUseError struct{ path string }
 
 func (e *inUseError) Error() string {
-	return e.path + ": in use by another process; give each its own file, for example with " + instanceMark
+	return e.path + ": in use by another process"
 }
 
 func (*inUseError) Unwrap() error { return syscall.EWOULDBLOCK }

@@ -59,6 +59,23 @@ type unchangeable struct{ file }
 
 func (unchangeable) Chmod(os.FileMode) error { return syscall.EPERM }
 
+// The advice is another one for a path that has the instance already: there a pod that is about to
+// end has the lock.
+func TestTheAdviceAboutALock(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string]string{
+		"audit.jsonl":            "give each its own file, for example with {instance}",
+		"audit-{instance}.jsonl": "it has the same instance, pod-1: wait for its end, or name another instance",
+	} {
+		o := unhurried(t)
+		o.File = filepath.Join(filepath.Dir(o.File), pattern)
+		mustWrite(t, mustOpen(t, o), "a")
+		if _, err := Open(o); err == nil || !strings.HasSuffix(err.Error(), ": in use by another process; "+want) {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
 func assertMode(t *testing.T, path string, want os.FileMode) {
 	t.Helper()
 	info, err := os.Stat(path)

@@ -44,10 +44,10 @@ func newMetrics() *metrics {
 				"find out who; records may have been removed."),
 		deleted: counter("deleted_files_total", "Rotated audit files deleted because of --audit-max-files. When it moves: "+
 			"their records are gone from the volume; event audit_file_deleted names each file and its last record."),
-		copied: counter("copied_records_total", "Audit records copied to standard output, with --audit-copy. When it moves: "+
-			"it follows chatidentity_audit_records_total."),
-		copyDropped: counter("copy_dropped_records_total", "Audit records that are missing from the copy on standard output, "+
-			"because its reader was too slow. When it moves: the audit file has them; look after the reader of the log."),
+		copied: counter("copied_records_total", "Audit records copied to standard output, with --audit-copy. "+
+			"When it moves: it follows chatidentity_audit_records_total."),
+		copyDropped: counter("copy_dropped_records_total", "Audit records that are missing from the copy on standard "+
+			"output, because its reader was too slow. When it moves: the audit file has them; look after the reader of the log."),
 		commit: histogram("commit_duration_seconds", "Time to write, and where configured sync, one batch of audit records. "+
 			"When it moves: each token waits for one or two of these; a slow disk is the usual cause.",
 			prometheus.ExponentialBuckets(10e-6, 4, 10)), // 10 µs to 2.6 s
@@ -69,8 +69,8 @@ func newMetrics() *metrics {
 
 func (m *metrics) each(do func(prometheus.Collector)) {
 	for _, c := range []prometheus.Collector{
-		m.records, m.dropped, m.timeouts, m.failures, m.replaced, m.deleted, m.copied, m.copyDropped, m.commit, m.batch, m.available, m.free,
-		m.waiting, m.waitingBytes, m.oldest,
+		m.records, m.dropped, m.timeouts, m.failures, m.replaced, m.deleted, m.copied, m.copyDropped,
+		m.commit, m.batch, m.available, m.free, m.waiting, m.waitingBytes, m.oldest,
 	} {
 		do(c)
 	}

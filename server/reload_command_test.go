@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
+)
+
+// reload prints what the log of the sidecar says, and its exit code tells whether everything is as
+// configured.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	const key = "canary-key"
+	vendor := standin.New(standin.Options{APIKey: key, Secret: testSecret})
+	directory := t.TempDir()
+	policy, file := filepath.Join(directory, "policy"), filepath.Join(directory, "audit.jsonl")
+	const good = "callers: {loopback: {organizations: all}}\n"
+	put(t, policy, good)
+	p := start(t, setup{
+		args: []string{"--policy-file", policy, "--audit-file", file, "--api-url", startVendor(t, vendor), "--secret-refresh", "1h"},
+		env:  []string{"KUSTOMER_API_KEY=" + key},
+	})
+	eventually(t, "secret", func() bool { code, _ := p.get(t, "/readyz"); return code == 200 })
+	for _, step := range []struct {
+		name   string
+		change func()
+		code   int
+		says   []string
+	}{
+		{"nothing has changed", func() {}, 0, []string{`"event":"audit_rotated"`, `"event":"reload_ended"`}},
+		{"a changed policy", func() { put(t, policy, good+"\n") }, 0, []string{`"event":"file_reloaded","setting":"--policy-file"`}},
+		{"a wrong policy", func() { put(t, policy, "callers: {}\nx: 1\n") }, 1, []string{`"event":"file_rejected"`, `"event":"reload_ended"`, "--policy-file"}},
+		{"it is wrong still", func() {}, 1, []string{`"event":"reload_ended"`, "--policy-file"}},
+		{"a changed secret", func() { put(t, policy, good); vendor.SetSecret(testSecret + "2") }, 0, []string{`"event":"secret_loaded"`}},
+		{"an API that fails", func() { vendor.SetBehaviour(standin.ServerError) }, 1, []string{`"event":"secret_refresh_failed"`, "secret of default"}},
+	} {
+		step.change()
+		code, stdout, stderr := command(t, nil, "", "reload", "--pid", strconv.Itoa(p.Process.Pid), "--admin-address", p.admin)
+		if code != step.code || stderr != "" {
+			t.Errorf("%s: code %d, want %d: %s%s", step.name, code, step.code, stdout, stderr)
+		}
+		for _, what := range step.says {
+			if !strings.Contains(stdout, what) {
+				t.Errorf("%s: it does not say %s:\n%s", step.name, what, stdout)
+			}
+		}
+		for line := range strings.Lines(stdout) {
+			if !strings.Contains(p.stderr.String(), line) {
+				t.Errorf("%s: not a line of the log: %s", step.name, line)
+			}
+		}
+	}
+}
+
+func TestReloadOfNothing(t *testing.T) {
+	t.Parallel()
+	p := start(t, withSecret())
+	self := strconv.Itoa(os.Getpid()) // a signal that came here would end the tests
+	for name, test := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"nobody there":    {[]string{"--admin-address", "127.0.0.1:1"}, 1, "--admin-address 127.0.0.1:1: dial tcp"},
+		"another process": {[]string{"--pid", self, "--admin-address", p.admin}, 1, fmt.Sprintf("--pid %s: the sidecar at %s is process %d", self, p.admin, p.Process.Pid)},
+		"no sidecar":      {[]string{"--pid", self, "--admin-address", startHTTP(t)}, 1, "answers not found"},
+		"no process":      {[]string{"--pid", "0"}, 2, "--pid"},
+		"no time":         {[]string{"--timeout", "0s"}, 2, "--timeout"},
+	} {
+		code, stdout, stderr := command(t, nil, "", append([]string{"reload"}, test.args...)...)
+		if code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {
+			t.Errorf("%s: code %d, output %q, error %q; want %d, %q", name, code, stdout, stderr, test.code, test.says)
+		}
+	}
+}
+
+// startHTTP serves no page at all.
+func startHTTP(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.NotFoundHandler()}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return listener.Addr().String()
+}
+
+// With --admin-address health says why no token would be issued.
+func TestHealthSaysWhyNot(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	p := start(t, setup{args: []string{"--secret-file", secret}})
+	health := func(args ...string) (int, string) {
+		code, stdout, stderr := command(t, nil, "", append([]string{"health", "--admin-address", p.admin}, args...)...)
+		return code, stdout + stderr
+	}
+	if code, said := health("--output", "text"); code != 1 || said != "NOT_SERVING: secret of default: no signing secret: open "+secret+": no such file or directory\n" {
+		t.Errorf("code %d: %s", code, said)
+	}
+	if code, said := health(); code != 1 || !strings.HasPrefix(said, `{"status":"NOT_SERVING","reason":"secret of default: `) {
+		t.Errorf("code %d: %s", code, said)
+	}
+	put(t, secret, testSecret)
+	eventually(t, "secret", func() bool { code, _ := p.get(t, "/readyz"); return code == 200 })
+	if code, said := health(); code != 0 || said != `{"status":"SERVING"}`+"\n" {
+		t.Errorf("code %d: %s", code, said)
+	}
+	if code, said := health("--admin-address", "127.0.0.1:1"); code != 1 || !strings.Contains(said, "127.0.0.1:1") {
+		t.Errorf("nobody there: code %d: %s", code, said)
+	}
+}
