@@ -22,7 +22,7 @@ type lane struct {
 // each round in another order, because a lane inherits something from the one before it. A first
 // round warms up and does not count.
 func interleave(ctx context.Context, rounds int, lanes []*lane) error {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same orders in each run
+	random := rand.New(rand.NewPCG(1, 2)) // the same orders in each run
 	for round := range rounds + 1 {
 		for _, i := range random.Perm(len(lanes)) {
 			l := lanes[i]

@@ -97,18 +97,17 @@ func (l *Line) parseFields(b []byte) error {
 // behind it.
 func cutName(b []byte, row int, before []member) ([]byte, []byte, int, bool) {
 	const open, end = `,"`, `":`
-	if len(b) <= len(open) || b[0] != open[0] || b[1] != open[1] {
+	if len(b) <= len(open) || string(b[:len(open)]) != open {
 		return nil, nil, 0, false
 	}
-	b = b[len(open):]
 	for i := row; i < len(fields)-1; i++ {
-		known := fields[i].Name
-		n := len(known)
-		if b[0] == known[0] && len(b) > n+len(end) && b[n] == '"' && b[n+1] == ':' && string(b[:n]) == known {
-			return b[:n], b[n+len(end):], i + 1, true
+		key := fields[i].key[:len(open)+len(fields[i].Name)+len(end)]
+		// Most rows differ in the first letter.
+		if b[len(open)] == key[len(open)] && len(b) > len(key) && string(b[:len(key)]) == key {
+			return b[len(open) : len(key)-len(end)], b[len(key):], i + 1, true
 		}
 	}
-	name, rest, ok := cutText(b)
+	name, rest, ok := cutText(b[len(open):])
 	if !ok || len(rest) == 0 || rest[0] != ':' {
 		return nil, nil, 0, false
 	}

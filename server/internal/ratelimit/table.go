@@ -30,10 +30,8 @@ func (e *entry) tatOf(hash uint64, latest time.Duration) time.Duration {
 // pointers for the garbage collector to follow, and nothing needs cleaning up: an entry at rest
 // can be reused as it stands.
 type table struct {
-	sets      [][ways]entry
-	setMask   uint64 // number of sets, a power of two, less 1
-	shards    []shard
-	shardMask uint64 // number of shards, a power of two, less 1
+	sets   [][ways]entry // as many as a power of two, as the shards
+	shards []shard
 }
 
 // mostShards is how many calls can spend budgets of one limit at the same time. It is far more than
@@ -54,20 +52,16 @@ type shard struct {
 func newTable(capacity int) table {
 	sets := max(1, (capacity+ways-1)/ways)
 	sets = 1 << bits.Len(uint(sets-1))
-	shards := min(sets, mostShards)
-	return table{
-		sets: make([][ways]entry, sets), setMask: uint64(sets - 1),
-		shards: make([]shard, shards), shardMask: uint64(shards - 1),
-	}
+	return table{sets: make([][ways]entry, sets), shards: make([]shard, min(sets, mostShards))}
 }
 
 // shardOf returns the shard that guards hash's set.
-func (t *table) shardOf(hash uint64) *shard { return &t.shards[hash&t.shardMask] }
+func (t *table) shardOf(hash uint64) *shard { return &t.shards[hash%uint64(len(t.shards))] }
 
 // find returns the entry of hash, or the one that hash would evict: the budget of its set that is
 // nearest to rest, or at rest if there is one. The shard must be locked.
 func (t *table) find(hash uint64) *entry {
-	set := &t.sets[hash&t.setMask]
+	set := &t.sets[hash%uint64(len(t.sets))]
 	nearest := &set[0]
 	for i := range set {
 		e := &set[i]
