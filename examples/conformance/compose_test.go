@@ -8,6 +8,26 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 )
 
+// TestComposeOfAnApp reads the file of docs/install.md, which is for a real secret.
+func TestComposeOfAnApp(t *testing.T) {
+	t.Parallel()
+	options, err := cli.NewProjectOptions([]string{root + "/deploy/compose.yaml"}, cli.WithResolvedPaths(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sidecar := project.Services["chatidentity"]
+	if sidecar.NetworkMode != "service:app" || len(sidecar.Ports) != 0 || !sidecar.ReadOnly || !slices.Equal(sidecar.CapDrop, []string{"ALL"}) {
+		t.Errorf("the sidecar must be confined to the app's loopback: %+v", sidecar)
+	}
+	if at := sidecar.Volumes[0]; len(sidecar.Command) != 3 || sidecar.Command[0] != "serve" || !strings.HasPrefix(sidecar.Command[2], at.Target+"/") {
+		t.Errorf("the command %q does not read the secret of the mounted directory %q", sidecar.Command, at.Target)
+	}
+}
+
 // TestCompose reads compose.yaml as Compose does. There is no engine here to
 // run it.
 func TestCompose(t *testing.T) {
