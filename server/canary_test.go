@@ -50,10 +50,16 @@ func TestNoValueOfAPersonOrSecretIsTold(t *testing.T) {
 				return code == 200 || strings.HasPrefix(body, "audit")
 			})
 			told := everyCall(t, p)
+			hangUp(t, p)
+			var reload string
+			eventually(t, "end of the reload", func() bool {
+				_, reload = p.get(t, "/reload")
+				return strings.Contains(reload, `"ended":true`)
+			})
 			_, metrics := p.get(t, "/metrics")
 			_, ready := p.get(t, "/readyz")
 			p.stop(t)
-			assertNoCanary(t, p, file, append(told, metrics, ready)...)
+			assertNoCanary(t, p, file, append(told, metrics, ready, reload)...)
 		})
 	}
 	for _, behaviour := range standin.Failing() {

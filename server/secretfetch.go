@@ -51,7 +51,7 @@ there. It does not print the secret to a terminal: give --file, or redirect the
 output.`,
 		Example: `chatidentity secret fetch --organization acme --api-key-file key --file secret
 chatidentity secret fetch --organization acme --api-key-file key \
-    --manifest kustomer-chat | kubectl apply --server-side -f -`,
+    --manifest kustomer-chat | kubectl apply --server-side --force-conflicts -f -`,
 		RunE: func(command *cobra.Command, _ []string) error { return c.run(command.Context(), console) },
 	}, config.Group{Flags: []config.Flag{
 		config.String(&c.Organization, "organization", "NAME", "",

@@ -64,16 +64,21 @@ func newPod(t *testing.T, more ...string) *pod {
 		}
 		t.Skip("no image: run deploy/pod-test.sh")
 	}
-	p := &pod{t: t, name: "pod-" + strings.ToLower(t.Name()), program: buildApp(t), socket: socketVolume(t)}
+	p := &pod{t: t, name: "pod-" + strings.ToLower(t.Name()), program: buildApp(t), socket: emptyDir(t, "socket")}
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("a-pod-test-secret-of-32-bytes-or-more"), 0o444); err != nil {
 		t.Fatal(err)
 	}
-	p.run(p.name, []string{
+	arguments, environment := manifestSidecar(t)
+	flags := []string{
 		"--network", "none", "--group-add", sidecarGID,
 		"--volume", filepath.Dir(secret) + ":/etc/kustomer:ro", "--volume", p.socket + ":" + filepath.Dir(socketPath),
-		image,
-	}, append(manifestArguments(t), more...))
+		"--volume", emptyDir(t, "audit") + ":/var/log/chatidentity",
+	}
+	for _, variable := range environment {
+		flags = append(flags, "--env", variable)
+	}
+	p.run(p.name, append(flags, image), append(arguments, more...))
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the sidecar: %s", podman(t, "logs", p.name))
@@ -83,20 +88,29 @@ func newPod(t *testing.T, more ...string) *pod {
 	return p
 }
 
-// manifestArguments are the sidecar's in deploy/kubernetes/sidecar.yaml.
-func manifestArguments(t *testing.T) []string {
+// manifestSidecar returns the arguments and the variables of the sidecar in
+// deploy/kubernetes/sidecar.yaml.
+func manifestSidecar(t *testing.T) (arguments, environment []string) {
 	t.Helper()
 	text, err := os.ReadFile("../kubernetes/sidecar.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var snippet struct {
-		InitContainers []struct{ Args []string }
+		InitContainers []struct {
+			Args []string
+			Env  []struct{ Name, Value string }
+		}
 	}
 	if err := yaml.Unmarshal(text, &snippet); err != nil || len(snippet.InitContainers) != 1 || len(snippet.InitContainers[0].Args) < 3 {
 		t.Fatalf("read arguments from %+v: %v", snippet, err)
 	}
-	return snippet.InitContainers[0].Args
+	for _, variable := range snippet.InitContainers[0].Env {
+		if variable.Value != "" {
+			environment = append(environment, variable.Name+"="+variable.Value)
+		}
+	}
+	return snippet.InitContainers[0].Args, environment
 }
 
 func buildApp(t *testing.T) string {
@@ -110,10 +124,10 @@ func buildApp(t *testing.T) string {
 	return program
 }
 
-// socketVolume is an emptyDir as the kubelet makes it for an fsGroup.
-func socketVolume(t *testing.T) string {
+// emptyDir is one as the kubelet makes it for an fsGroup.
+func emptyDir(t *testing.T, name string) string {
 	t.Helper()
-	directory := filepath.Join(t.TempDir(), "socket")
+	directory := filepath.Join(t.TempDir(), name)
 	if err := os.Mkdir(directory, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +219,7 @@ type record struct {
 	Caller  string `json:"caller"`
 }
 
-// records reads the audit trail from the sidecar's standard output.
+// records reads the copy of the audit trail on the sidecar's standard output.
 func (p *pod) records() []record {
 	p.t.Helper()
 	command := podmanCommand("logs", p.name)
