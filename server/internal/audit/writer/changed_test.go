@@ -162,10 +162,10 @@ func TestRecordInADeletedFileIsNoRecord(t *testing.T) {
 	o := testOptions(t)
 	done := new(atomic.Bool)
 	done.Store(true)
-	o.opener = func(path string) (file, error) {
-		f, err := openLocked(path, create)
+	o.disk = stubDisk{log: func(path string) (file, error) {
+		f, err := osDisk{}.openLog(path, create)
 		return &vanishing{f, path, done}, err
-	}
+	}}
 	l := mustOpen(t, o)
 	mustWrite(t, l, "before")
 	done.Store(false)
@@ -179,12 +179,12 @@ func TestUnwritableDirectoryRecovers(t *testing.T) {
 	t.Parallel()
 	o, _ := withFaults(testOptions(t))
 	closed := new(atomic.Bool)
-	o.opener = func(path string) (file, error) {
+	o.disk = stubDisk{log: func(path string) (file, error) {
 		if closed.Load() {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES}
 		}
-		return openLocked(path, create)
-	}
+		return osDisk{}.openLog(path, create)
+	}}
 	synctest.Test(t, func(t *testing.T) {
 		l, err := Open(o)
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -38,9 +37,15 @@ func hasName(info fs.FileInfo) bool {
 	return ok && status.Nlink > 0
 }
 
-// syncDir makes the name of a file durable.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
+// isSame reports whether two of them are of one file.
+func isSame(a, b fs.FileInfo) bool {
+	one, ok := a.Sys().(*syscall.Stat_t)
+	other, ok2 := b.Sys().(*syscall.Stat_t)
+	return ok && ok2 && one.Dev == other.Dev && one.Ino == other.Ino
+}
+
+func syncDir(directory string) error {
+	d, err := os.Open(directory) //nolint:gosec // of the operator's path
 	if err != nil {
 		return err
 	}

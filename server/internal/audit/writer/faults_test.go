@@ -39,7 +39,7 @@ func (c *faults) set(change func(*faults)) {
 }
 
 func (c *faults) open(path string) (file, error) {
-	f, err := openLocked(path, create)
+	f, err := osDisk{}.openLog(path, create)
 	return &faulty{f, c}, err
 }
 
@@ -81,7 +81,7 @@ func (f *faulty) Sync() error {
 
 func withFaults(o Options) (Options, *faults) {
 	ctl := new(faults)
-	o.opener = ctl.open
+	o.disk = stubDisk{log: ctl.open}
 	return o, ctl
 }
 

@@ -59,6 +59,9 @@ func newFileSink(o *Options, m *metrics, found *opening, changed func()) (*fileS
 	if err := found.repair(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: repair its torn last line: %w", o.File, err), found.close())
 	}
+	if err := found.confirm(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: sync what is there: %w", o.File, err), found.close())
+	}
 	s := &fileSink{
 		o: o, m: m, lock: found.lock, changed: changed,
 		state: stateWhole, f: found.f, info: found.info, size: found.end,
@@ -82,7 +85,7 @@ func (s *fileSink) distrust(path string) error {
 	}
 	s.o.Logger.Error("the last record of an audit file is not one that was written there; "+
 		"the file is put aside and a new chain begins", "event", "audit_file_untrusted", "file", path)
-	if err := renameStamped(path, untrustedPath, s.o.Now()); err != nil || path != s.o.File {
+	if err := renameStamped(s.o.disk, path, untrustedPath, s.o.Now()); err != nil || path != s.o.File {
 		return err
 	}
 	_ = s.f.Close() // nothing was written to it
@@ -168,15 +171,15 @@ func (s *fileSink) cutBack(cause error) error {
 
 // problem says how the file at the path differs from the open one of that size; "" if it does not.
 func (s *fileSink) problem(size int64) (string, error) {
-	info, err := os.Stat(s.o.File)
+	info, err := s.o.disk.stat(s.o.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return s.gone("deleted", size), nil
 	case err != nil:
 		return "", err
-	case !os.SameFile(info, s.info) && info.Size() > 0:
+	case !isSame(info, s.info) && info.Size() > 0:
 		return "replaced", nil
-	case !os.SameFile(info, s.info): // logrotate may make the next file itself
+	case !isSame(info, s.info): // logrotate may make the next file itself
 		return s.gone("replaced", size), nil
 	case info.Size() < size:
 		return "truncated", nil
@@ -217,14 +220,14 @@ func (s *fileSink) leave(problem string) {
 // create opens a new, empty file at the path. What stands there is kept under another name, as
 // evidence.
 func (s *fileSink) create() error {
-	info, err := os.Stat(s.o.File)
+	info, err := s.o.disk.stat(s.o.File)
 	if err == nil && info.Size() > 0 {
-		err = renameStamped(s.o.File, alteredPath, s.o.Now())
+		err = renameStamped(s.o.disk, s.o.File, alteredPath, s.o.Now())
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := s.open()
+	f, err := s.o.disk.openLog(s.o.File, create)
 	if err != nil {
 		return err
 	}
@@ -233,7 +236,7 @@ func (s *fileSink) create() error {
 		err = fmt.Errorf("%s: somebody else writes to it", s.o.File)
 	}
 	if err == nil {
-		err = syncDir(s.o.File)
+		err = s.o.syncNames()
 	}
 	if err != nil {
 		return errors.Join(err, f.Close())
@@ -255,13 +258,6 @@ func (s *fileSink) applyMode() {
 	}
 }
 
-func (s *fileSink) open() (file, error) {
-	if s.o.opener != nil {
-		return s.o.opener(s.o.File)
-	}
-	return openLocked(s.o.File, create)
-}
-
 // check notices a change of the file while nobody writes, and a disk that fills up.
 func (s *fileSink) check() {
 	s.checkSpace()
@@ -276,7 +272,7 @@ func (s *fileSink) check() {
 }
 
 func (s *fileSink) checkSpace() {
-	free, err := s.o.freeDisk(filepath.Dir(s.o.File))
+	free, err := s.o.disk.free(filepath.Dir(s.o.File))
 	if err != nil {
 		return // the path is gone: commit reports it
 	}

@@ -53,7 +53,7 @@ func Inspect(o Options) (Inspection, error) {
 		return in, err
 	}
 	in.Took, in.WriteErr = tryWrite(&o)
-	in.Free, err = o.freeDisk(filepath.Dir(o.File))
+	in.Free, err = o.disk.free(filepath.Dir(o.File))
 	in.WriteErr = errors.Join(in.WriteErr, err)
 	return in, nil
 }

@@ -148,7 +148,7 @@ func TestInspectOfWhatIsNoFile(t *testing.T) {
 func TestInspectSaysWhatIsFree(t *testing.T) {
 	t.Parallel()
 	o := testOptions(t)
-	o.freeDisk = func(string) (int64, error) { return 42, nil }
+	o.disk = stubDisk{space: func() int64 { return 42 }}
 	if in, err := Inspect(o); err != nil || in.Free != 42 || in.Head != (audit.Head{}) {
 		t.Errorf("%+v, %v", in, err)
 	}

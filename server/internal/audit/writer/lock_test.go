@@ -44,10 +44,10 @@ func TestFileModeThatCannotBeSet(t *testing.T) {
 	o := unhurried(t)
 	lines := logLines(&o)
 	o.FileMode = 0o640
-	o.opener = func(path string) (file, error) {
-		f, err := openLocked(path, create)
+	o.disk = stubDisk{log: func(path string) (file, error) {
+		f, err := osDisk{}.openLog(path, create)
 		return unchangeable{f}, err
-	}
+	}}
 	l := mustOpen(t, o)
 	mustWrite(t, l, "a")
 	if got := strings.Count(lines.String(), `"event":"audit_file_mode"`); got != 1 {

@@ -112,11 +112,11 @@ func TestWarnsWithoutAKeyAndWhenTheDiskIsLow(t *testing.T) {
 	o.Keys, o.MinFree = nil, 1000
 	var mu sync.Mutex
 	free := int64(1000)
-	o.freeDisk = func(string) (int64, error) {
+	o.disk = stubDisk{space: func() int64 {
 		mu.Lock()
 		defer mu.Unlock()
-		return free, nil
-	}
+		return free
+	}}
 	setFree := func(n int64) {
 		mu.Lock()
 		defer mu.Unlock()

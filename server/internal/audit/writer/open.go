@@ -39,7 +39,7 @@ type opening struct {
 // openPlace opens what is at the path of the audit file: a device, or else a file. It changes
 // nothing in a file, and makes one only if open does.
 func openPlace(o *Options, open opener) (*stream, *opening, error) {
-	info, err := os.Stat(o.File)
+	info, err := o.disk.stat(o.File)
 	switch {
 	case err == nil && info.Mode()&fs.ModeCharDevice != 0:
 		f, err := os.OpenFile(o.File, os.O_WRONLY, 0)
@@ -57,12 +57,7 @@ func openFile(o *Options, open opener) (*opening, error) {
 		return nil, err
 	}
 	found := &opening{lock: lock}
-	if o.opener != nil {
-		found.f, err = o.opener(o.File)
-	} else {
-		found.f, err = openLocked(o.File, open)
-	}
-	if err == nil {
+	if found.f, err = o.disk.openLog(o.File, open); err == nil {
 		err = found.locate(o)
 	}
 	if err != nil {
@@ -85,7 +80,7 @@ func (p *opening) locate(o *Options) error {
 	if p.info, err = p.f.Stat(); err != nil {
 		return err
 	}
-	if err := syncDir(o.File); err != nil {
+	if err := o.syncNames(); err != nil {
 		return err
 	}
 	last, err := findTail(p.f, p.info.Size())
@@ -95,11 +90,11 @@ func (p *opening) locate(o *Options) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.File, err)
 	}
-	name, err := lastRotated(o.File)
+	name, err := o.lastRotated()
 	if err != nil {
 		return err
 	}
-	rotated, err := tailOf(name)
+	rotated, err := tailOf(o.disk, name)
 	if err != nil {
 		return err
 	}
@@ -132,7 +127,7 @@ func (p *opening) repair(o *Options) error {
 	if p.end == size {
 		return nil
 	}
-	to, err := createStamped(o.File, tornPath, o.Now())
+	to, name, err := createStamped(o.disk, o.File, tornPath, o.Now())
 	if err != nil {
 		return err
 	}
@@ -140,12 +135,41 @@ func (p *opening) repair(o *Options) error {
 	if err := errors.Join(err, to.Sync(), to.Close()); err != nil {
 		return err
 	}
+	if err := o.syncNames(); err != nil { // before the only other place where it stands is cut off
+		return err
+	}
 	if err := p.f.Truncate(p.end); err != nil {
 		return err
 	}
 	o.Logger.Warn("the audit file ended in a torn line, as after a crash; it was cut off and kept",
-		"event", "audit_line_torn", "file", o.File, "kept_as", to.Name(), "bytes", size-p.end)
-	return errors.Join(p.f.Sync(), syncDir(o.File))
+		"event", "audit_line_torn", "file", o.File, "kept_as", name, "bytes", size-p.end)
+	return p.f.Sync()
+}
+
+// unsure is how much of the end of a file may be known to the kernel alone: more than any batch but
+// one of thousands of calls.
+const unsure = 1 << 20
+
+// confirm writes the end of the file again, in place, and syncs it. The process before this one may
+// have failed to sync it, and ended before it could cut it off. The kernel then takes it for
+// written, and no later sync would make it durable: a loss of power would leave a hole.
+func (p *opening) confirm(o *Options) error {
+	if o.NoSync || p.end == 0 {
+		return nil
+	}
+	f, err := o.disk.openFile(o.File, os.O_RDWR) // the other one appends, wherever it is told to write
+	if err != nil {
+		return err
+	}
+	from := max(0, p.end-unsure)
+	b := make([]byte, p.end-from)
+	if _, err = f.ReadAt(b, from); err == nil {
+		_, err = f.WriteAt(b, from)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // looksTorn refuses a file without any record unless it can be the beginning of one: a file of

@@ -54,13 +54,11 @@ type Options struct {
 
 	Copy bool // each durable record is copied to standard output, for which nobody waits
 
-	locks    string                          // a pattern of the lock files of all instances; empty: there is one instance
-	passing  bool                            // nothing is made or kept: see Inspect
-	opener   func(path string) (file, error) // of the audit file; nil: the operating system's
-	sink     sink                            // in place of File
-	freeDisk func(path string) (int64, error)
-	remove   func(path string) error // a file
-	copyTo   io.WriteCloser          // in place of standard output
+	locks   string         // a pattern of the lock files of all instances; empty: there is one instance
+	passing bool           // nothing is made or kept: see Inspect
+	disk    disk           // nil: the operating system's
+	sink    sink           // in place of File
+	copyTo  io.WriteCloser // in place of standard output
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -73,11 +71,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.freeDisk == nil {
-		o.freeDisk = freeDisk
-	}
-	if o.remove == nil {
-		o.remove = os.Remove
+	if o.disk == nil {
+		o.disk = osDisk{}
 	}
 	if o.Mode != ModeStrict && o.Mode != ModeBestEffort {
 		return o, fmt.Errorf("mode %q: want %s or %s", o.Mode, ModeStrict, ModeBestEffort)

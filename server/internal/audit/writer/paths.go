@@ -35,63 +35,79 @@ func rotatedPath(path, stamp string) string {
 	return strings.TrimSuffix(path, ext) + "-" + stamp + ext
 }
 
-// rotatedFiles returns the rotated files of path that are not empty, the oldest first.
-func rotatedFiles(path string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Dir(path))
+// rotatedFiles returns the rotated files that are not empty, the oldest first.
+func (o *Options) rotatedFiles() ([]string, error) {
+	entries, err := o.disk.readDir(filepath.Dir(o.File))
 	if err != nil {
 		return nil, err
 	}
 	var rotated []string
 	for _, entry := range entries { // sorted by name, which is by time
-		if !isRotated(path, entry.Name()) {
+		if _, ok := stampOf(o.File, entry.Name()); !ok {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
-			rotated = append(rotated, filepath.Join(filepath.Dir(path), entry.Name()))
+			rotated = append(rotated, filepath.Join(filepath.Dir(o.File), entry.Name()))
 		}
 	}
 	return rotated, nil
 }
 
-// lastRotated returns the newest rotated file of path, or "".
-func lastRotated(path string) (string, error) {
-	rotated, err := rotatedFiles(path)
+// lastRotated returns the newest rotated file, or "".
+func (o *Options) lastRotated() (string, error) {
+	rotated, err := o.rotatedFiles()
 	if err != nil || len(rotated) == 0 {
 		return "", err
 	}
 	return rotated[len(rotated)-1], nil
 }
 
-// isRotated reports whether name is one that rotatedPath makes of path.
-func isRotated(path, name string) bool {
+// stampOf returns when a file was rotated, if name is one that rotatedPath makes of path.
+func stampOf(path, name string) (time.Time, bool) {
 	before, after, _ := strings.Cut(filepath.Base(rotatedPath(path, "\x00")), "\x00")
 	rest, ok := strings.CutPrefix(name, before)
-	stamp, ok2 := strings.CutSuffix(rest, after)
-	_, err := time.Parse(stampFormat, stamp)
-	return ok && ok2 && err == nil
+	text, ok2 := strings.CutSuffix(rest, after)
+	stamp, err := time.Parse(stampFormat, text)
+	return stamp, ok && ok2 && err == nil
 }
 
-// createStamped makes the first file that does not exist yet of those that name gives to now and
-// the microseconds after it.
-func createStamped(path string, name func(path, stamp string) string, now time.Time) (*os.File, error) {
-	for ; ; now = now.Add(time.Microsecond) {
-		stamped := name(path, now.UTC().Format(stampFormat))
-		f, err := os.OpenFile(stamped, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // beside the operator's path
+// nextStamp returns now, or a moment after the newest rotated file if that is later, as it is after
+// the clock was set back: the files are in the order of their records all the same.
+func (o *Options) nextStamp() (time.Time, error) {
+	now := o.Now()
+	last, err := o.lastRotated()
+	if err != nil || last == "" {
+		return now, err
+	}
+	if stamp, _ := stampOf(o.File, filepath.Base(last)); !stamp.Before(now.Truncate(time.Microsecond)) {
+		now = stamp.Add(time.Microsecond)
+	}
+	return now, nil
+}
+
+// createStamped makes the first file that does not exist yet of those that name gives to a time and
+// the microseconds after it, and returns its path.
+func createStamped(
+	d disk, path string, name func(path, stamp string) string, at time.Time,
+) (file, string, error) {
+	for ; ; at = at.Add(time.Microsecond) {
+		stamped := name(path, at.UTC().Format(stampFormat))
+		f, err := d.openFile(stamped, os.O_CREATE|os.O_EXCL|os.O_WRONLY)
 		if !errors.Is(err, fs.ErrExist) {
-			return f, err
+			return f, stamped, err
 		}
 	}
 }
 
 // renameStamped renames the file at path likewise. It makes the new name first, because a rename
 // would overwrite an existing file.
-func renameStamped(path string, name func(path, stamp string) string, now time.Time) error {
-	f, err := createStamped(path, name, now)
+func renameStamped(d disk, path string, name func(path, stamp string) string, at time.Time) error {
+	f, stamped, err := createStamped(d, path, name, at)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Close(), os.Rename(path, f.Name())); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	if err := errors.Join(f.Close(), d.rename(path, stamped)); err != nil {
+		return errors.Join(err, d.remove(stamped))
 	}
-	return syncDir(path)
+	return d.syncDir(filepath.Dir(path))
 }

@@ -1,9 +1,6 @@
 package writer
 
-import (
-	"fmt"
-	"os"
-)
+import "fmt"
 
 // retain deletes the oldest rotated files, beyond those to keep. What cannot be deleted is tried
 // again once a second and at each rotation; the log goes on meanwhile.
@@ -15,7 +12,7 @@ func (s *fileSink) retain() {
 }
 
 func (s *fileSink) deleteOldest() error {
-	rotated, err := rotatedFiles(s.o.File)
+	rotated, err := s.o.rotatedFiles()
 	if err != nil {
 		return fmt.Errorf("find the rotated files: %w", err)
 	}
@@ -30,27 +27,20 @@ func (s *fileSink) deleteOldest() error {
 
 // delete removes a rotated file, and logs after which record the files that are left begin.
 func (s *fileSink) delete(path string) error {
-	f, err := os.Open(path) //nolint:gosec // beside the operator's path
-	if err == nil {
-		defer func() { _ = f.Close() }()
-	}
-	if err := s.o.remove(path); err != nil {
+	head := headOf(s.o.disk, path)
+	if err := s.o.disk.remove(path); err != nil {
 		return err
 	}
 	s.m.deleted.Inc()
 	s.o.Logger.Info("a rotated audit file was deleted, because there were more than are to be kept",
-		"event", "audit_file_deleted", "file", path, "from_head", lastHead(f))
+		"event", "audit_file_deleted", "file", path, "from_head", head)
 	return nil
 }
 
-// lastHead returns the place of the last record of a file, or "unknown": what cannot be read is
+// headOf returns the place of the last record of a file, or "unknown": what cannot be read is
 // deleted all the same.
-func lastHead(f *os.File) string {
-	info, err := f.Stat() // of a nil file an error
-	if err != nil {
-		return "unknown"
-	}
-	last, err := findTail(f, info.Size())
+func headOf(d disk, path string) string {
+	last, err := tailOf(d, path)
 	if err != nil || last.record == nil {
 		return "unknown"
 	}

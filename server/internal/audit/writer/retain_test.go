@@ -99,7 +99,7 @@ func TestAFileThatCannotBeDeleted(t *testing.T) {
 	var held atomic.Bool
 	held.Store(true)
 	var stuck string
-	o.remove = func(path string) error {
+	o.disk = stubDisk{gone: func(path string) error {
 		if stuck == "" {
 			stuck = path
 		}
@@ -107,7 +107,7 @@ func TestAFileThatCannotBeDeleted(t *testing.T) {
 			return &os.PathError{Op: "remove", Path: path, Err: syscall.EPERM}
 		}
 		return os.Remove(path)
-	}
+	}}
 	synctest.Test(t, func(t *testing.T) {
 		l, err := Open(o)
 		mustDo(t, err)

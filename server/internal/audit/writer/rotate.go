@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
@@ -45,12 +44,16 @@ func (s *fileSink) setAside() error {
 	if err := s.f.Sync(); err != nil {
 		return err
 	}
-	info, err := os.Stat(s.o.File)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, s.info) {
+	info, err := s.o.disk.stat(s.o.File)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !isSame(info, s.info) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return renameStamped(s.o.File, rotatedPath, s.o.Now())
+	at, err := s.o.nextStamp()
+	if err != nil {
+		return err
+	}
+	return renameStamped(s.o.disk, s.o.File, rotatedPath, at)
 }

@@ -174,3 +174,37 @@ func unhurried(tb testing.TB) Options {
 	o.NoSync, o.Timeout = true, time.Hour
 	return o
 }
+
+// stubDisk is the operating system's, except for what is set.
+type stubDisk struct {
+	osDisk
+
+	log   func(path string) (file, error) // opens the audit file
+	gone  func(path string) error         // removes a file
+	space func() int64                    // free bytes
+}
+
+func (d stubDisk) openLog(path string, open opener) (file, error) {
+	if d.log == nil {
+		return d.osDisk.openLog(path, open)
+	}
+	return d.log(path)
+}
+
+func (d stubDisk) remove(path string) error {
+	if d.gone == nil {
+		return d.osDisk.remove(path)
+	}
+	return d.gone(path)
+}
+
+func (d stubDisk) free(directory string) (int64, error) {
+	if d.space == nil {
+		return d.osDisk.free(directory)
+	}
+	return d.space(), nil
+}
+
+func rotatedFiles(path string) ([]string, error) {
+	return (&Options{File: path, disk: osDisk{}}).rotatedFiles()
+}

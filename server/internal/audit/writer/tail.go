@@ -73,11 +73,11 @@ func (t *tail) follows(rotated audit.Head) (audit.Head, bool) {
 }
 
 // tailOf finds the last whole record of a file at path; none if path is empty.
-func tailOf(path string) (tail, error) {
+func tailOf(d disk, path string) (tail, error) {
 	if path == "" {
 		return tail{}, nil
 	}
-	f, err := os.Open(path) //nolint:gosec // beside the operator's path
+	f, err := d.openFile(path, os.O_RDONLY)
 	if err != nil {
 		return tail{}, err
 	}

@@ -172,7 +172,8 @@ func oneRecordAfterRotation(t *testing.T, o *Options) {
 
 func removeRotated(t *testing.T, o *Options) {
 	t.Helper()
-	name, err := lastRotated(o.File)
+	o.disk = osDisk{}
+	name, err := o.lastRotated()
 	mustDo(t, errors.Join(err, os.Remove(name)))
 }
 

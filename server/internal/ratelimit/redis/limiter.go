@@ -41,6 +41,7 @@ type Limiter struct {
 	dialer  *dialer
 	route   route
 	script  keyed
+	decide  func(context.Context, *goredis.Client, *ratelimit.Budgets) (ratelimit.Answer, error) // the server does
 	client  atomic.Pointer[goredis.Client]
 	breaker *breaker
 	metrics *metrics
@@ -67,6 +68,7 @@ func New(local *ratelimit.Local, options Options) (*Limiter, error) {
 		script:  keyed{options: &options},
 		metrics: newMetrics(),
 	}
+	l.decide = l.script.run
 	l.dialer = &dialer{place, &options, l.clock}
 	l.breaker = newBreaker(l.probe, l.clock, &options)
 	l.breaker.explain = l.explain
@@ -185,5 +187,5 @@ func (l *Limiter) ask(
 ) (ratelimit.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return l.script.run(ctx, client, budgets)
+	return l.decide(ctx, client, budgets)
 }

@@ -2,10 +2,15 @@ package redis
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
@@ -157,6 +162,51 @@ func TestNothingIsAskedWithoutTheKeySecret(t *testing.T) {
 		options.KeySecret = secret
 		if _, err := script.run(t.Context(), nil, &budgets); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+// The model of script.lua, over which TestModel drives replicas, decides as the script does in a real
+// server. Only the clock is not the server's, and with it the expiry of keys.
+func TestScriptDecidesAsItsModel(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	text := scriptText
+	for old, by := range map[string]string{
+		"redis.call('TIME')":                  "{ARGV[#ARGV - 1], ARGV[#ARGV]}",
+		", 'PX', math.ceil(ahead / 1000000))": ")",
+	} {
+		if strings.Count(text, old) != 1 {
+			t.Fatalf("the script has no %s", old)
+		}
+		text = strings.Replace(text, old, by, 1)
+	}
+	random := rand.New(rand.NewPCG(5, 5))
+	rates := []string{"1/h", "1/h:720", "3/s:7", "7/m:9", "999983/h:1000", "1000000/s:3"}
+	now := 1_790_000_000 * time.Second
+	model := &simServer{clock: func() time.Duration { return now }, tats: map[string]int64{}}
+	script := goredis.NewScript(text)
+	for n := range 4000 {
+		now += time.Duration(random.Int64N(int64(2 * time.Second)))
+		if random.IntN(50) == 0 {
+			now += time.Duration(random.Int64N(int64(2*time.Hour))) - time.Hour
+		}
+		var keys []string
+		var args []int64
+		for limit := range 1 + random.IntN(3) {
+			rate := ratelimit.MustRate(rates[random.IntN(len(rates))])
+			keys = append(keys, fmt.Sprint(limit, random.IntN(3)))
+			args = append(args, int64(rate.Interval()), int64(rate.Refill()))
+		}
+		want := model.script(keys, args)
+		seconds, micros := model.now()/int64(time.Second), model.now()%int64(time.Second)/1000
+		sent := []any{}
+		for _, arg := range append(slices.Clone(args), seconds, micros) {
+			sent = append(sent, arg)
+		}
+		got, err := script.Run(t.Context(), s.admin, keys, sent...).Int64Slice()
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("decision %d of %v %v: %v, %v, want %v", n, keys, args, got, err, want)
 		}
 	}
 }
