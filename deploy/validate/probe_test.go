@@ -1,8 +1,10 @@
 package validate
 
 import (
+	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -36,6 +38,9 @@ func TestTheReadinessProbeFits(t *testing.T) {
 	}
 	connection, err := listener.Accept()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := http.ReadRequest(bufio.NewReader(connection)); err != nil {
 		t.Fatal(err)
 	}
 	most := peakOf(t, command.Process.Pid)

@@ -143,3 +143,45 @@ func withSidecar(t *testing.T, documents []document) document {
 	t.Fatal("no sidecar")
 	return document{}
 }
+
+// What hangs takes no SIGTERM and answers no probe. It is found hanging at most a period after it
+// began, by as many probes as the kubelet wants to fail, and killed after the grace.
+func TestASidecarThatHangsIsKilledWithin25Seconds(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, _ string, documents []document) {
+		for _, sidecar := range sidecarsOf(t, documents) {
+			probe := sidecar.LivenessProbe
+			if probe.TerminationGracePeriodSeconds == nil {
+				t.Fatal("a hanging sidecar gets the pod's grace period")
+			}
+			failures := probe.FailureThreshold
+			if failures == 0 {
+				failures = 3 // the API server's default
+			}
+			most := probe.PeriodSeconds + failures*max(probe.PeriodSeconds, probe.TimeoutSeconds) + int32(*probe.TerminationGracePeriodSeconds)
+			if most > 25 || probe.TimeoutSeconds < 5 {
+				t.Errorf("it is killed after %d s; one that is busy has %d s to answer", most, probe.TimeoutSeconds)
+			}
+		}
+	})
+}
+
+// Why a container of ours failed is in the pod's status.
+func TestTheStatusHasTheLastLines(t *testing.T) {
+	t.Parallel()
+	eachOverlay(t, func(t *testing.T, _ string, documents []document) {
+		ours := 0
+		for _, container := range containersOf(t, documents) {
+			if container.Name == "app" {
+				continue
+			}
+			ours++
+			if container.TerminationMessagePolicy != corev1.TerminationMessageFallbackToLogsOnError {
+				t.Errorf("%s: %q", container.Name, container.TerminationMessagePolicy)
+			}
+		}
+		if ours < 3 {
+			t.Errorf("looked at %d containers", ours)
+		}
+	})
+}
