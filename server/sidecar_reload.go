@@ -16,26 +16,32 @@ import (
 // reloadTimeout is how long a reload waits for files that are being written and for Kustomer's API.
 const reloadTimeout = 15 * time.Second
 
+// errSuperseded ends the wait for a reload that another one has followed.
+var errSuperseded = errors.New("another reload has begun")
+
 // hangup does what SIGHUP asks for: it reloads the secrets and the files of access, and rotates the
 // audit file. What takes time goes on after it returns.
 func (s *sidecar) hangup(ctx context.Context) {
-	number := s.reloads.begin()
+	ctx, supersede := context.WithCancelCause(context.WithoutCancel(ctx)) // also while it drains
+	number := s.reloads.begin(func() { supersede(errSuperseded) })
 	stop := s.log.Follow(s.reloads.add)
 	looked := s.files.Look()
 	secrets := map[string]<-chan error{}
 	for _, store := range s.stores() {
 		secrets[store.Organization()] = store.Refresh()
 	}
-	ctx = context.WithoutCancel(ctx) // also while it drains
 	rotated := s.rotateAudit(ctx)
 	go func() {
 		defer stop()
 		ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 		defer cancel()
 		err := errors.Join(rotated, s.reloadedFiles(ctx, looked), refreshed(ctx, secrets))
-		if err == nil {
+		switch {
+		case errors.Is(context.Cause(ctx), errSuperseded):
+			return
+		case err == nil:
 			s.log.Info("reload ended", "event", "reload_ended")
-		} else {
+		default:
 			s.log.Warn("reload ended: something is wrong", "event", "reload_ended", "error", err.Error())
 		}
 		s.reloads.end(number, err != nil)
@@ -84,9 +90,10 @@ const maxReloadLines = 200
 
 // reloads keeps what the last reload did. The zero value is ready to use.
 type reloads struct {
-	mu   sync.Mutex
-	now  admin.Reload
-	left int // lines that may still be kept
+	mu        sync.Mutex
+	now       admin.Reload
+	left      int // lines that may still be kept
+	supersede func()
 }
 
 func (r *reloads) last() admin.Reload {
@@ -97,10 +104,14 @@ func (r *reloads) last() admin.Reload {
 	return last
 }
 
-// begin returns the number of a new reload.
-func (r *reloads) begin() uint64 {
+// begin returns the number of a new reload, and supersedes the one before.
+func (r *reloads) begin(supersede func()) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.supersede != nil {
+		r.supersede()
+	}
+	r.supersede = supersede
 	r.now = admin.Reload{Number: r.now.Number + 1}
 	r.left = maxReloadLines
 	return r.now.Number

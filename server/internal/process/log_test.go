@@ -46,6 +46,28 @@ func TestLogNeverWaitsForItsReader(t *testing.T) {
 	}
 }
 
+// Who follows is told each line, also those that nobody reads, until another follows.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	reader := &slowReader{released: make(chan struct{})}
+	log := process.OpenLog(reader, func(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) })
+	var first, second bytes.Buffer
+	stopFirst := log.Follow(func(line []byte) { first.Write(line) })
+	log.Info("one")
+	stopSecond := log.Follow(func(line []byte) { second.Write(line) })
+	stopFirst() // which is over already
+	log.Info("two")
+	stopSecond()
+	log.Info("three")
+	close(reader.released)
+	log.Close()
+	for name, got := range map[string]string{"msg=one": first.String(), "msg=two": second.String()} {
+		if !strings.HasSuffix(got, name+"\n") || strings.Count(got, "\n") != 1 {
+			t.Errorf("told %q, want %q", got, name)
+		}
+	}
+}
+
 func droppedLines(t *testing.T, log *process.Log) float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()

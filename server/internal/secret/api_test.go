@@ -1,6 +1,7 @@
 package secret_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
+	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
 
 func TestRefreshesAreSpreadAroundTheirInterval(t *testing.T) {
@@ -63,6 +65,27 @@ func TestRefreshTakesEffectAtOnce(t *testing.T) {
 		synctest.Wait()
 		s.wantSecret(secondSecret)
 	})
+}
+
+// Whoever asked gets the result of the next load that begins.
+func TestRefreshTellsItsResult(t *testing.T) {
+	t.Parallel()
+	slow := func(v *vendor) { v.takes = 300 * time.Millisecond }
+	play(t, secret.API{}, slow, func(s scene) {
+		s.pass(time.Minute)
+		for _, want := range []error{nil, &kustomer.Error{Kind: kustomer.KindServer}} {
+			s.vendor.set(func(v *vendor) { v.err = want })
+			for _, result := range []<-chan error{s.store.Refresh(), s.store.Refresh()} {
+				if err := <-result; !errors.Is(err, want) {
+					s.Errorf("the result is %v, want %v", err, want)
+				}
+			}
+		}
+	})
+	fixed := open(t, secret.Options{}, secret.Source{Value: sensitive.New(firstSecret)})
+	if err := <-fixed.Refresh(); err != nil {
+		t.Errorf("of a source that is not asked: %v", err)
+	}
 }
 
 func TestStartGoesOnUntilTheVendorIsThere(t *testing.T) {

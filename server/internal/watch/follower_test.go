@@ -2,7 +2,9 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -129,6 +131,30 @@ func TestAChangeWithoutAnEventIsFound(t *testing.T) {
 				await(t, func() bool { return value.Load() == want })
 			}
 		})
+	}
+}
+
+// Look tells when a change from before it has been taken over, and Wrong what is wrong then.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	target, link := filepath.Join(t.TempDir(), "target"), filepath.Join(t.TempDir(), "link")
+	write(t, target, "good 0")
+	check(t, os.Symlink(target, link)) // what becomes of its target causes no event
+	follower := newFollower(&logText{})
+	value := New(follower, words(link))
+	run(t, follower, never)
+	for n := range 10 {
+		want := fmt.Sprint("good ", n)
+		write(t, target, want)
+		<-follower.Look()
+		if got := value.Load(); got != want || follower.Wrong() != nil {
+			t.Errorf("after the look it is %q, want %q; wrong: %v", got, want, follower.Wrong())
+		}
+	}
+	check(t, os.Remove(target))
+	<-follower.Look()
+	if err := follower.Wrong(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is gone, and wrong is %v", err)
 	}
 }
 
