@@ -4,7 +4,7 @@ LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
 # None of Prometheus' service discoveries is needed, and they are a good part of the build.
 PROMTOOL = GOFLAGS=-tags=remove_all_sd go tool -modfile=tools/promtool/go.mod promtool
-MODULES  = bench/abuse bench/limits bench/performance deploy/observe deploy/test deploy/validate examples/conformance examples/go tools/release tools/sbom tools/schema
+MODULES  = bench/abuse bench/limits bench/performance deploy/observe deploy/test deploy/validate examples/conformance examples/go tools/advisories tools/release tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -15,7 +15,12 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build the program: bin/chatidentity (the first time takes a minute or two)
-	go build -tags grpcnotrace -trimpath -o bin/chatidentity ./server
+	go build -tags grpcnotrace -o bin/chatidentity ./server
+
+.PHONY: advisories
+advisories: build ## Check all that is compiled in against Go's database of security advisories
+	go -C tools/advisories test -count=1 ./...
+	go -C tools/advisories run . $(CURDIR)/bin/chatidentity
 
 .PHONY: dev
 dev: ## Run the sidecar on a stand-in Kustomer
@@ -34,6 +39,7 @@ proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten
 	CHATIDENTITY_PROOF=1 CHATIDENTITY_SECRET_CHANGES=1000 AUDIT_KILLS=200 AUDIT_LONG=1 go test -count=1 -timeout 180m ./...
 	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 30m ./...
 	deploy/release-twice.sh
+	$(MAKE) --no-print-directory advisories
 	.ci/fuzz 2m
 	$(PROMTOOL) check rules deploy/prometheus/chatidentity.rules.yaml
 	$(PROMTOOL) test rules deploy/prometheus/chatidentity.test.yaml

@@ -89,7 +89,7 @@ func referenceOf(root *cobra.Command, since map[string]string) string {
 		}
 		for _, group := range entry.groups {
 			if group.title != "Flags" {
-				_, _ = fmt.Fprintf(&page, "\n%s:\n", strings.ReplaceAll(group.title, "\n", " "))
+				_, _ = fmt.Fprintf(&page, "\n%s:\n", group.title)
 			}
 			_, _ = page.WriteString("\n| flag | value | default | variable | meaning | since |\n|---|---|---|---|---|---|\n")
 			group.flags.VisitAll(func(flag *pflag.Flag) {

@@ -92,9 +92,11 @@ class ChatIdentityServiceServicer:
         that customer's conversations. Each token is recorded in the audit trail
         before it is returned.
 
-        It is safe to retry on UNAVAILABLE: another call signs another token, and
-        tokens do not replace one another. On RESOURCE_EXHAUSTED wait for the delay
-        in `google.rpc.RetryInfo` first. Do not retry on any other code.
+        It is safe to retry on UNAVAILABLE: tokens do not replace one another, and
+        nothing counts how often one is used. Two calls for the same identifiers in
+        the same second return the same token, each with its own `audit_id`. On
+        RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
+        retry on any other code.
 
         Every call counts against the rate limits, and calls that were refused or
         that failed later are not refunded.
