@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +40,7 @@ var exporterVariables = map[string]func(value string) error{
 	"TIMEOUT":     checkMilliseconds,
 	"COMPRESSION": oneOf("gzip", "none"),
 	"INSECURE":    oneOf("true", "false"),
-	"HEADERS":     checkPairs,
+	"HEADERS":     checkHeaders,
 }
 
 // environment looks variables up.
@@ -139,6 +140,24 @@ func checkProtocol(text string) error { return oneOf(string(trace.GRPC), string(
 func checkMilliseconds(text string) error {
 	if n, err := strconv.Atoi(text); err != nil || n <= 0 {
 		return errors.New("must be a positive whole number of milliseconds, such as 10000")
+	}
+	return nil
+}
+
+// headerName is a token of RFC 9110.
+var headerName = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+
+// checkHeaders refuses what would put a password into a name: the exporter logs the names that no
+// header can have.
+func checkHeaders(text string) error {
+	if err := checkPairs(text); err != nil {
+		return err
+	}
+	for pair := range strings.SplitSeq(text, ",") {
+		name, _, _ := strings.Cut(pair, "=")
+		if !headerName.MatchString(strings.TrimSpace(name)) {
+			return errors.New("must be NAME=VALUE pairs whose names are those of headers, such as Authorization=Basic%20...")
+		}
 	}
 	return nil
 }

@@ -80,6 +80,8 @@ func TestWrongTracingVariables(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_INSECURE=maybe":                               "true",
 		"OTEL_EXPORTER_OTLP_HEADERS=canary":                               "NAME=VALUE",
 		"OTEL_EXPORTER_OTLP_TRACES_HEADERS=authorization=Bearer%2Xcanary": "percent",
+		"OTEL_EXPORTER_OTLP_HEADERS=Authorization: Basic canary==":        "Authorization=Basic",
+		"OTEL_EXPORTER_OTLP_TRACES_HEADERS=x-tenant=a,x canary=b":         "names are those of headers",
 		"OTEL_TRACES_EXPORTER=zipkin":                                     "otlp",
 		"OTEL_TRACES_SAMPLER=jaeger_remote":                               "parentbased_always_on",
 		"OTEL_TRACES_SAMPLER_ARG=2":                                       "0 to 1",
