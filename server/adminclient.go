@@ -23,7 +23,7 @@ func getAdmin(ctx context.Context, at config.Address, path string) (int, []byte,
 			return new(net.Dialer).DialContext(ctx, at.Network, at.Address)
 		},
 	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://sidecar"+path, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, http.NoBody)
 	if err != nil {
 		return 0, nil, err
 	}

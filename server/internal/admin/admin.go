@@ -49,7 +49,7 @@ type Reload struct {
 func overLoopback(reload func() Reload) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil || !from.Addr().Unmap().IsLoopback() {
+		if err != nil || !from.Addr().Unmap().IsLoopback() || !isLoopback(r.Host) { // nor a web page of any other name
 			http.Error(w, "only over loopback", http.StatusForbidden)
 			return
 		}
