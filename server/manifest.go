@@ -68,7 +68,7 @@ chatidentity manifest --image registry.example.com/chatidentity:1.0.0 \
 	}})
 }
 
-// run changes each file. It writes nothing unless all of them can be changed.
+// run changes each file. It changes none unless all of them can be.
 func (c *manifestCommand) run(console *console, files []string) error {
 	if len(files) == 0 {
 		files = []string{standardInput}
@@ -140,7 +140,7 @@ func (c *manifestCommand) completeSocket() error {
 	case len(c.AllowUID) > 1:
 		return config.Usage("--allow-uid: give one user ID, that of the app's container")
 	case len(c.AllowUID) == 1:
-		c.Options.AllowUID = c.AllowUID[0]
+		c.Options.AllowUID = &c.AllowUID[0]
 	}
 	return nil
 }
@@ -214,19 +214,6 @@ func (c *manifestCommand) list(console *console, list []manifestChange) error {
 		}
 		_, err := fmt.Fprintf(console.err, "%s  %s:%d  %s\n", verb, one.File, one.Line, printable(object))
 		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// overwrite keeps each file's permissions and leaves unchanged files alone.
-func overwrite(files, results []string) error {
-	for i, file := range files {
-		if before, err := os.ReadFile(file); err == nil && string(before) == results[i] { //nolint:gosec // as above
-			continue
-		}
-		if err := os.WriteFile(file, []byte(results[i]), 0o644); err != nil { //nolint:gosec // it exists, and keeps its mode
 			return err
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,28 +24,33 @@ func TestManifest(t *testing.T) {
 		out    []string
 		stderr string
 	}{
-		"standard input": {withImage, podYAML, 0, []string{"image: registry.example.com/chatidentity:1.0.0", "secretName: kustomer-chat"}, "changed  standard input:1  Pod shop\n"},
+		"standard input": {withImage, podYAML, 0, []string{"image: registry.example.com/chatidentity:1.0.0", `secretName: "kustomer-chat"`}, "changed  standard input:1  Pod shop\n"},
 		"its dash":       {append(withImage, "-"), podYAML, 0, []string{"- name: chatidentity\n"}, "changed  standard input:1  Pod shop\n"},
 		"what is passed": {withImage, podYAML + "---\nkind: Service\nmetadata: {name: a}\n", 0, []string{"kind: Service\nmetadata: {name: a}\n"}, "skipped  standard input:10  Service a: not a kind"},
 		"the options": {
 			append(withImage, "--unix-socket", "--allow-uid=7", "--app-container=app", "--secret-name=chat", "--audit-volume=claim", "--ready-gated",
 				"--audit-key-secret=keys", "--limit-redis=rediss://redis:6379"),
 			podYAML, 0,
-			[]string{"secretName: chat\n", `value: "7"`, "claimName: claim\n", "secretName: keys\n", `value: "rediss://redis:6379"`, "readinessProbe:", "fsGroup: 65532\n"},
+			[]string{`secretName: "chat"`, `value: "7"`, `claimName: "claim"`, `secretName: "keys"`, `value: "rediss://redis:6379"`, "readinessProbe:", "fsGroup: 65532\n"},
 			"changed",
 		},
-		"the list as JSON": {append(withImage, "--output=json"), podYAML, 0, []string{"kind: Pod"}, `[{"file":"standard input","kind":"Pod","name":"shop","line":1,"changed":true}]`},
-		"no workload":      {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
-		"no YAML":          {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
-		"no image":         {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
-		"half an image":    {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
-		"no name":          {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
-		"no URL":           {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
-		"no socket":        {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
-		"no user ID":       {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
-		"two user IDs":     {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
-		"in place of what": {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
-		"no file":          {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
+		"names that YAML takes for something else": {
+			append(withImage, "--secret-name=123", "--audit-key-secret=true", "--audit-volume=null"), podYAML, 0,
+			[]string{`secretName: "123"`, `secretName: "true"`, `claimName: "null"`}, "changed",
+		},
+		"an app that runs as root": {append(withImage, "--unix-socket", "--allow-uid=0"), podYAML, 0, []string{`value: "0" # the app's`}, "changed"},
+		"the list as JSON":         {append(withImage, "--output=json"), podYAML, 0, []string{"kind: Pod"}, `[{"file":"standard input","kind":"Pod","name":"shop","line":1,"changed":true}]`},
+		"no workload":              {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
+		"no YAML":                  {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
+		"no image":                 {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
+		"half an image":            {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
+		"no name":                  {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
+		"no URL":                   {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
+		"no socket":                {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
+		"no user ID":               {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
+		"two user IDs":             {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
+		"in place of what":         {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
+		"no file":                  {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +97,28 @@ func TestManifestOfFiles(t *testing.T) {
 		if info, err := os.Stat(pod); err != nil || info.Mode() != 0o640 || strings.Count(read(t, pod), "name: chatidentity\n") != 2 {
 			t.Errorf("%v, %v:\n%s", info, err, read(t, pod))
 		}
+	}
+}
+
+// A file that can no longer be written keeps the others from being changed; links stay links.
+func TestFilesAreReplacedTogether(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	file, link, gone := filepath.Join(directory, "a"), filepath.Join(directory, "b"), filepath.Join(directory, "c")
+	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o640), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{gone, directory, os.DevNull} {
+		if err := overwrite([]string{file, other}, []string{"new", "new"}); err == nil || read(t, file) != "old" {
+			t.Errorf("beside %s: %v, %q", other, err, read(t, file))
+		}
+	}
+	if err := overwrite([]string{link}, []string{"new"}); err != nil || read(t, file) != "new" {
+		t.Errorf("through a link: %v, %q", err, read(t, file))
+	}
+	entries, err := os.ReadDir(directory)
+	if err != nil || len(entries) != 2 || entries[1].Type() != fs.ModeSymlink {
+		t.Errorf("there are %v, %v", entries, err)
 	}
 }
 

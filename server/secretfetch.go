@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -153,23 +152,12 @@ func secretManifest(name, namespace string, value sensitive.String) string {
 	return text + "data:\n  secret: " + base64.StdEncoding.EncodeToString([]byte(value.Reveal())) + "\n"
 }
 
-// writeAtomically creates a file with mode 0600 in the same directory and renames it, so that readers
-// of the path find the old secret or the new one, never part of it.
+// writeAtomically replaces a file, or makes it, with mode 0600.
 func writeAtomically(path, text string) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // of mode 0600
-	if err != nil {
-		return fmt.Errorf("--file %s: %w", path, err)
-	}
-	defer os.Remove(file.Name()) //nolint:errcheck // gone already when all went well
-	_, err = file.WriteString(text)
+	written, err := writeBeside(path, text, 0o600)
 	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
+		defer os.Remove(written) //nolint:errcheck // gone already when all went well
+		err = os.Rename(written, path)
 	}
 	if err != nil {
 		return fmt.Errorf("--file %s: %w", path, err)

@@ -182,8 +182,11 @@ func appOf(spec, containers *yaml.Node, options Options) (string, uint32, error)
 		return "", 0, fmt.Errorf("line %d: the app's container is an alias: write it out", app.Line)
 	}
 	name := scalar(app, "name")
-	if options.AllowUID != 0 {
-		return name, options.AllowUID, nil
+	if name == "" {
+		return "", 0, fmt.Errorf("line %d: the app's container has no name", app.Line)
+	}
+	if options.AllowUID != nil {
+		return name, *options.AllowUID, nil
 	}
 	user := cmp.Or(scalar(app, "securityContext", "runAsUser"), scalar(spec, "securityContext", "runAsUser"))
 	uid, err := strconv.ParseUint(user, 10, 32)

@@ -12,8 +12,9 @@ func FuzzAdd(f *testing.F) {
 		f.Add(raw, true)
 		f.Add(raw, false)
 	}
+	f.Add(nameless, true)
 	f.Fuzz(func(t *testing.T, raw string, more bool) {
-		options := manifest.Options{Image: image, ReadyGated: more, UnixSocket: more, AllowUID: 10001}
+		options := manifest.Options{Image: image, ReadyGated: more, UnixSocket: more, AllowUID: new(uint32(10001))}
 		if more {
 			options.AuditVolume = "claim"
 		}

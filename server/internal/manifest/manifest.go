@@ -12,15 +12,15 @@ import (
 
 // Options say what to add. The zero value of each but Image adds nothing.
 type Options struct {
-	Image        string // of the sidecar
-	Secret       string // name of the Secret with the signing secret; empty: DefaultSecret
-	UnixSocket   bool   // calls come over a socket on a shared volume instead of loopback
-	AppContainer string // the container that calls over the socket; empty: the first
-	AllowUID     uint32 // its user ID; 0: the runAsUser of the container or pod
-	AuditKey     string // name of the Secret with the audit key; empty: none, unless another option needs it
-	AuditVolume  string // name of the PersistentVolumeClaim for audit files; empty: they stay in the pod
-	Redis        string // URL of the Redis for shared limits; empty: none
-	ReadyGated   bool   // the pod is ready only while a token would be issued
+	Image        string  // of the sidecar
+	Secret       string  // name of the Secret with the signing secret; empty: DefaultSecret
+	UnixSocket   bool    // calls come over a socket on a shared volume instead of loopback
+	AppContainer string  // the container that calls over the socket; empty: the first
+	AllowUID     *uint32 // its user ID; nil: the runAsUser of the container or pod
+	AuditKey     string  // name of the Secret with the audit key; empty: none, unless another option needs it
+	AuditVolume  string  // name of the PersistentVolumeClaim for audit files; empty: they stay in the pod
+	Redis        string  // URL of the Redis for shared limits; empty: none
+	ReadyGated   bool    // the pod is ready only while a token would be issued
 }
 
 // Names of objects that are looked for unless Options name others.

@@ -19,9 +19,9 @@ const image = "registry.example.com/chatidentity:0.1.0"
 var optionsOf = map[string]manifest.Options{
 	"unix-socket":                  {UnixSocket: true},
 	"unix-socket-second-container": {UnixSocket: true, AppContainer: "api"},
-	"empty-lists":                  {UnixSocket: true, AllowUID: 10001},
-	"unicode":                      {UnixSocket: true, AllowUID: 10001},
-	"typed-list":                   {UnixSocket: true, AllowUID: 10001},
+	"empty-lists":                  {UnixSocket: true, AllowUID: new(uint32(10001))},
+	"unicode":                      {UnixSocket: true, AllowUID: new(uint32(10001))},
+	"typed-list":                   {UnixSocket: true, AllowUID: new(uint32(10001))},
 	"audit-volume":                 {AuditVolume: "chatidentity-audit"},
 	"helm-rendered":                {AuditVolume: "chatidentity-audit", AuditKey: "audit-keys"},
 	"redis-and-ready":              {Redis: "rediss://chatidentity@redis.example.com:6379/0", ReadyGated: true},

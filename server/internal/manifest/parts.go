@@ -89,7 +89,7 @@ var parts = []part{
 `,
 		volumes: `- name: kustomer-secret
   secret:
-    secretName: $secret
+    secretName: "$secret"
     optional: true # without it there is no chat log-in, but there is the pod
 `,
 	},
@@ -148,7 +148,7 @@ var parts = []part{
 `,
 		volumes: `- name: chatidentity-audit-key
   secret:
-    secretName: $auditKey
+    secretName: "$auditKey"
     optional: true
 `,
 	},
@@ -162,7 +162,7 @@ var parts = []part{
 `,
 		volumes: `- name: chatidentity-audit
   persistentVolumeClaim:
-    claimName: $claim
+    claimName: "$claim"
 `,
 		needsFSGroup: true,
 	},

@@ -16,6 +16,9 @@ spec:
   template:
 `
 
+// nameless is a workload whose app has no name.
+const nameless = deployment + "    spec:\n      containers: [{}]\n"
+
 // What cannot be changed safely is refused, with the reason, and nothing is returned.
 func TestRefused(t *testing.T) {
 	t.Parallel()
@@ -70,6 +73,9 @@ func TestRefused(t *testing.T) {
 			deployment + "    spec:\n      containers:\n      - name: a\n",
 			manifest.Options{UnixSocket: true, AppContainer: "app"},
 			"line 9: there is no container app",
+		},
+		"an app without a name": {
+			nameless, manifest.Options{UnixSocket: true, AllowUID: new(uint32(10001))}, "line 8: the app's container has no name",
 		},
 		"no user ID":       {deployment + "    spec:\n      containers: [{name: a}]\n", manifest.Options{UnixSocket: true}, "its user ID must be given"},
 		"root":             {deployment + "    spec:\n      securityContext: {runAsUser: 0}\n      containers: [{name: a}]\n", manifest.Options{UnixSocket: true}, "other than 0"},

@@ -88,7 +88,7 @@ func (t *text) add(m *yaml.Node, key, content string, deep int, above string) er
 	case len(v.Content) == 0:
 		return t.fill(m, k, v, content, deep)
 	case v.Style&yaml.FlowStyle != 0:
-		return t.addFlow(v, content, ", ")
+		return t.addFlow(v, content)
 	default:
 		return t.addBlock(v, content)
 	}
@@ -97,7 +97,7 @@ func (t *text) add(m *yaml.Node, key, content string, deep int, above string) er
 // addKey puts an entry into a mapping that has others.
 func (t *text) addKey(m *yaml.Node, content, above string) error {
 	if m.Style&yaml.FlowStyle != 0 {
-		return t.addFlow(m, content, ", ")
+		return t.addFlow(m, content)
 	}
 	neighbour, _ := entry(m, above)
 	if neighbour == nil || !t.beginsLine(neighbour) {
@@ -150,7 +150,7 @@ func (t *text) fill(m, k, v *yaml.Node, content string, deep int) error {
 }
 
 // addFlow puts content first into a mapping in braces or a list in brackets.
-func (t *text) addFlow(n *yaml.Node, content, after string) error {
+func (t *text) addFlow(n *yaml.Node, content string) error {
 	at := t.offset(n)
 	if n.Anchor != "" || !strings.ContainsAny(t.raw[at:at+1], "[{") {
 		return fmt.Errorf("line %d: cannot insert into a value in braces that has an anchor or a tag: "+
@@ -160,7 +160,7 @@ func (t *text) addFlow(n *yaml.Node, content, after string) error {
 	if err != nil {
 		return err
 	}
-	t.edits = append(t.edits, edit{at + 1, 0, flow + after})
+	t.edits = append(t.edits, edit{at + 1, 0, flow + ", "})
 	return nil
 }
 

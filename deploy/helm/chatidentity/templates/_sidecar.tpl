@@ -134,7 +134,7 @@ chatidentity: sidecar
 {{- with .Values.chatidentity -}}
 - name: kustomer-secret
   secret:
-    secretName: {{ .secretName }}
+    secretName: "{{ .secretName }}"
     optional: true # without it there is no chat log-in, but there is the pod
 {{- if not .auditVolume }}
 - name: chatidentity-audit
@@ -150,13 +150,13 @@ chatidentity: sidecar
 {{- if or .auditKeySecret .auditVolume .limitRedis }}
 - name: chatidentity-audit-key
   secret:
-    secretName: {{ .auditKeySecret | default "chatidentity-audit" }}
+    secretName: "{{ .auditKeySecret | default "chatidentity-audit" }}"
     optional: true
 {{- end }}
 {{- if .auditVolume }}
 - name: chatidentity-audit
   persistentVolumeClaim:
-    claimName: {{ .auditVolume }}
+    claimName: "{{ .auditVolume }}"
 {{- end }}
 {{- if .limitRedis }}
 - name: chatidentity-redis
