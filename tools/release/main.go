@@ -1,10 +1,12 @@
 // Release makes everything that a release of chatidentity carries, out of one
-// commit. The same commit, version and Go give the same bytes, in any folder.
+// commit. The same commit and version give the same bytes in any folder, if the versions of Go,
+// Node.js, npm and Python are the same too.
 //
 //	release -version v1.2.3 [-out dist/release] [-platforms linux/amd64,linux/arm64]
 //
 // It signs with the minisign key that CHATIDENTITY_RELEASE_KEY_FILE names
-// (CHATIDENTITY_RELEASE_KEY_PASSWORD decrypts it), and says so if there is none.
+// (CHATIDENTITY_RELEASE_KEY_PASSWORD decrypts it), and says so if there is none. The programs that
+// it runs do not inherit these two variables.
 package main
 
 import (
@@ -50,10 +52,12 @@ type release struct {
 	time       time.Time // of the commit: the only time in any file
 	source     string    // the commit's files, and nothing else
 	out        string
+	signer     signer
 	log        io.Writer
 }
 
 func run(ctx context.Context, version, source, out, only string, log io.Writer) error {
+	signer := takeSigner() // before anything is run
 	if !versions.MatchString(version) {
 		return fmt.Errorf("version %q is not of the form v1.2.3 or v1.2.3-rc.1: make release VERSION=v1.2.3", version)
 	}
@@ -71,6 +75,9 @@ func run(ctx context.Context, version, source, out, only string, log io.Writer) 
 	if out, err = filepath.Abs(out); err != nil {
 		return err
 	}
+	if err := replaceable(out); err != nil {
+		return err
+	}
 	work, err := os.MkdirTemp("", "chatidentity-release-")
 	if err != nil {
 		return err
@@ -78,7 +85,7 @@ func run(ctx context.Context, version, source, out, only string, log io.Writer) 
 	defer func() { _ = os.RemoveAll(work) }()
 	r := &release{
 		version: version[1:], platforms: platforms, repository: repository,
-		source: filepath.Join(work, "source"), out: out, log: log,
+		source: filepath.Join(work, "source"), out: out, signer: signer, log: log,
 	}
 	steps := []struct {
 		name string
@@ -103,6 +110,23 @@ func run(ctx context.Context, version, source, out, only string, log io.Writer) 
 		r.sayf("%-24s %5.1f s\n", step.name, time.Since(begin).Seconds())
 	}
 	return r.list()
+}
+
+// ofARelease are the names of files that a release leaves.
+var ofARelease = regexp.MustCompile(`^(chatidentity[_-]\d.*|SHA256SUMS(\.minisig)?)$`)
+
+// replaceable refuses a folder with anything that is not of a release: all in it will be deleted.
+func replaceable(out string) error {
+	entries, err := os.ReadDir(out)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, entry := range entries {
+		if !entry.Type().IsRegular() || !ofARelease.MatchString(entry.Name()) {
+			return fmt.Errorf("-out %s holds %s, which is not of a release: give an empty folder", out, entry.Name())
+		}
+	}
+	return nil
 }
 
 // checkout copies the files of the last commit.

@@ -2,9 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -60,9 +64,93 @@ func checkoutOf(t *testing.T, files ...string) string {
 	return folder
 }
 
+// All in the folder is deleted, so it may hold nothing but a release.
+func TestAFolderWithOtherFilesIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		files []string
+		fails bool
+	}{
+		{"empty", nil, false},
+		{"a release", []string{"chatidentity_1.2.3_linux_amd64", "chatidentity-1.2.3-py3-none-any.whl", "SHA256SUMS", "SHA256SUMS.minisig"}, false},
+		{"a file beside it", []string{"chatidentity_1.2.3_linux_amd64", "thesis.odt"}, true},
+		{"a folder in it", []string{"SHA256SUMS", "chatidentity_1.2.3_notes.md/thesis.odt"}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			out := t.TempDir()
+			for _, file := range test.files {
+				path := filepath.Join(out, file)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), write(path, "text")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := run(t.Context(), "v1.2.3", checkoutOf(t), out, "", io.Discard) // there is no Dockerfile in it
+			if refused := strings.Contains(fmt.Sprint(err), "give an empty folder"); refused != test.fails {
+				t.Errorf("refused %v, want %v: %v", refused, test.fails, err)
+			}
+			for _, file := range test.files {
+				if _, err := os.Stat(filepath.Join(out, file)); (err == nil) != test.fails {
+					t.Errorf("%s: %v, want it to stay: %v", file, err, test.fails)
+				}
+			}
+		})
+	}
+}
+
+// Programs that a release runs see neither where the key is nor its password.
+func TestTheKeyIsNotInherited(t *testing.T) {
+	tools := t.TempDir()
+	seen := filepath.Join(tools, "seen")
+	git := "#!/bin/sh\nenv >" + seen + "\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(tools, "git"), []byte(git), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	t.Setenv(keyFile, "canary-file")
+	t.Setenv(keyPassword, "canary-password")
+	if err := run(t.Context(), "v1.2.3", t.TempDir(), t.TempDir(), "", io.Discard); err == nil {
+		t.Fatal("made without git")
+	}
+	text, err := os.ReadFile(seen)
+	if err != nil || !strings.Contains(string(text), "PATH="+tools) || strings.Contains(string(text), "canary") {
+		t.Errorf("git saw %q, %v", text, err)
+	}
+}
+
+// Settings of the machine do not change what is compiled.
+func TestOnlyThePlatformDecidesWhatGoCompiles(t *testing.T) {
+	settings := filepath.Join(t.TempDir(), "env")
+	if err := write(settings, "GOFIPS140=latest\nGOARM64=v9.0\n"); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOENV", settings)
+	t.Setenv("GOAMD64", "v3")
+	t.Setenv("GOEXPERIMENT", "synchashtriemap")
+	for _, test := range []struct{ architecture, variable, want string }{
+		{"amd64", "GOAMD64", "v1"}, {"arm64", "GOARM64", "v8.0"},
+	} {
+		r, p := &release{}, platform{linux, test.architecture}
+		got, err := r.run(t.Context(), ".", p.environment(), "go", "env", test.variable, "GOFIPS140", "GOEXPERIMENT")
+		if want := test.want + "\noff\n"; err != nil || got != want {
+			t.Errorf("%v: %q, %v, want %q", p, got, err, want)
+		}
+	}
+}
+
+// The wheel holds the version of what makes it.
+func TestTheMakerOfTheWheelIsPinned(t *testing.T) {
+	t.Parallel()
+	project, err := os.ReadFile("../../gen/python/pyproject.toml")
+	if err != nil || !regexp.MustCompile(`(?m)^requires = \["hatchling==[0-9.]+"\]`).Match(project) {
+		t.Errorf("no pinned hatchling, %v, in\n%s", err, project)
+	}
+}
+
 func TestNotesAreTheSectionOfTheVersion(t *testing.T) {
 	t.Parallel()
-	const changelog = "# Changelog\n\n## Unreleased\n\n- soon\n\n## [1.1.0] - 2026-12-01\n\n- new\n\n### Fixed\n\n- old\n\n## 1.0.0\n\n- first\n"
+	const changelog = "# Changelog\n\n## \n\n## Unreleased\n\n- soon\n\n## [1.1.0] - 2026-12-01\n\n- new\n\n### Fixed\n\n- old\n\n## 1.0.0\n\n- first\n"
 	for _, test := range []struct{ version, want string }{
 		{"1.1.0", "# chatidentity 1.1.0\n\n- new\n\n### Fixed\n\n- old\n"},
 		{"1.0.0", "# chatidentity 1.0.0\n\n- first\n"},

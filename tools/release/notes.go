@@ -30,8 +30,8 @@ func section(changelog, version string) (string, error) {
 	found := heading.FindAllStringSubmatchIndex(changelog, -1)
 	for _, name := range []string{version, "Unreleased"} {
 		for i, at := range found {
-			title := strings.Trim(strings.Fields(changelog[at[2]:at[3]] + " ")[0], "[]")
-			if title != name {
+			title, _, _ := strings.Cut(changelog[at[2]:at[3]], " ")
+			if strings.Trim(title, "[]") != name {
 				continue
 			}
 			end := len(changelog)

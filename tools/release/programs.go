@@ -39,6 +39,14 @@ func (p platform) String() string { return p.os + "/" + p.architecture }
 // name is how files are named.
 func (p platform) name() string { return p.os + "_" + p.architecture }
 
+// environment is all that changes what Go compiles: of the machine's own settings, none counts.
+func (p platform) environment() []string {
+	return []string{
+		"GOOS=" + p.os, "GOARCH=" + p.architecture, "GOAMD64=v1", "GOARM64=v8.0", "CGO_ENABLED=0", "GOEXPERIMENT=",
+		"GOFIPS140=off", "GOENV=off", "GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off",
+	}
+}
+
 var goVersion = regexp.MustCompile(`(?m)^ARG GO_VERSION=(\S+)$`)
 
 // programs compiles the program for each platform as the Dockerfile does.
@@ -59,10 +67,7 @@ func (r *release) programs(ctx context.Context) error {
 		return fmt.Errorf("this machine has %s, the Dockerfile wants %s: another Go makes other bytes", have, want)
 	}
 	for _, p := range r.platforms {
-		environment := []string{
-			"CGO_ENABLED=0", "GOOS=" + p.os, "GOARCH=" + p.architecture, "GOFLAGS=", "GOTOOLCHAIN=local", "GOWORK=off",
-		}
-		_, err := r.run(ctx, r.source, environment, "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false",
+		_, err := r.run(ctx, r.source, p.environment(), "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false",
 			"-ldflags", "-s -w -buildid= -X main.version="+r.version, "-o", r.file(p.name()), "./server")
 		if err != nil {
 			return err

@@ -18,6 +18,18 @@ const (
 	keyPassword = "CHATIDENTITY_RELEASE_KEY_PASSWORD"
 )
 
+// signer is where the key is and what decrypts it.
+type signer struct{ file, password string }
+
+// takeSigner takes the variables out of the environment: pip runs code that it fetches.
+func takeSigner() signer {
+	s := signer{file: os.Getenv(keyFile), password: os.Getenv(keyPassword)}
+	for _, name := range []string{keyFile, keyPassword} {
+		_ = os.Unsetenv(name) // it fails for no such name
+	}
+	return s
+}
+
 // sign writes the checksums of all files, and signs them where there is a key:
 // whoever checks the signature and then the checksums has checked everything.
 func (r *release) sign(context.Context) error {
@@ -33,12 +45,11 @@ func (r *release) sign(context.Context) error {
 	if err := write(path, sums.String()); err != nil {
 		return err
 	}
-	name := os.Getenv(keyFile)
-	if name == "" {
+	if r.signer.file == "" {
 		r.sayf("NOT SIGNED: %s names no key (see docs/release.md)\n", keyFile)
 		return nil
 	}
-	key, err := readKey(name, os.Getenv(keyPassword))
+	key, err := readKey(r.signer.file, r.signer.password)
 	if err != nil {
 		return fmt.Errorf("the key of %s cannot be read: %w (its password is in %s)", keyFile, err, keyPassword)
 	}
