@@ -4,7 +4,7 @@ LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
 # None of Prometheus' service discoveries is needed, and they are a good part of the build.
 PROMTOOL = GOFLAGS=-tags=remove_all_sd go tool -modfile=tools/promtool/go.mod promtool
-MODULES  = bench/abuse bench/limits bench/performance deploy/observe deploy/test deploy/validate examples/conformance examples/go tools/advisories tools/release tools/sbom tools/schema
+MODULES  = bench/abuse bench/limits bench/performance deploy/cluster deploy/observe deploy/test deploy/validate examples/conformance examples/go tools/advisories tools/release tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -40,6 +40,7 @@ proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten
 	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 30m ./...
 	deploy/release-twice.sh
 	$(MAKE) --no-print-directory advisories
+	deploy/cluster/run.sh
 	.ci/fuzz 2m
 	$(PROMTOOL) check rules deploy/prometheus/chatidentity.rules.yaml
 	$(PROMTOOL) test rules deploy/prometheus/chatidentity.test.yaml
@@ -61,6 +62,10 @@ image: ## Make a release for Linux, build the real image without an engine, run 
 .PHONY: manifests
 manifests: ## Render and validate every Kubernetes overlay and the Helm chart
 	cd deploy/validate && go test -count=1 -timeout 10m ./...
+
+.PHONY: cluster
+cluster: ## Run the manifests on a real Kubernetes of one node (Debian, root; the first run builds Kubernetes, ten minutes)
+	deploy/cluster/run.sh $(CLUSTER)
 
 .PHONY: observe
 observe: ## Check the rules and the dashboard, and evaluate them over a run of the program (redis; UPDATE=-update writes them anew)

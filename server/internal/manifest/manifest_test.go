@@ -58,6 +58,25 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
+// Every option has its place in every shape, beside those of all others.
+func TestEveryOptionInEveryShape(t *testing.T) {
+	t.Parallel()
+	all := manifest.Options{
+		Image: image, UnixSocket: true, AllowUID: new(uint32(10001)), AuditVolume: "chatidentity-audit",
+		Redis: "rediss://chatidentity@redis.example.com:6379/0", ReadyGated: true,
+	}
+	for name, raw := range workloads(t) {
+		result, _, err := manifest.Add(raw, all)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if again, _, err := manifest.Add(result, all); err != nil || again != result {
+			t.Errorf("%s: a second run gives %v and\n%s", name, err, again)
+		}
+	}
+}
+
 // linesThatChange counts the lines of each file that cannot stay: something is put in their midst.
 var linesThatChange = map[string]int{
 	"empty-lists": 4, "null-values": 2, "flow-maps": 2, "one-line-flow": 1, "json": 2, "unicode": 2, "generate-name": 1,

@@ -145,7 +145,8 @@ func (t *text) fill(m, k, v *yaml.Node, content string, deep int) error {
 		blank := len(t.raw[:at]) - len(strings.TrimRight(t.raw[:at], " "))
 		t.edits = append(t.edits, edit{at - blank, written + blank, ""})
 	}
-	t.insertAtLine(k.Line+1, indent(content, k.Column-1+deep))
+	// It belongs to the line before, so it comes before all that is inserted above the next one.
+	t.edits = slices.Insert(t.edits, 0, t.atLine(k.Line+1, indent(content, k.Column-1+deep)))
 	return nil
 }
 
@@ -187,11 +188,11 @@ func (t *text) insertAbove(line, column int, content string) {
 		}
 		line--
 	}
-	t.insertAtLine(line, indent(content, column))
+	t.edits = append(t.edits, t.atLine(line, indent(content, column)))
 }
 
-// insertAtLine inserts before a line, with line ends like that of the one before.
-func (t *text) insertAtLine(line int, content string) {
+// atLine inserts before a line, with line ends like that of the one before.
+func (t *text) atLine(line int, content string) edit {
 	ended := t.line(max(line-1, 1))
 	if strings.HasSuffix(ended, "\r\n") {
 		content = strings.ReplaceAll(content, "\n", "\r\n")
@@ -202,7 +203,7 @@ func (t *text) insertAtLine(line int, content string) {
 	} else {
 		content = "\n" + strings.TrimSuffix(content, "\n")
 	}
-	t.edits = append(t.edits, edit{at, 0, content})
+	return edit{at, 0, content}
 }
 
 // beginsLine reports whether only spaces are before a node.

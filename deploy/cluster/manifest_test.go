@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+var manifestRows = []row{
+	{"manifest", "`chatidentity manifest` over workload files of many shapes, without options and with all; applied twice", manyShapes},
+}
+
+// shapes are written after the kinds that public projects use.
+const shapes = checkout + "/server/internal/manifest/testdata/workloads/*.yaml"
+
+// allOptions are all that add something to a container.
+var allOptions = []string{
+	"--unix-socket", "--allow-uid=10001", "--audit-volume=chatidentity-audit", "--ready-gated",
+	"--limit-redis=rediss://chatidentity@redis.example.com:6379/0",
+}
+
+// rollout is a kind of others, which the shapes have.
+const rollout = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: rollouts.argoproj.io}
+spec:
+  group: argoproj.io
+  scope: Namespaced
+  names: {kind: Rollout, plural: rollouts, singular: rollout, listKind: RolloutList}
+  versions:
+    - {name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+`
+
+func manyShapes(s *space) saw {
+	files, err := filepath.Glob(shapes)
+	if err != nil || len(files) < 30 {
+		s.Fatalf("%d files, %v", len(files), err)
+	}
+	s.prepareShapes()
+	generated := 0
+	for _, file := range files {
+		text := s.manifest(s.read(file))
+		if again := s.manifest(text); again != text {
+			s.Errorf("%s: a second run changes it", file)
+		}
+		verb := []string{"apply", "--server-side"}
+		if strings.Contains(text, "generateName") {
+			verb = []string{"create"}
+			generated++
+		}
+		for _, some := range []string{text, s.manifest(s.read(file), allOptions...)} {
+			output, said, err := s.try(some, append(verb, "--dry-run=server", "-f", "-")...)
+			if err != nil || said != "" {
+				s.Errorf("%s: %v: %s%s", filepath.Base(file), err, output, said)
+			}
+		}
+		if verb[0] == "create" || s.Failed() {
+			continue
+		}
+		path := filepath.Join(s.directory, filepath.Base(file))
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			s.Fatal(err)
+		}
+		s.applyTwice("-f", path)
+		s.kubectl("delete", "-f", path, "--wait=false")
+	}
+	return saw{nil, fmt.Sprintf("%d files pass the server's dry run; %d applied without a difference, the rest has names that the server makes",
+		len(files), len(files)-generated)}
+}
+
+// prepareShapes lets the server take what is not restricted, and keeps the pods from running: there
+// are no images.
+func (s *space) prepareShapes() {
+	s.Helper()
+	s.kubectl("label", "namespace", s.name, "pod-security.kubernetes.io/enforce-", "pod-security.kubernetes.io/warn-")
+	s.kubectl("create", "namespace", "shop")
+	s.apply(rollout)
+	s.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io")
+	s.kubectl("cordon", "node-1")
+	s.Cleanup(func() {
+		s.kubectl("uncordon", "node-1")
+		s.kubectl("delete", "namespace", "shop")
+		s.kubectl("delete", "crd", "rollouts.argoproj.io")
+	})
+}
