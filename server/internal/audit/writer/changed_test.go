@@ -142,11 +142,81 @@ func TestAMovedFileIsNoAlarm(t *testing.T) {
 	}
 }
 
-// vanishing deletes the file between the write and the reply, once.
+// A directory that is taken away and given back, as a volume is, leaves one whole file: no part of it
+// is put aside.
+func TestTheFileGoesOnWhenItsDirectoryIsBack(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	o.File = filepath.Join(filepath.Dir(o.File), "volume", "audit.jsonl")
+	volume := filepath.Dir(o.File)
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for range 2 {
+			l, err := Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustWrite(t, l, "before")
+			if err := os.Rename(volume, volume+".gone"); err != nil {
+				t.Fatal(err)
+			}
+			_ = mustRefuse(t, l, "meanwhile")
+			if err := os.Rename(volume+".gone", volume); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // it tries again
+			mustWrite(t, l, "after")
+			mustClose(t, l)
+		}
+	})
+	r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...)
+	if r.Fault != nil || r.Records != 8 { // the start, and "meanwhile" too: their calls saw an error
+		t.Errorf("%+v, fault %v", r, r.Fault)
+	}
+	if files, _ := filepath.Glob(filepath.Join(volume, "*")); len(files) > 2 { // and the lock
+		t.Errorf("files: %q", files)
+	}
+}
+
+// The same when it is taken away between the write and the reply.
+func TestTheFileGoesOnWhenItsDirectoryLeftDuringAWrite(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	o.File = filepath.Join(filepath.Dir(o.File), "volume", "audit.jsonl")
+	volume := filepath.Dir(o.File)
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	done := new(atomic.Bool)
+	done.Store(true)
+	o.disk = stubDisk{log: func(path string) (file, error) {
+		f, err := osDisk{}.openLog(path, create)
+		return &vanishing{f, func() error { return os.Rename(volume, volume+".gone") }, done}, err
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		l := mustOpen(t, o)
+		mustWrite(t, l, "before")
+		done.Store(false)
+		mustWrite(t, l, "during") // it is durable, in a file that still has a name
+		if err := os.Rename(volume+".gone", volume); err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, l, "after")
+		mustClose(t, l)
+	})
+	r := mustVerify(t, reader.VerifyOptions{Keys: o.Keys}, reader.Files(o.File)...)
+	if r.Fault != nil || r.Records != 4 {
+		t.Errorf("%+v, fault %v", r, r.Fault)
+	}
+}
+
+// vanishing takes the file away between the write and the reply, once.
 type vanishing struct {
 	file
 
-	path string
+	away func() error
 	done *atomic.Bool
 }
 
@@ -154,7 +224,7 @@ func (v *vanishing) Sync() error {
 	if err := v.file.Sync(); err != nil || v.done.Swap(true) {
 		return err
 	}
-	return os.Remove(v.path)
+	return v.away()
 }
 
 func TestRecordInADeletedFileIsNoRecord(t *testing.T) {
@@ -164,7 +234,7 @@ func TestRecordInADeletedFileIsNoRecord(t *testing.T) {
 	done.Store(true)
 	o.disk = stubDisk{log: func(path string) (file, error) {
 		f, err := osDisk{}.openLog(path, create)
-		return &vanishing{f, path, done}, err
+		return &vanishing{f, func() error { return os.Remove(path) }, done}, err
 	}}
 	l := mustOpen(t, o)
 	mustWrite(t, l, "before")

@@ -103,19 +103,19 @@ func (s *fileSink) commit(lines []byte) error {
 		if err := s.write(lines); err != nil {
 			return err
 		}
-		problem, err := s.problem(s.size + int64(len(lines)))
+		end := s.size + int64(len(lines))
+		problem, err := s.problem(end)
 		switch {
 		case err != nil: // the path cannot be looked at: write them anew
 			continue
-		case problem == moved: // with these lines, whole
-			s.leave(problem)
-			return nil
-		case problem != "": // what stands there is also somebody else's: it is kept, never cut off
+		case problem != "" && problem != moved: // what stands there is also somebody else's: it is kept, never cut off
 			s.leave(problem)
 			continue
 		}
-		s.size += int64(len(lines))
-		s.state = stateWhole
+		s.size, s.state = end, stateWhole
+		if problem == moved { // with these lines
+			s.leave(problem)
+		}
 		return nil
 	}
 	return fmt.Errorf("%s keeps being changed by somebody else", s.o.File)
@@ -204,7 +204,7 @@ func (s *fileSink) gone(otherwise string, size int64) string {
 // leave gives up the open file because somebody else changed it.
 func (s *fileSink) leave(problem string) {
 	if problem == moved {
-		s.o.Logger.Info("the audit file was moved; going on in a new one", "event", "audit_file_moved", "file", s.o.File)
+		s.o.Logger.Info("the audit file was moved or its directory is gone; going on in a new one", "event", "audit_file_moved", "file", s.o.File)
 		_ = s.f.Close() // whole, and synced as configured
 		s.state, s.movedAt = stateClosed, s.o.Now()
 		return
@@ -217,11 +217,12 @@ func (s *fileSink) leave(problem string) {
 	s.changed()
 }
 
-// create opens a new, empty file at the path. What stands there is kept under another name, as
+// create opens a new, empty file at the path, or the last one if that is back as it was left: so
+// does a volume that was taken away. Anything else that stands there is kept under another name, as
 // evidence.
 func (s *fileSink) create() error {
 	info, err := s.o.disk.stat(s.o.File)
-	if err == nil && info.Size() > 0 {
+	if err == nil && info.Size() > 0 && !s.isLast(info) {
 		err = renameStamped(s.o.disk, s.o.File, alteredPath, s.o.Now())
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -232,7 +233,7 @@ func (s *fileSink) create() error {
 		return err
 	}
 	info, err = f.Stat()
-	if err == nil && info.Size() != 0 {
+	if err == nil && info.Size() != 0 && !s.isLast(info) {
 		err = fmt.Errorf("%s: somebody else writes to it", s.o.File)
 	}
 	if err == nil {
@@ -241,9 +242,17 @@ func (s *fileSink) create() error {
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	s.state, s.f, s.info, s.size = stateWhole, f, info, 0
+	if info.Size() != 0 {
+		s.o.Logger.Info("the audit file is back; going on in it", "event", "audit_file_back", "file", s.o.File)
+	}
+	s.state, s.f, s.info, s.size = stateWhole, f, info, info.Size()
 	s.applyMode()
 	return nil
+}
+
+// isLast reports whether a file is the one that was open last, as it was left.
+func (s *fileSink) isLast(info fs.FileInfo) bool {
+	return isSame(info, s.info) && info.Size() == s.size
 }
 
 // applyMode gives the open file the permissions that are configured, whatever the umask is. Records
