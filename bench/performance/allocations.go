@@ -38,11 +38,14 @@ func (b *bench) measureAllocations(ctx context.Context) error {
 	objects, calls := map[string]stats.Series{}, map[string]stats.Series{}
 	for range allocationRounds {
 		for _, c := range contenders {
+			if err := c.warmUp(ctx, inFlight); err != nil {
+				return err
+			}
 			before, err := c.counts(ctx)
 			if err != nil {
 				return err
 			}
-			s, err := c.closed(ctx, inFlight, allocationLoad)
+			result, err := load.Closed(ctx, c.caller, inFlight, allocationLoad)
 			if err != nil {
 				return err
 			}
@@ -50,7 +53,7 @@ func (b *bench) measureAllocations(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			n := float64(s.result.Calls())
+			n := float64(result.Calls())
 			objects[c.name] = append(objects[c.name], (after.objects-before.objects)/n)
 			calls[c.name] = append(calls[c.name], (after.systemCalls-before.systemCalls)/n)
 		}

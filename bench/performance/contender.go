@@ -54,11 +54,14 @@ func (c *contender) measure(put func(load.Caller) (load.Result, error)) (sample,
 
 // warmUp comes before each measurement: the generator and the contender have just done something
 // else, or nothing, and their stacks and batches take a moment to grow.
-const warmUp = 50 * time.Millisecond
+func (c *contender) warmUp(ctx context.Context, inFlight int) error {
+	_, err := load.Closed(ctx, c.caller, inFlight, 50*time.Millisecond)
+	return err
+}
 
 // closed keeps calls in flight.
 func (c *contender) closed(ctx context.Context, inFlight int, length time.Duration) (sample, error) {
-	if _, err := load.Closed(ctx, c.caller, inFlight, warmUp); err != nil {
+	if err := c.warmUp(ctx, inFlight); err != nil {
 		return sample{}, err
 	}
 	return c.measure(func(caller load.Caller) (load.Result, error) {

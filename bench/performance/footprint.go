@@ -71,13 +71,16 @@ func (b *bench) measureFootprint(ctx context.Context) error {
 	return b.showFootprint(all)
 }
 
-// residents are the sidecar with the flags of the manifests, the bare server as anyone would build
-// it, and, built as the sidecar is, the bare server alone and with each module.
+// residents are the sidecar as the manifests run it, with limits that let the load pass; the bare
+// server as anyone would build it; and, built as the sidecar is, the bare server alone and with each
+// module.
 func (b *bench) residents(ctx context.Context) ([]*resident, error) {
 	all := []*resident{
-		{name: "chatidentity", program: b.sidecar, command: process.Command{Args: []string{
+		{name: "chatidentity", program: b.sidecar, command: process.Command{Env: []string{"GOMEMLIMIT=64MiB"}, Args: []string{
 			b.sidecar, "serve", "--secret-file", b.file("secret"), "--identifier-policy", "external-id",
-			"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--limit-caller", "off", "--limit-customer", "off",
+			"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+			"--audit-file", b.file("pod.jsonl"), "--audit-max-size", "8MiB", "--audit-max-files", "3", "--audit-copy", "-",
+			"--limit-caller", "1000000/s", "--limit-customer", "1000/s:1000000",
 		}}},
 		{name: "bare", program: b.floor, command: process.Command{Args: []string{b.floor}}},
 	}

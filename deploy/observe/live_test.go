@@ -6,6 +6,7 @@ import (
 	"html"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,14 +40,12 @@ func TestLive(t *testing.T) {
 			t.Errorf("%s%s: %s", rule.Record, rule.Alert, missing)
 		}
 	}
-	for alert, want := range map[string]bool{
-		"ChatidentityAuditRefusing": true, "ChatidentityTokensFailing": true, "ChatidentityLimiterFallback": true,
-		"ChatidentitySecretChanged": true, "ChatidentitySecretUnavailable": false,
-		"ChatidentityCertificateExpiring": false, "ChatidentityClockSkewed": false, "ChatidentitySecretsDiffer": false,
-		"ChatidentityConfigurationWrong": false, "ChatidentityAuditSpaceLow": false,
-	} {
-		if r.fired[alert] != want {
-			t.Errorf("%s fired: %t, want %t", alert, r.fired[alert], want)
+	happened := []string{
+		"ChatidentityAuditRefusing", "ChatidentityTokensFailing", "ChatidentityLimiterFallback", "ChatidentitySecretChanged",
+	}
+	for _, rule := range r.rules.rules {
+		if want := slices.Contains(happened, rule.Alert); rule.Alert != "" && r.fired[rule.Alert] != want {
+			t.Errorf("%s fired: %t, want %t", rule.Alert, r.fired[rule.Alert], want)
 		}
 	}
 	if still := r.rules.firing("ChatidentityAuditRefusing", r.now); len(still) > 0 {

@@ -6,19 +6,21 @@ import (
 	"context"
 	"log"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/grpc"
 )
 
 func init() { //nolint:gochecknoinits // a build tag adds it
 	modules = append(modules, func() {
-		exporter, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint("127.0.0.1:1"))
+		overGRPC, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint("127.0.0.1:1"))
 		if err != nil {
 			log.Fatal(err)
 		}
-		provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))
-		_ = grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithTracerProvider(provider)))
+		overHTTP, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpoint("127.0.0.1:1"))
+		if err != nil {
+			log.Fatal(err)
+		}
+		sdktrace.NewTracerProvider(sdktrace.WithBatcher(overGRPC), sdktrace.WithBatcher(overHTTP))
 	})
 }

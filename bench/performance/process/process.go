@@ -57,7 +57,12 @@ func Start(command Command) (*Process, error) {
 	if command.Port != "" {
 		go func() { said <- p.awaitPort(command.Port) }()
 	}
-	if err := <-said; err != nil {
+	select {
+	case err = <-said:
+	case <-time.After(startTimeout):
+		err = fmt.Errorf("it does not say that it serves within %v", startTimeout)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", command.Args[0], err), p.Stop())
 	}
 	return p, nil

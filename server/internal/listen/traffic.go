@@ -14,6 +14,8 @@ import (
 const (
 	// maxFrameDebt is how long a connection's reader sleeps at most for idle frames over the budget.
 	maxFrameDebt = time.Second
+	// overdrawnFor is how long a connection is remembered to have owed too much.
+	overdrawnFor = 10 * maxFrameDebt
 	// maxOverdrawn is how often in a row a connection may owe more than that before it is cut off. A
 	// client that is cut off comes back at once, and is dearer then than one that sleeps.
 	maxOverdrawn = 8
@@ -47,7 +49,8 @@ type traffic struct {
 	bytes     portion
 	own       *rate.Limiter // idle frames that are this connection's whatever its caller's others do
 	debt      atomic.Int64  // idle frames not yet paid for
-	overdrawn int           // how often in a row it owed too much
+	overdrawn int           // how often in a row, overdrawnFor apart at most, it owed too much
+	owedAt    time.Time     // when it last did
 	headers   int           // bytes of large header blocks not yet paid for
 	lasting   portion       // streams of health and reflection
 	metadata  portion
@@ -191,10 +194,14 @@ func (t *traffic) pay() (bool, error) {
 		return false, nil
 	}
 	t.debt.Add(int64(-frames))
-	if t.own.AllowN(time.Now(), frames) {
+	now := time.Now()
+	if t.own.AllowN(now, frames) {
 		return false, nil
 	}
 	wait := t.allowance.spend(frames)
+	if now.Sub(t.owedAt) > overdrawnFor {
+		t.overdrawn = 0
+	}
 	switch {
 	case wait <= 0:
 		t.overdrawn = 0
@@ -205,6 +212,7 @@ func (t *traffic) pay() (bool, error) {
 		return true, t.cutOff(kindFrameFlood)
 	default:
 		t.overdrawn++
+		t.owedAt = now
 	}
 	t.report(kindFrameBudget)
 	return true, t.sleepOff(min(wait, maxFrameDebt))

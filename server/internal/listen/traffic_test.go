@@ -91,7 +91,7 @@ func TestFloodsAreCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWire(t, NewBounds().strangers)
-			w.server.overdrawn = maxOverdrawn // it has slept as often as it may
+			w.server.overdrawn, w.server.owedAt = maxOverdrawn, time.Now() // it has slept as often as it may
 			w.send(t, func(f *http2.Framer) {
 				for range frames {
 					write(f)
@@ -154,6 +154,31 @@ func TestAFloodSleepsBeforeItIsCutOff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a caller's other connections owe meets a quiet one now and then, for days: it is slowed down,
+// never cut off.
+func TestDebtsFarApartAreNoFlood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, accepted := net.Pipe()
+		defer client.Close()
+		server := newTraffic(accepted, accepted, NewBounds().strangers, func(string) {})
+		go func() { _, _ = io.Copy(io.Discard, client) }()
+		go func() { _, _ = io.WriteString(client, http2.ClientPreface) }()
+		buffer := make([]byte, 32<<10)
+		if _, err := server.Read(buffer); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 * maxOverdrawn {
+			server.debt.Store(100 * strangerFrames)
+			go func() { _ = http2.NewFramer(client, nil).WritePing(false, [8]byte{}) }()
+			if _, err := server.Read(buffer); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
 }
 
 func TestAnsweredCallsAreNoFlood(t *testing.T) {

@@ -30,7 +30,7 @@ func (e *entry) tatOf(hash uint64, latest time.Duration) time.Duration {
 // pointers for the garbage collector to follow, and nothing needs cleaning up: an entry at rest
 // can be reused as it stands.
 type table struct {
-	sets   [][ways]entry // as many as a power of two, as the shards
+	sets   [][ways]entry // their number is a power of two, as is that of the shards
 	shards []shard
 }
 

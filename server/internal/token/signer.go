@@ -23,7 +23,8 @@ type signer struct {
 	place   uint32 // in signers
 }
 
-// maxSigners is more than sign at once.
+// maxSigners is how many of a secret wait. More sign at once only on larger machines: those are made
+// anew.
 const maxSigners = 16
 
 // signers holds those of one secret that are not in use, and has no lock. The secret keeps it, so
