@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,16 +16,19 @@ import (
 )
 
 const (
-	maxBars   = 24  // of the chart
-	barWidth  = 40  // of the longest
-	maxValues = 100 // of a field that are told apart
+	maxBars   = 24      // of the chart
+	barWidth  = 40      // of the longest
+	maxValues = 100     // of a field that are told apart
+	maxCount  = 1 << 62 // that the log writes
 	others    = "(others)"
+	barLayout = "2006-01-02 15:04:05Z07:00"
 )
 
 // summarized are the fields by which a summary counts calls.
 var summarized = []string{"outcome", fieldReason, "caller", "organization"}
 
-// Summary counts the calls of records: each record one, and a calls.refused those that it counts.
+// Summary counts the calls of records: a record of a call is one, and a calls.refused those that it
+// counts.
 type Summary struct {
 	calls  uint64
 	counts map[string]map[string]uint64 // by field and value
@@ -31,16 +36,16 @@ type Summary struct {
 	step   time.Duration
 }
 
-// Add counts the calls of a record.
+// Add counts the calls of a record. A chain.start and a copy.gap have none.
 func (s *Summary) Add(l *audit.Line) {
 	if s.counts == nil {
 		s.counts, s.bars, s.step = map[string]map[string]uint64{}, map[int64]uint64{}, time.Second
 	}
-	n, err := strconv.ParseUint(string(l.Get("count")), 10, 64)
-	if err != nil {
-		n = 1
+	n := callsOf(l)
+	if n == 0 {
+		return
 	}
-	s.calls += n
+	s.calls = plus(s.calls, n)
 	for _, field := range summarized {
 		values := s.counts[field]
 		if values == nil {
@@ -51,13 +56,37 @@ func (s *Summary) Add(l *audit.Line) {
 		if _, known := values[value]; !known && len(values) >= maxValues {
 			value = others
 		}
-		values[value] += n
+		values[value] = plus(values[value], n)
 	}
 	at, err := time.Parse(time.RFC3339Nano, string(l.Get("time")))
 	if year := at.Year(); err == nil && year >= 2000 && year < 2200 { // of others the nanoseconds may overflow
-		s.bars[at.UnixNano()/int64(s.step)] += n
+		bar := at.UnixNano() / int64(s.step)
+		s.bars[bar] = plus(s.bars[bar], n)
 		s.widen()
 	}
+}
+
+// callsOf is how many calls a record stands for.
+func callsOf(l *audit.Line) uint64 {
+	switch audit.Event(l.Get("event")) {
+	case audit.EventStart, audit.EventCopyGap:
+		return 0
+	case audit.EventRefused:
+		n, err := strconv.ParseUint(string(l.Get("count")), 10, 64)
+		if err == nil && n >= 1 && n <= maxCount {
+			return n
+		}
+	}
+	return 1
+}
+
+// plus adds, up to the largest number: records are not verified, and may say anything.
+func plus(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	if carry != 0 {
+		return math.MaxUint64
+	}
+	return sum
 }
 
 // widen doubles the step of the chart until it has few enough bars.
@@ -69,7 +98,7 @@ func (s *Summary) widen() {
 		}
 		wider := map[int64]uint64{}
 		for at, n := range s.bars {
-			wider[at>>1] += n
+			wider[at>>1] = plus(wider[at>>1], n)
 		}
 		s.bars, s.step = wider, 2*s.step
 	}
@@ -106,15 +135,15 @@ func (s *Summary) Print(w io.Writer, zone *time.Location) error {
 
 func (s *Summary) chart(b *strings.Builder, zone *time.Location) {
 	first, last := s.span()
-	most := slices.Max(slices.Collect(maps.Values(s.bars)))
+	most := slices.Max(slices.Collect(maps.Values(s.bars))) // each bar has at least one call
 	_, _ = fmt.Fprintf(b, "calls in steps of %v\n", s.step)
 	for at := first; at <= last; at++ {
 		n := s.bars[at]
-		length := int(n * barWidth / most) //nolint:gosec // at most barWidth
+		length := int(float64(n) * barWidth / float64(most)) // n * barWidth may be too large a number
 		if n > 0 {
 			length = max(length, 1)
 		}
-		begin := time.Unix(0, at*int64(s.step)).In(zone).Format("2006-01-02 15:04:05")
-		_, _ = fmt.Fprintf(b, "%s  %-*s  %d\n", begin, barWidth, strings.Repeat("#", length), n)
+		begin := time.Unix(0, at*int64(s.step)).In(zone).Format(barLayout)
+		_, _ = fmt.Fprintf(b, "%-*s  %-*s  %d\n", len(barLayout), begin, barWidth, strings.Repeat("#", length), n)
 	}
 }

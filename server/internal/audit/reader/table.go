@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	tableAhead = 1000                      // rows that are looked at before the columns are chosen
-	timeLayout = "2006-01-02 15:04:05.000" // with the zone named once, in the head
-	gap        = 2                         // blanks between two columns
+	tableAhead = 1000 // rows that are looked at before the columns are chosen
+	timeLayout = "2006-01-02 15:04:05.000Z07:00"
+	gap        = 2 // blanks between two columns
 
 	fieldTime    = "time"
 	fieldReason  = "reason"
@@ -32,9 +32,10 @@ type table struct {
 	zone  *time.Location // of times
 	live  bool           // rows are printed as they come, in every column
 
-	columns []column // chosen, once there are some
-	rows    [][]string
-	all     []audit.Field // that may be columns
+	columns []column       // chosen, once there are some
+	shared  map[int]string // values of the fields that are no columns, by their place in all
+	rows    [][]string     // that wait until columns are chosen
+	all     []audit.Field  // that may be columns
 }
 
 type column struct {
@@ -54,14 +55,30 @@ func (t *table) add(l *audit.Line) error {
 	for i := range t.all {
 		row[i] = t.cell(t.all[i].Name, l)
 	}
-	if t.columns != nil {
+	if t.columns != nil && t.shares(row) {
 		return t.print(row)
+	}
+	if t.columns != nil { // a new head, for this row and those after it
+		t.columns = nil
+		if _, err := fmt.Fprintln(t.w); err != nil {
+			return err
+		}
 	}
 	t.rows = append(t.rows, row)
 	if t.live || len(t.rows) == tableAhead {
 		return t.flush()
 	}
 	return nil
+}
+
+// shares reports whether the columns and what the head says are the whole truth about a row.
+func (t *table) shares(row []string) bool {
+	for i, value := range t.shared {
+		if row[i] != value {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *table) cell(name string, l *audit.Line) string {
@@ -99,7 +116,7 @@ func (t *table) flush() error {
 	}
 	head := make([]string, len(t.all))
 	for i, f := range t.all {
-		head[i] = t.title(f.Name)
+		head[i] = title(f.Name)
 	}
 	for _, row := range append([][]string{head}, t.rows...) {
 		if err := t.print(row); err != nil {
@@ -110,19 +127,14 @@ func (t *table) flush() error {
 	return nil
 }
 
-// title is the head of a column; that of the time names the zone.
-func (t *table) title(name string) string {
-	if name == fieldTime {
-		return "TIME " + time.Now().In(t.zone).Format("MST")
-	}
-	return strings.ToUpper(strings.ReplaceAll(name, "_", " "))
-}
+func title(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "_", " ")) }
 
 // choose makes columns of the fields whose values differ. It returns those that all rows share.
 func (t *table) choose() []string {
 	var same []string
+	t.shared = map[int]string{}
 	for i, f := range t.all {
-		first, width := t.rows[0][i], utf8.RuneCountInString(t.title(f.Name))
+		first, width := t.rows[0][i], utf8.RuneCountInString(title(f.Name))
 		differ := t.live || f.Name == fieldTime || f.Name == fieldAuditID
 		for _, row := range t.rows {
 			differ = differ || row[i] != first
@@ -133,8 +145,11 @@ func (t *table) choose() []string {
 			t.columns = append(t.columns, column{f, i, max(width, f.Column.Width)})
 		case differ:
 			t.columns = append(t.columns, column{f, i, width})
-		case first != "":
-			same = append(same, f.Name+" "+first)
+		default:
+			t.shared[i] = first
+			if first != "" {
+				same = append(same, f.Name+" "+first)
+			}
 		}
 	}
 	return same
