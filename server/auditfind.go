@@ -124,12 +124,14 @@ func (c *auditFindCommand) run(ctx context.Context, console *console) error {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
 		defer stop()
-		*last = reader.Follow(ctx, last.Name)
+		if *last, err = reader.Follow(ctx, *last); err != nil { // before the others are read
+			return unreadable(err)
+		}
 	}
 	if !c.Follow {
 		options.Progress = bar.show
 	}
-	found, err := reader.Find(context.WithoutCancel(ctx), sources, query, options, console.out)
+	found, err := reader.Find(ctx, sources, query, options, console.out)
 	bar.done()
 	if c.Summary && found.Matches > 0 {
 		err = errors.Join(err, options.Summary.Print(summaryTo, options.Zone))

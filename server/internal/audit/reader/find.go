@@ -41,7 +41,7 @@ type FindOptions struct {
 	// Of a table.
 	Width int            // of the terminal; 0: not bounded
 	Zone  *time.Location // of times; nil: UTC
-	Live  bool           // rows come while people look: none waits for the others
+	Live  bool           // rows come while people look, until ctx ends: none waits for the others
 }
 
 // Found is what a search went through.
@@ -69,6 +69,7 @@ type finder struct {
 }
 
 // Find prints the records that match q to w, in the order of the sources. It does not verify them.
+// When it is live, the end of ctx is no error.
 func Find(ctx context.Context, sources []Source, q Query, o FindOptions, w io.Writer) (Found, error) {
 	f := &finder{sum: o.Summary}
 	if err := f.prepare(q, o.Keys); err != nil {
@@ -80,6 +81,9 @@ func Find(ctx context.Context, sources []Source, q Query, o FindOptions, w io.Wr
 	}
 	s := &scanner{progress: o.Progress}
 	err = s.scan(ctx, sources, f.visit)
+	if o.Live && errors.Is(err, context.Canceled) {
+		err = nil
+	}
 	return f.found, errors.Join(err, f.flush())
 }
 
