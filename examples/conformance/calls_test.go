@@ -1,0 +1,107 @@
+package conformance
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// caller runs a call of docs/clients.md, which is in the file named, in a folder of its own. ROOT is
+// the top of the checkout.
+type caller struct {
+	language, fence, file, prepare, run string
+
+	deadline [2]string // in the call, and one for a busy machine
+}
+
+// Where a language needs much, the example's own folder has it.
+var callers = []caller{
+	{
+		"Go", "go", "main.go",
+		`cp ROOT/examples/go/go.mod ROOT/examples/go/go.sum . && sed -i 's#=> ../..#=> ROOT#' go.mod && go build -o call .`,
+		"./call",
+		[2]string{"time.Second", "30*time.Second"},
+	},
+	{
+		"Python", "python", "call.py",
+		`test -x ROOT/examples/python/.venv/bin/python ||
+			(cd ROOT/examples/python && python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt)`,
+		"PYTHONPATH=ROOT/gen/python ROOT/examples/python/.venv/bin/python call.py",
+		[2]string{"timeout=1)", "timeout=30)"},
+	},
+	{
+		"Node", "js", "call.mjs",
+		`npm init --yes >/dev/null &&
+			npm install --silent --no-audit --no-fund ./$(npm pack --silent ROOT/gen/typescript) google-gax@6.17.0`,
+		"node call.mjs",
+		[2]string{"+ 1000", "+ 30000"},
+	},
+	{
+		"Ruby", "ruby", "call.rb",
+		`mkdir lib && grpc_tools_ruby_protoc -I ROOT/proto --ruby_out=lib --grpc_out=lib chatidentity/v1/chat_identity_service.proto`,
+		"ruby -Ilib call.rb",
+		[2]string{"Time.now + 1)", "Time.now + 30)"},
+	},
+}
+
+// TestCallsOfTheClientsPage cuts each call out of the page and runs it twice: it prints a token, and
+// then, with no budget left, the reason, the audit ID and the delay.
+//
+//nolint:paralleltest // the builds take both cores
+func TestCallsOfTheClientsPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs/clients.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := buildSidecar(t)
+	for _, c := range callers {
+		t.Run(c.language, func(t *testing.T) {
+			s := &sidecar{binary: binary, socket: filepath.Join(socketDirectory(t), "s"), audit: "-"}
+			s.serve(t, []string{"KUSTOMER_SECRET_KEY=" + secret}, "--limit-customer", "1/h:1")
+			folder := t.TempDir()
+			text := strings.Replace(callOf(t, string(page), c), "127.0.0.1:9451", s.loopback, 1)
+			if err := os.WriteFile(filepath.Join(folder, c.file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			shell := func(line string) string {
+				command := exec.CommandContext(t.Context(), "bash", "-ec", strings.ReplaceAll(line, "ROOT", absolute(t, root)))
+				command.Dir = folder
+				out, err := command.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%s: %v\n%s", line, err, out)
+				}
+				return string(out)
+			}
+			shell(c.prepare)
+			token := strings.TrimSpace(shell(c.run))
+			verify := exec.CommandContext(t.Context(), binary, "verify", "--output", "json", "--address", s.loopback, token)
+			if verdict, err := verify.Output(); err != nil {
+				t.Errorf("the token %q is not accepted: %v\n%s", token, err, verdict)
+			}
+			refused := shell(c.run)
+			for _, want := range []string{`RATE_LIMITED`, `[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`, `(?m)^retry after 3[0-9]{3}$`} {
+				if !regexp.MustCompile(want).MatchString(refused) {
+					t.Errorf("a refusal does not show %s:\n%s", want, refused)
+				}
+			}
+		})
+	}
+}
+
+// callOf is the code of the language's section, with a deadline for a busy machine.
+func callOf(t *testing.T, page string, c caller) string {
+	t.Helper()
+	_, section, found := strings.Cut(page, "\n### "+c.language+"\n")
+	_, code, fenced := strings.Cut(section, "\n```"+c.fence+"\n")
+	code, _, ends := strings.Cut(code, "\n```\n")
+	if !found || !fenced || !ends {
+		t.Fatalf("docs/clients.md has no call in %s", c.language)
+	}
+	if !strings.Contains(code, c.deadline[0]) {
+		t.Fatalf("the call in %s has no deadline %s", c.language, c.deadline[0])
+	}
+	return strings.Replace(code, c.deadline[0], c.deadline[1], 1) + "\n"
+}
