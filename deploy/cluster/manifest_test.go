@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -14,26 +15,18 @@ var manifestRows = []row{
 // shapes are written after the kinds that public projects use.
 const shapes = checkout + "/server/internal/manifest/testdata/workloads/*.yaml"
 
+// foreign holds kinds that no server knows by itself.
+const foreign = "other-kinds.yaml"
+
 // allOptions are all that add something to a container.
 var allOptions = []string{
 	"--unix-socket", "--allow-uid=10001", "--audit-volume=chatidentity-audit", "--ready-gated",
 	"--limit-redis=rediss://chatidentity@redis.example.com:6379/0",
 }
 
-// rollout is a kind of others, which the shapes have.
-const rollout = `apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: rollouts.argoproj.io}
-spec:
-  group: argoproj.io
-  scope: Namespaced
-  names: {kind: Rollout, plural: rollouts, singular: rollout, listKind: RolloutList}
-  versions:
-    - {name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
-`
-
 func manyShapes(s *space) saw {
 	files, err := filepath.Glob(shapes)
+	files = slices.DeleteFunc(files, func(file string) bool { return filepath.Base(file) == foreign })
 	if err != nil || len(files) < 30 {
 		s.Fatalf("%d files, %v", len(files), err)
 	}
@@ -75,12 +68,9 @@ func (s *space) prepareShapes() {
 	s.Helper()
 	s.kubectl("label", "namespace", s.name, "pod-security.kubernetes.io/enforce-", "pod-security.kubernetes.io/warn-")
 	s.kubectl("create", "namespace", "shop")
-	s.apply(rollout)
-	s.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io")
 	s.kubectl("cordon", "node-1")
 	s.Cleanup(func() {
 		s.kubectl("uncordon", "node-1")
 		s.kubectl("delete", "namespace", "shop")
-		s.kubectl("delete", "crd", "rollouts.argoproj.io")
 	})
 }
