@@ -17,7 +17,8 @@ const heading = `| what | what was done | calls | failed | longest gap | besides
 |---|---|---|---|---|---|
 `
 
-var lines []string
+// lines are those of the rows that passed, by name.
+var lines = map[string]string{}
 
 // addLine adds a row that passed.
 func addLine(r row, seen saw) {
@@ -26,8 +27,8 @@ func addLine(r row, seen saw) {
 	if len(seen.apps) > 0 {
 		calls, failures, gap = thousands(all.Calls), describeFailures(all), seconds(all.LongestGap)
 	}
-	lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", r.name, r.done, calls, failures, gap, seen.besides))
-	fmt.Print(lines[len(lines)-1])
+	lines[r.name] = fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", r.name, r.done, calls, failures, gap, seen.besides)
+	fmt.Print(lines[r.name])
 }
 
 // sum adds what several apps saw. The gap is the longest that one of them saw.
@@ -71,14 +72,24 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
-// writeTable prints the table, and with -update writes it into README.md if every row passed.
-func writeTable(passed bool) error {
-	if len(lines) == 0 {
-		return nil
+// inOrder are the lines in the order of the rows.
+func inOrder(lines map[string]string) string {
+	var table strings.Builder
+	for _, row := range rows() {
+		table.WriteString(lines[row.name])
 	}
-	table := heading + strings.Join(lines, "")
-	fmt.Print("\n", table, "\n")
-	if !*update || !passed {
+	return heading + table.String()
+}
+
+var (
+	tableInPage = regexp.MustCompile(`(?s)<!-- table -->\n(.*)<!-- end of table -->`)
+	lineInPage  = regexp.MustCompile(`(?m)^\| (.+?) \| .*\n`)
+)
+
+// writeTable prints the table, and with -update writes the rows that passed into README.md.
+func writeTable() error {
+	fmt.Print("\n", inOrder(lines), "\n")
+	if !*update {
 		return nil
 	}
 	const page = "README.md"
@@ -86,10 +97,16 @@ func writeTable(passed bool) error {
 	if err != nil {
 		return err
 	}
-	block := regexp.MustCompile(`(?s)(<!-- table -->\n).*(<!-- end of table -->)`)
-	if !block.Match(text) {
+	place := tableInPage.FindSubmatchIndex(text)
+	if place == nil {
 		return fmt.Errorf("%s has no place for the table", page)
 	}
-	when := fmt.Sprintf("%s, %d processors:\n\n", time.Now().UTC().Format("January 2006"), runtime.NumCPU())
-	return os.WriteFile(page, []byte(block.ReplaceAllString(string(text), "${1}"+strings.ReplaceAll(when+table, "$", "$$")+"\n${2}")), 0o644)
+	all := map[string]string{}
+	for _, line := range lineInPage.FindAllSubmatch(text[place[2]:place[3]], -1) {
+		all[string(line[1])] = string(line[0])
+	}
+	maps.Copy(all, lines)
+	when := fmt.Sprintf("Last in %s, on %d processors:\n\n", time.Now().UTC().Format("January 2006"), runtime.NumCPU())
+	written := slices.Concat(text[:place[2]], []byte(when+inOrder(all)+"\n"), text[place[3]:])
+	return os.WriteFile(page, written, 0o644)
 }
