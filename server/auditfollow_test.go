@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
@@ -59,7 +60,7 @@ func writeForever(t *testing.T, path string) {
 		t.Error(err)
 		return
 	}
-	r := &audit.Record{Event: audit.EventIssue, Outcome: audit.OutcomeOK, Caller: "loopback", AuditID: "x"}
+	r := &audit.Record{Event: audit.EventIssue, Outcome: audit.OutcomeOK, Caller: "loopback", AuditID: "x", Time: time.Unix(1_790_000_000, 0)}
 	lines := bytes.Repeat(audit.NewChain(key, audit.Head{}).Seal(nil, audit.AppendBody(nil, r), 0), 100)
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	for err == nil {
