@@ -93,6 +93,7 @@ func (c *devCommand) refuseSecrets() error {
 
 // run shows how one token is issued, and then serves until a signal.
 func (c *devCommand) run(ctx context.Context, console *console, origins config.Origins) error {
+	ctx = console.untilSignal(ctx)
 	config.TakeSecrets() // dev must never see real ones
 	if err := c.refuseSecrets(); err != nil {
 		return err
@@ -116,15 +117,19 @@ func (c *devCommand) run(ctx context.Context, console *console, origins config.O
 	log := c.openLog(console, origins)
 	defer log.Close()
 	logNotices(log, c.Blank(), c.Idle(), c.Exposed(), c.idleBeforeExit(origins))
-	sidecar, err := openSidecar(ctx, &c.Serve, log)
+	sidecar, err := openSidecar(context.WithoutCancel(ctx), &c.Serve, log) // a stop during the start is one in good order
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(ctx, sidecar)
+	go console.signals.reload(sidecar)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	served := make(chan error, 1)
 	go func() { served <- sidecar.run(ctx) }()
 	showErr := c.show(ctx, console, sidecar, vendor)
+	if ctx.Err() != nil { // a signal came before there was anything to show
+		showErr = nil
+	}
 	if c.Exit || showErr != nil {
 		stop()
 	}

@@ -28,13 +28,18 @@ type console struct {
 	in       io.Reader
 	out      io.Writer
 	err      io.Writer
-	terminal bool // out is one
-	colour   bool // out may have colours
+	terminal bool     // out is one
+	colour   bool     // out may have colours
+	signals  *signals // that serve and dev live by; nil: nobody catches them yet
 }
 
 func main() {
+	var caught *signals
+	if ofLife(os.Args[1:]) { // from the first line on, whatever the start takes
+		caught = catchSignals(context.Background())
+	}
 	os.Exit(run(context.Background(), os.Args[1:], &console{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, signals: caught,
 		terminal: term.IsTerminal(int(os.Stdout.Fd())), colour: hasColour(os.Stdout),
 	}))
 }

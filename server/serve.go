@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,8 +19,8 @@ func newServeCommand(console *console) *cobra.Command {
 	return withFlags(&cobra.Command{
 		Use:   "serve",
 		Short: "Run the sidecar.",
-		Long: `It serves until SIGTERM or SIGINT. SIGHUP reloads the secret and rotates the
-audit file.`,
+		Long: `It serves until SIGTERM or SIGINT, or until the terminal that it runs in closes.
+Any other SIGHUP reloads the secret and rotates the audit file.`,
 		Example: `chatidentity serve --secret-file /etc/kustomer/secret
 KUSTOMER_SECRET_KEY=... chatidentity serve --identifier-policy external-id`,
 		PersistentPreRunE: completeFlags,
@@ -38,6 +35,7 @@ func (c *serveCommand) run(ctx context.Context, console *console, origins config
 	if err := serveSupported(); err != nil {
 		return err
 	}
+	ctx = console.untilSignal(ctx)
 	if err := c.Validate(origins, config.TakeSecrets()); err != nil {
 		return err
 	}
@@ -47,12 +45,11 @@ func (c *serveCommand) run(ctx context.Context, console *console, origins config
 	if err := process.Harden(); err != nil {
 		log.Warn("not hardened", "event", "hardening_failed", "error", err.Error())
 	}
-	sidecar, err := openSidecar(ctx, &c.Serve, log)
+	sidecar, err := openSidecar(context.WithoutCancel(ctx), &c.Serve, log) // a stop during the start is one in good order
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(ctx, sidecar)
-	defer stop()
+	go console.signals.reload(sidecar)
 	return sidecar.run(ctx)
 }
 
@@ -61,20 +58,4 @@ func logNotices(log *process.Log, notices ...[]config.Notice) {
 	for _, notice := range slices.Concat(notices...) {
 		log.Warn(notice.Text, "event", "configuration_notice", "setting", notice.Setting)
 	}
-}
-
-// untilSignal returns a context that ends at SIGTERM or SIGINT; a second signal kills the process. At
-// SIGHUP the sidecar reloads.
-func untilSignal(ctx context.Context, sidecar *sidecar) (context.Context, context.CancelFunc) {
-	signal.Ignore(syscall.SIGPIPE) // serve on when nobody reads the log any more
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop)
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		for range hangups { // until the process ends: unhandled, SIGHUP would kill it while it drains
-			sidecar.hangup(ctx)
-		}
-	}()
-	return ctx, stop
 }

@@ -1,0 +1,37 @@
+//go:build unix
+
+package process
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Terminal is the controlling terminal that the program was started in. Nil: there is none, or its
+// end does not concern the program, which was started with nohup.
+type Terminal struct{ device *os.File }
+
+// OpenTerminal is to be called before anybody catches SIGHUP.
+func OpenTerminal() *Terminal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return nil
+	}
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	return &Terminal{os.NewFile(uintptr(fd), "/dev/tty")} //nolint:gosec // a descriptor is not negative
+}
+
+// HasHungUp reports whether the terminal is gone: its window was closed, or the connection cut.
+func (t *Terminal) HasHungUp() bool {
+	if t == nil {
+		return false
+	}
+	state := []unix.PollFd{{Fd: int32(t.device.Fd())}} //nolint:gosec // a descriptor fits
+	n, err := unix.Poll(state, 0)
+	return err == nil && n > 0 && state[0].Revents&(unix.POLLHUP|unix.POLLERR|unix.POLLNVAL) != 0
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/chatidentity/chatidentity/server/internal/process"
+)
+
+// signals is what people and the system ask of the running program.
+type signals struct {
+	stop    context.Context //nolint:containedctx // it ends when the program shall
+	reloads chan struct{}   // holds one request while nobody has taken it
+}
+
+// ofLife reports whether the command serves until a signal.
+func ofLife(args []string) bool {
+	return len(args) > 0 && slices.Contains([]string{"serve", "dev"}, args[0])
+}
+
+// catchSignals catches signals from now on. SIGTERM and SIGINT stop the program, and a second one
+// kills it. SIGHUP stops it if its terminal has hung up; otherwise it asks for a reload.
+func catchSignals(ctx context.Context) *signals {
+	hangups := make(chan os.Signal, 1)
+	terminal := process.OpenTerminal()
+	signal.Notify(hangups, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // serve on when nobody reads the log any more
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	s := &signals{stop: ctx, reloads: make(chan struct{}, 1)}
+	go func() {
+		for range hangups { // until the process ends: unhandled, SIGHUP would kill it while it drains
+			if terminal.HasHungUp() {
+				stop()
+				continue
+			}
+			select {
+			case s.reloads <- struct{}{}:
+			default: // one is waiting already
+			}
+		}
+	}()
+	return s
+}
+
+// untilSignal returns a context that ends with ctx, and when a signal asks the program to stop.
+func (c *console) untilSignal(ctx context.Context) context.Context {
+	if c.signals == nil {
+		c.signals = catchSignals(ctx)
+	}
+	return c.signals.stop
+}
+
+// reload has the sidecar do what SIGHUP asks for, also what it has asked for so far.
+func (s *signals) reload(sidecar *sidecar) {
+	for range s.reloads {
+		sidecar.hangup(s.stop)
+	}
+}
