@@ -83,15 +83,15 @@ func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.id) }
 // without the key. The ASCII case of an email is folded first, so that one search finds all
 // spellings of an address.
 func (k *Key) Pseudonym(kind, value string) string {
-	if kind == KindEmail {
-		value = foldASCII(value)
-	}
 	p, ok := k.hashes.Get().(*pseudonymizer)
 	if !ok {
 		p = &pseudonymizer{hash: hmac.New(sha256.New, k.pseudonym[:])}
 	}
 	defer k.hashes.Put(p)
 	p.buffer = append(append(append(p.buffer[:0], kind...), 0), value...)
+	if kind == KindEmail {
+		foldASCII(p.buffer[len(kind)+1:])
+	}
 	p.hash.Reset()
 	_, _ = p.hash.Write(p.buffer)
 	p.buffer = p.hash.Sum(p.buffer[:0])
@@ -106,13 +106,13 @@ type pseudonymizer struct {
 	buffer []byte
 }
 
-func foldASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + ('a' - 'A')
+// foldASCII changes no other byte: two texts that are not UTF-8 stay two.
+func foldASCII(text []byte) {
+	for i, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			text[i] = c + ('a' - 'A')
 		}
-		return r
-	}, s)
+	}
 }
 
 // NewEphemeralKey makes a random key for a process that was given none.
