@@ -29,7 +29,7 @@ func getAdmin(ctx context.Context, at config.Address, path string) (int, []byte,
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return 0, nil, fmt.Errorf("--admin-address %v: %w", at, errors.Unwrap(err)) // without the URL, which is not the address
+		return 0, nil, fmt.Errorf("--admin-address %v: %w", at, errors.Unwrap(err)) // the URL is not the address
 	}
 	defer answer.Body.Close() //nolint:errcheck // it was only read
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxPage))

@@ -85,8 +85,8 @@ capitals, with underscores. A flag overrides its variable.`,
 	root.AddCommand(
 		newServeCommand(console), newDevCommand(console),
 		newIssueCommand(console), newVerifyCommand(console), newHealthCommand(console), newWaitCommand(console),
-		newReloadCommand(console), newDoctorCommand(console), newAuditCommands(console), newSecretCommands(console), newPolicyCommands(console),
-		newCallerTokenCommand(console), newManifestCommand(console), newVersionCommand(console),
+		newReloadCommand(console), newDoctorCommand(console), newAuditCommands(console), newSecretCommands(console),
+		newPolicyCommands(console), newCallerTokenCommand(console), newManifestCommand(console), newVersionCommand(console),
 		newManCommand(console),
 	)
 	root.InitDefaultCompletionCmd()

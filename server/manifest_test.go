@@ -36,7 +36,8 @@ func TestManifest(t *testing.T) {
 		},
 		"names that YAML takes for something else": {
 			append(withImage, "--secret-name=123", "--audit-key-secret=true", "--audit-volume=null"), podYAML, 0,
-			[]string{`secretName: "123"`, `secretName: "true"`, `claimName: "null"`}, "changed",
+			[]string{`secretName: "123"`, `secretName: "true"`, `claimName: "null"`},
+			"changed",
 		},
 		"an app that runs as root": {append(withImage, "--unix-socket", "--allow-uid=0"), podYAML, 0, []string{`value: "0" # the app's`}, "changed"},
 		"the list as JSON":         {append(withImage, "--output=json"), podYAML, 0, []string{"kind: Pod"}, `[{"file":"standard input","kind":"Pod","name":"shop","line":1,"changed":true}]`},

@@ -112,17 +112,16 @@ func (c *reloadCommand) follow(ctx context.Context, console *console, number uin
 			return err
 		}
 		if answer.Number > number {
-			for ; printed < len(answer.Log); printed++ {
-				if _, err := fmt.Fprintln(console.out, visibleLine(answer.Log[printed])); err != nil {
-					return err
-				}
+			if err := printLines(console, answer.Log[min(printed, len(answer.Log)):]); err != nil {
+				return err
 			}
-		}
-		switch {
-		case answer.Number > number && answer.Ended && answer.Failed:
-			return errNegative
-		case answer.Number > number && answer.Ended:
-			return nil
+			printed = len(answer.Log)
+			if answer.Ended && answer.Failed {
+				return errNegative
+			}
+			if answer.Ended {
+				return nil
+			}
 		}
 		select {
 		case <-time.After(pause):
@@ -130,4 +129,13 @@ func (c *reloadCommand) follow(ctx context.Context, console *console, number uin
 			return fmt.Errorf("the reload has not ended after %v", c.Timeout)
 		}
 	}
+}
+
+func printLines(console *console, lines []string) error {
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(console.out, visibleLine(line)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -45,7 +45,7 @@ func overwrite(files, texts []string) error {
 		if err != nil {
 			return err
 		}
-		if before, err := os.ReadFile(path); err == nil && string(before) == texts[i] { //nolint:gosec // the user names it
+		if before, err := os.ReadFile(path); err == nil && string(before) == texts[i] {
 			continue
 		}
 		written, err := writeBeside(path, texts[i], mode)

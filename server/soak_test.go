@@ -33,7 +33,7 @@ import (
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	length := time.Duration(rounds(5, 20, 20*60)) * time.Second
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %v", seed, length)
 	world := &soakWorld{t: t, random: rand.New(rand.NewPCG(seed, 1)), secret: filepath.Join(t.TempDir(), "secret")}
 	world.changeSecret()
@@ -132,7 +132,7 @@ func (w *soakWorld) load(sidecars ...*soaked) (stop func()) {
 	var running sync.WaitGroup
 	for n := range 8 {
 		s := sidecars[n%len(sidecars)]
-		random := rand.New(rand.NewPCG(uint64(n), 7)) //nolint:gosec // n is small
+		random := rand.New(rand.NewPCG(uint64(n), 7))
 		running.Go(func() {
 			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()

@@ -59,7 +59,7 @@ func TestLinesAreWrappedAtWords(t *testing.T) {
 		{"too narrow to wrap", 10, 4, "too narrow to wrap"},
 		{"short", 20, 4, "short"},
 		{"one two three four five six", 20, 4, "one two three four\n    five six"},
-		{"äöü äöü äöü äöü äöü äöü", 23, 0, "äöü äöü äöü äöü äöü äöü"},
+		{"ä öü äö üä öüä ö üäöü", 23, 0, "ä öü äö üä öüä ö üäöü"},
 		{"/a/path/that/is/longer/than/a/line and more", 20, 2, "/a/path/that/is/longer/than/a/line\n  and more"},
 	} {
 		if got := wrapped(test.text, test.width, test.indent); got != test.want {

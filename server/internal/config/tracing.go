@@ -156,7 +156,7 @@ func checkHeaders(text string) error {
 	for pair := range strings.SplitSeq(text, ",") {
 		name, _, _ := strings.Cut(pair, "=")
 		if !headerName.MatchString(strings.TrimSpace(name)) {
-			return errors.New("must be NAME=VALUE pairs whose names are those of headers, such as Authorization=Basic%20...")
+			return errors.New("must be NAME=VALUE pairs whose names are those of headers, such as Authorization=Basic%20TEXT")
 		}
 	}
 	return nil

@@ -99,10 +99,10 @@ func (p *playing) heal() {
 	p.pass(time.Second)
 	p.look()
 	if current, err := p.store.Current(); err != nil || current.Value.Reveal() != p.vendor {
-		p.fail("a good vendor's secret is not there: %v", err)
+		p.failf("a good vendor's secret is not there: %v", err)
 	}
 	if err := p.store.Ready(); err != nil {
-		p.fail("not ready with a good vendor: %v", err)
+		p.failf("not ready with a good vendor: %v", err)
 	}
 	p.be(false)
 }

@@ -86,7 +86,6 @@ type playing struct {
 	store   *secret.Store
 	log     logbook
 	vendor  string // its secret now
-	ahead   time.Duration
 	model   modelled
 	good    bool // every request is answered at once, and well
 	trace   []string
@@ -119,11 +118,11 @@ func (p *playing) Settings(ctx context.Context) (kustomer.Settings, error) {
 	now := time.Now()
 	switch {
 	case p.pending != nil:
-		p.fail("two requests at once")
+		p.failf("two requests at once")
 	case now.Sub(p.model.asked) < time.Second:
-		p.fail("a request %v after the last one", now.Sub(p.model.asked))
+		p.failf("a request %v after the last one", now.Sub(p.model.asked))
 	case now.Before(p.model.spared):
-		p.fail("a request %v before the vendor allows it", p.model.spared.Sub(now))
+		p.failf("a request %v before the vendor allows it", p.model.spared.Sub(now))
 	}
 	p.asked++
 	p.model.asked = now
@@ -176,7 +175,7 @@ func (p *playing) upTo(most time.Duration) time.Duration {
 	return time.Duration(p.float() * float64(most))
 }
 
-func (p *playing) fail(format string, args ...any) {
+func (p *playing) failf(format string, args ...any) {
 	p.t.Helper()
 	if !p.t.Failed() {
 		p.t.Errorf("%s\nafter %d steps of CHATIDENTITY_SEED=%d (refresh %v, stale after %v); the last ones: %s",
@@ -249,25 +248,25 @@ func (p *playing) look() {
 	case !available:
 		p.missing++
 		if !errors.Is(err, secret.ErrUnavailable) || !seen.Current.Value.IsEmpty() || seen.HasPrevious {
-			p.fail("there is a secret, and there must be none: %v", err)
+			p.failf("there is a secret, and there must be none: %v", err)
 		}
 	case err != nil:
-		p.fail("no secret: %v", err)
+		p.failf("no secret: %v", err)
 	case seen.Current.Value.Reveal() != m.current:
-		p.fail("another secret than the last one that the vendor named")
+		p.failf("another secret than the last one that the vendor named")
 	case seen.HasPrevious != (m.previous != "" && now.Sub(m.changed) < 15*time.Minute):
-		p.fail("a previous secret: %t, %v after the change", seen.HasPrevious, now.Sub(m.changed))
+		p.failf("a previous secret: %t, %v after the change", seen.HasPrevious, now.Sub(m.changed))
 	case seen.HasPrevious && seen.Previous.Value.Reveal() != m.previous:
-		p.fail("another previous secret")
+		p.failf("another previous secret")
 	}
 	skewed := m.beyond >= 3
 	if skewed {
 		p.skewed++
 	}
 	if err := p.store.Skewed(); errors.Is(err, secret.ErrClockSkewed) != skewed {
-		p.fail("skewed: %v, after %d answers in a row that show it", err, m.beyond)
+		p.failf("skewed: %v, after %d answers in a row that show it", err, m.beyond)
 	}
 	if err := p.store.Ready(); (err == nil) != (available && !skewed) {
-		p.fail("ready: %v, with a secret %t and skewed %t", err, available, skewed)
+		p.failf("ready: %v, with a secret %t and skewed %t", err, available, skewed)
 	}
 }

@@ -60,9 +60,10 @@ func (f *Follower) Wanting() error {
 
 // Wrong returns what is wrong with any of the files now, a line each.
 func (f *Follower) Wrong() error {
-	var all []error
-	for _, one := range f.followed() {
-		all = append(all, one.problem())
+	followed := f.followed()
+	all := make([]error, len(followed))
+	for i, one := range followed {
+		all[i] = one.problem()
 	}
 	return errors.Join(all...)
 }

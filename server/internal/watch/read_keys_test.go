@@ -26,7 +26,7 @@ func TestAMissingFileOfAVolume(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			directory := t.TempDir()
-			for _, key := range strings.Fields(test.keys) {
+			for key := range strings.FieldsSeq(test.keys) {
 				write(t, filepath.Join(directory, key), "canary")
 			}
 			if test.volume {

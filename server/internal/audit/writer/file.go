@@ -108,7 +108,7 @@ func (s *fileSink) commit(lines []byte) error {
 		switch {
 		case err != nil: // the path cannot be looked at: write them anew
 			continue
-		case problem != "" && problem != moved: // what stands there is also somebody else's: it is kept, never cut off
+		case problem != "" && problem != moved: // somebody else's stands there too: it is kept, never cut off
 			s.leave(problem)
 			continue
 		}
@@ -204,7 +204,8 @@ func (s *fileSink) gone(otherwise string, size int64) string {
 // leave gives up the open file because somebody else changed it.
 func (s *fileSink) leave(problem string) {
 	if problem == moved {
-		s.o.Logger.Info("the audit file was moved or its directory is gone; going on in a new one", "event", "audit_file_moved", "file", s.o.File)
+		s.o.Logger.Info("the audit file was moved or its directory is gone; going on in a new one",
+			"event", "audit_file_moved", "file", s.o.File)
 		_ = s.f.Close() // whole, and synced as configured
 		s.state, s.movedAt = stateClosed, s.o.Now()
 		return
@@ -221,18 +222,14 @@ func (s *fileSink) leave(problem string) {
 // does a volume that was taken away. Anything else that stands there is kept under another name, as
 // evidence.
 func (s *fileSink) create() error {
-	info, err := s.o.disk.stat(s.o.File)
-	if err == nil && info.Size() > 0 && !s.isLast(info) {
-		err = renameStamped(s.o.disk, s.o.File, alteredPath, s.o.Now())
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.clear(); err != nil {
 		return err
 	}
 	f, err := s.o.disk.openLog(s.o.File, create)
 	if err != nil {
 		return err
 	}
-	info, err = f.Stat()
+	info, err := f.Stat()
 	if err == nil && info.Size() != 0 && !s.isLast(info) {
 		err = fmt.Errorf("%s: somebody else writes to it", s.o.File)
 	}
@@ -248,6 +245,18 @@ func (s *fileSink) create() error {
 	s.state, s.f, s.info, s.size = stateWhole, f, info, info.Size()
 	s.applyMode()
 	return nil
+}
+
+// clear puts aside what stands at the path.
+func (s *fileSink) clear() error {
+	info, err := s.o.disk.stat(s.o.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && info.Size() > 0 && !s.isLast(info) {
+		err = renameStamped(s.o.disk, s.o.File, alteredPath, s.o.Now())
+	}
+	return err
 }
 
 // isLast reports whether a file is the one that was open last, as it was left.

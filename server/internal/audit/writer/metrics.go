@@ -47,7 +47,8 @@ func newMetrics() *metrics {
 		copied: counter("copied_records_total", "Audit records copied to standard output, with --audit-copy. "+
 			"When it moves: it follows chatidentity_audit_records_total."),
 		copyDropped: counter("copy_dropped_records_total", "Audit records that are missing from the copy on standard "+
-			"output, because its reader was too slow. When it moves: the audit file has them; look after the reader of the log."),
+			"output, because its reader was too slow. "+
+			"When it moves: the audit file has them; look after the reader of the log."),
 		commit: histogram("commit_duration_seconds", "Time to write, and where configured sync, one batch of audit records. "+
 			"When it moves: each token waits for one or two of these; a slow disk is the usual cause.",
 			prometheus.ExponentialBuckets(10e-6, 4, 10)), // 10 µs to 2.6 s

@@ -21,19 +21,19 @@ func (s *stage) check() {
 		inTrail, inAll := trail[digest], trail[digest]+aside[digest]
 		switch {
 		case token.acked && !token.exposed && inAll == 0:
-			s.fail("%s was issued, and there is no record of it", digest)
+			s.failf("%s was issued, and there is no record of it", digest)
 		case inTrail > 1 || inAll > 1 && !s.meddles:
-			s.fail("%s has %d records", digest, inAll)
+			s.failf("%s has %d records", digest, inAll)
 		}
 		delete(trail, digest)
 		delete(aside, digest)
 	}
 	for digest := range trail {
-		s.fail("there is a record of %s, which nobody asked for", digest)
+		s.failf("there is a record of %s, which nobody asked for", digest)
 	}
 	for _, kept := range s.model.kept {
 		if !s.stands(kept) {
-			s.fail("%q was on the disk and is nowhere now", kept)
+			s.failf("%q was on the disk and is nowhere now", kept)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (s *stage) verify() {
 	o := reader.VerifyOptions{Keys: s.o.Keys, TrustFirst: s.o.MaxFiles > 0}
 	report, err := reader.Verify(context.Background(), trail, o)
 	if err != nil || report.Fault != nil || report.Chains != 1 {
-		s.fail("the trail does not verify: %v, %v", report, err)
+		s.failf("the trail does not verify: %v, %v", report, err)
 	}
 }
 
@@ -121,7 +121,7 @@ func (s *stage) count(p *process) {
 		}
 	}
 	if counted != p.calls && !s.meddles && s.o.MaxFiles == 0 {
-		s.fail("%d calls of %s were made and %d are recorded or counted", p.calls, p.name, counted)
+		s.failf("%d calls of %s were made and %d are recorded or counted", p.calls, p.name, counted)
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *stage) retained(name string) {
 		return
 	}
 	if s.o.MaxFiles == 0 || len(rotated) <= s.o.MaxFiles {
-		s.fail("%s was deleted, and %d files are there", name, len(rotated))
+		s.failf("%s was deleted, and %d files are there", name, len(rotated))
 	}
 	s.expose(func(digest string) bool { return bytes.Contains(s.disk.names[name].now, []byte(digest+`"`)) })
 }

@@ -31,7 +31,7 @@ type process struct {
 	log   *Log
 	view  *simView
 	name  string
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // of this process
 	end   context.CancelFunc
 	c     *committer // nil: the log is not open yet
 	calls int        // that were recorded or counted, if it stops cleanly
@@ -111,7 +111,7 @@ func (s *stage) issue() {
 		began := time.Now()
 		err := p.log.Write(p.ctx, issued(digest))
 		if took := time.Since(began); took > p.log.o.Timeout {
-			s.fail("a call waited %v", took)
+			s.failf("a call waited %v", took)
 		}
 		if p.view.dead {
 			return // nobody is there to be told
@@ -131,7 +131,7 @@ func (s *stage) refuse() {
 	s.process.calls++
 	r := refused(fmt.Sprint("caller-", s.random.IntN(3)), "RATE_LIMITED")
 	if err := s.process.log.Write(s.process.ctx, r); err != nil {
-		s.fail("a refusal was refused: %v", err)
+		s.failf("a refusal was refused: %v", err)
 	}
 }
 
@@ -158,14 +158,14 @@ func (s *stage) heal() {
 		s.commits((*committer).housekeep)
 	}
 	if err := s.process.log.Available(); err != nil {
-		s.fail("not available with a good disk: %v", err)
+		s.failf("not available with a good disk: %v", err)
 	}
 	before := s.taken
 	s.issue()
 	synctest.Wait()
 	s.commits((*committer).commit)
 	if s.taken != before+1 {
-		s.fail("a good disk did not take a token")
+		s.failf("a good disk did not take a token")
 	}
 }
 

@@ -97,7 +97,7 @@ func newStage(t *testing.T, seed uint64, path string) *stage {
 }
 
 // fail says what is wrong and how to see it again.
-func (s *stage) fail(format string, args ...any) {
+func (s *stage) failf(format string, args ...any) {
 	s.t.Helper()
 	if s.t.Failed() {
 		return

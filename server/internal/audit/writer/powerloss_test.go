@@ -80,7 +80,7 @@ type dying struct{ *simView }
 
 func (d *dying) openLog(path string, open opener) (file, error) {
 	f, err := d.simView.openLog(path, open)
-	return &dyingFile{f.(*simFile)}, err //nolint:forcetypeassert // it opens no other
+	return &dyingFile{f.(*simFile)}, err
 }
 
 type dyingFile struct{ *simFile }

@@ -15,7 +15,7 @@ import (
 
 // question is a call at the server.
 type question struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // of this call
 	budgets *ratelimit.Budgets
 	replies chan error
 	answer  ratelimit.Answer
@@ -64,11 +64,11 @@ func (w *world) callFor(p *pod, customer int) {
 		began := time.Now()
 		d, err := p.limiter.Take(ctx, budgets)
 		if took := time.Since(began); took > p.limiter.options.Timeout {
-			w.fail("a decision took %v", took)
+			w.failf("a decision took %v", took)
 		}
 		w.check(p, &budgets, n.question, d, err)
 		if more := d.RetryAfter - want; exact && (more > slack || more < -slack && (d.Allowed || len(w.replicas) == 1)) {
-			w.fail("wait is %v, want %v", d.RetryAfter, want)
+			w.failf("wait is %v, want %v", d.RetryAfter, want)
 		}
 	})
 	synctest.Wait()
@@ -129,7 +129,7 @@ func (w *world) decide(q *question) {
 		}
 		ahead := w.shared.spend(fmt.Sprint(limit, b.Key), b.Rate.Interval())
 		if ahead > b.Rate.Refill()+slack {
-			w.fail("%v: all together were admitted more than %s", ratelimit.Limit(limit), b.Rate)
+			w.failf("%v: all together were admitted more than %s", ratelimit.Limit(limit), b.Rate)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func (w *world) heal() {
 	w.answerAll()
 	for i, p := range w.replicas {
 		if !p.limiter.breaker.is(up) {
-			w.fail("replica %d does not share with a good server", i)
+			w.failf("replica %d does not share with a good server", i)
 		}
 	}
 }
@@ -223,7 +223,7 @@ func (w *world) rest() {
 		w.answerAll()
 	}
 	if n := w.admitted - before; n != int(burst) && !w.t.Failed() {
-		w.fail("%d calls passed from rest, want %d", n, burst)
+		w.failf("%d calls passed from rest, want %d", n, burst)
 	}
 }
 

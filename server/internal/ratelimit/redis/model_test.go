@@ -146,7 +146,7 @@ func (w *world) newPod() *pod {
 }
 
 // fail says what is wrong and how to see it again.
-func (w *world) fail(format string, args ...any) {
+func (w *world) failf(format string, args ...any) {
 	w.t.Helper()
 	if !w.t.Failed() {
 		w.t.Errorf("%s\nafter %d steps of CHATIDENTITY_SEED=%d (%v, failure %v); the last ones: %s",
@@ -219,18 +219,18 @@ func (w *world) check(p *pod, budgets *ratelimit.Budgets, q *question, d ratelim
 	defer w.mu.Unlock()
 	switch {
 	case err != nil && (w.failure != FailClosed || !errors.Is(err, ErrUnavailable)):
-		w.fail("error %v", err)
+		w.failf("error %v", err)
 	case err != nil:
 		w.unavailable++
 	case !d.Allowed:
 		w.refused++
 		if d.RetryAfter <= 0 || budgets[d.Limit].Rate.IsOff() {
-			w.fail("refused: %+v", d)
+			w.failf("refused: %+v", d)
 		}
 	default:
 		w.admitted++
 		if w.failure == FailClosed && budgets.AreShared() && (q == nil || !q.allowed) {
-			w.fail("admitted though the server did not")
+			w.failf("admitted though the server did not")
 		}
 		w.spend(p, budgets)
 	}
@@ -243,7 +243,7 @@ func (w *world) spend(p *pod, budgets *ratelimit.Budgets) {
 			continue
 		}
 		if ahead := p.local.spend(fmt.Sprint(limit, b.Key), b.Rate.Interval()); ahead > b.Rate.Refill() {
-			w.fail("%v: a process admitted more than %s: %v ahead", ratelimit.Limit(limit), b.Rate, ahead)
+			w.failf("%v: a process admitted more than %s: %v ahead", ratelimit.Limit(limit), b.Rate, ahead)
 		}
 	}
 }
