@@ -11,7 +11,7 @@ VECTORS  = server/internal/token/testdata/vectors
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the program: bin/chatidentity (the first time takes a minute or two)
@@ -34,14 +34,64 @@ test: ## Run the tests
 ci: ## Run all that CI runs (installs what it needs; Debian)
 	.ci/run
 
+# The long proofs, in parts of at most 25 minutes on two cores. docs/reliability.md says what each shows.
+PROOFS = models audit secret stops server rooms limits fuzz-1 fuzz-2 release cluster observe
+PROOF  = CHATIDENTITY_PROOF=1 go test -count=1 -timeout 25m
+SECRET = Secret
+STOPS  = SIG|Signal|ClosedTerminal|Drain
+
 .PHONY: proof
-proof: ## Run the long proofs: thousands of stops, kills and secret changes, ten million records (an hour or two)
-	CHATIDENTITY_PROOF=1 CHATIDENTITY_SECRET_CHANGES=1000 AUDIT_KILLS=200 AUDIT_LONG=1 go test -count=1 -timeout 180m ./...
-	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 30m ./...
+proof: $(PROOFS:%=proof-%) ## Run the long proofs, one part after the other (make proof-audit and so on: one part)
+
+.PHONY: proof-models
+proof-models: ## The models of the audit log, the limiter and the secret store, through millions of steps
+	$(PROOF) -v -run 'Model$$' ./server/internal/audit/writer ./server/internal/ratelimit/redis ./server/internal/secret
+
+.PHONY: proof-audit
+proof-audit: ## The audit log: 200 kills, ten million records, every tear
+	AUDIT_KILLS=200 AUDIT_LONG=1 $(PROOF) -skip 'Model$$' ./server/internal/audit/...
+
+.PHONY: proof-secret
+proof-secret: ## A thousand changes of the secret from each source, under load
+	CHATIDENTITY_SECRET_CHANGES=1000 $(PROOF) -skip 'Model$$' ./server/internal/secret
+	$(PROOF) -run '$(SECRET)' ./server
+
+.PHONY: proof-stops
+proof-stops: ## A thousand stops and 200 kills of the program under load, and signals in every state
+	$(PROOF) -run '$(STOPS)' ./server
+
+.PHONY: proof-server
+proof-server: ## The other tests of the program, in their long form
+	$(PROOF) -skip '$(SECRET)|$(STOPS)' ./server
+
+.PHONY: proof-rooms
+proof-rooms: ## The tests of all other packages, shuffled and twice in one process
+	CHATIDENTITY_PROOF=1 go test -count=2 -shuffle on -timeout 25m $$(go list ./... | grep -Ev '/server$$|/audit|/secret$$|/ratelimit/redis$$')
+
+.PHONY: proof-limits
+proof-limits: ## Shared limits against a Redis that fails, moves and forgets
+	$(PROOF) -skip 'Model$$' ./server/internal/ratelimit/redis
+	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 25m ./...
+
+# A minute on two cores is two minutes of CPU.
+.PHONY: proof-fuzz proof-fuzz-1 proof-fuzz-2
+proof-fuzz: proof-fuzz-1 proof-fuzz-2 ## Two minutes of CPU for each fuzz target (in two parts)
+proof-fuzz-1:
+	.ci/fuzz 1m 1/2
+proof-fuzz-2:
+	.ci/fuzz 1m 2/2
+
+.PHONY: proof-release
+proof-release: ## The release, made twice with empty caches, and Go's database of advisories
 	deploy/release-twice.sh
 	$(MAKE) --no-print-directory advisories
+
+.PHONY: proof-cluster
+proof-cluster: ## The manifests in a real cluster
 	deploy/cluster/run.sh
-	.ci/fuzz 2m
+
+.PHONY: proof-observe
+proof-observe: ## The rules of Prometheus, by promtool itself
 	$(PROMTOOL) check rules deploy/prometheus/chatidentity.rules.yaml
 	$(PROMTOOL) test rules deploy/prometheus/chatidentity.test.yaml
 

@@ -24,12 +24,16 @@ func ofLife(args []string) bool {
 // catchSignals catches signals from now on. SIGTERM and SIGINT stop the program, and a second one
 // kills it. SIGHUP stops it if its terminal has hung up; otherwise it asks for a reload.
 func catchSignals(ctx context.Context) *signals {
+	isUnderNohup := signal.Ignored(syscall.SIGHUP) // no longer known once it is caught
 	hangups := make(chan os.Signal, 1)
-	terminal := process.OpenTerminal()
 	signal.Notify(hangups, syscall.SIGHUP)
 	signal.Ignore(syscall.SIGPIPE) // serve on when nobody reads the log any more
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
+	var terminal *process.Terminal
+	if !isUnderNohup {
+		terminal = process.OpenTerminal()
+	}
 	s := &signals{stop: ctx, reloads: make(chan struct{}, 1)}
 	go func() {
 		for range hangups { // until the process ends: unhandled, SIGHUP would kill it while it drains

@@ -4,21 +4,15 @@ package process
 
 import (
 	"os"
-	"os/signal"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Terminal is the controlling terminal that the program was started in. Nil: there is none, or its
-// end does not concern the program, which was started with nohup.
+// Terminal is the controlling terminal that the program was started in. Nil: there is none.
 type Terminal struct{ device *os.File }
 
-// OpenTerminal is to be called before anybody catches SIGHUP.
+// OpenTerminal returns nil if there is none.
 func OpenTerminal() *Terminal {
-	if signal.Ignored(syscall.SIGHUP) {
-		return nil
-	}
 	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
