@@ -168,7 +168,7 @@ func TestACommandThatWaitsSaysWhatFor(t *testing.T) {
 	}
 }
 
-// The program itself says so, whichever command it is.
+// The program itself says so once, and first, whichever command it is.
 func TestTheCommandsThatWait(t *testing.T) {
 	t.Parallel()
 	silent := accepting(t, func(conn net.Conn) { t.Cleanup(func() { conn.Close() }) })
@@ -179,6 +179,7 @@ func TestTheCommandsThatWait(t *testing.T) {
 		"issue":  {[]string{"issue", "--external-id", "x", "--address", silent, "--timeout", "2s"}, "waiting for the sidecar at " + silent},
 		"verify": {[]string{"verify", "x", "--address", silent, "--timeout", "2s"}, "waiting for the sidecar at " + silent},
 		"health": {[]string{"health", "--address", silent, "--timeout", "2s"}, "waiting for the sidecar at " + silent},
+		"wait":   {[]string{"wait", "--strict", "--address", silent, "--timeout", "2s"}, "waiting for the sidecar at " + silent},
 		"secret fetch": {
 			[]string{"secret", "fetch", "--api-url", "http://" + silent, "--timeout", "2s"}, "waiting for Kustomer's API at http://" + silent,
 		},
@@ -192,7 +193,8 @@ func TestTheCommandsThatWait(t *testing.T) {
 			c.Env = append(os.Environ(), "KUSTOMER_API_KEY=canary")
 			var stderr bytes.Buffer
 			c.Stderr = &stderr
-			if err := c.Run(); err == nil || !strings.Contains(stderr.String(), test.says) {
+			if err := c.Run(); err == nil || !strings.HasPrefix(stderr.String(), test.says) ||
+				strings.Contains(stderr.String(), "\nwaiting for ") {
 				t.Errorf("%v: %s", err, &stderr)
 			}
 		})

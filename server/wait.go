@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,19 +45,34 @@ With --strict it is then 1.`,
 	}}, calling)
 }
 
-// run asks until the answer is yes or the time is up.
+// run prints the answer yes, or why there was none in time.
 func (c *waitCommand) run(ctx context.Context, console *console) error {
+	answer, err := c.await(ctx, console)
+	switch {
+	case errors.Is(err, config.ErrUsage):
+		return err
+	case err != nil:
+		return c.giveUp(console, err)
+	default:
+		return c.print(console, answer, answer.Status)
+	}
+}
+
+// await asks until the answer is yes or the time is up.
+func (c *waitCommand) await(ctx context.Context, console *console) (healthAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	defer console.waitingFor(fmt.Sprintf("the sidecar at %v, at most %v", c.Address, c.Timeout))()
+	quiet := *console
+	quiet.err = io.Discard // it has been said what it waits for
 	last := errNotServing
 	for {
-		answer, err := c.ask(ctx, console)
+		answer, err := c.ask(ctx, &quiet)
 		switch {
 		case errors.Is(err, config.ErrUsage):
-			return err
+			return answer, err
 		case err == nil && answer.serving():
-			return c.print(console, answer, answer.Status)
+			return answer, nil
 		case err == nil:
 			last = errNotServing
 		case ctx.Err() == nil: // an error of the deadline says less than the one before
@@ -65,7 +81,7 @@ func (c *waitCommand) run(ctx context.Context, console *console) error {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return c.giveUp(console, last)
+			return answer, last
 		}
 	}
 }
