@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -77,6 +78,9 @@ type exports struct{ q *queue }
 func (e exports) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	err := e.q.exporter.ExportSpans(ctx, spans)
 	e.q.waiting.Add(-int64(len(spans)))
+	if isRemark(err) {
+		err = nil
+	}
 	if err != nil {
 		e.q.drops.export.Add(float64(len(spans)))
 	} else {
@@ -87,6 +91,13 @@ func (e exports) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan)
 	e.q.mu.Unlock()
 	e.q.outage.Look()
 	return nil
+}
+
+// isRemark reports whether a collector that has taken all spans only says something about them. The
+// error's type is internal to OpenTelemetry.
+func isRemark(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "traces export: OTLP partial success: ") &&
+		strings.HasSuffix(err.Error(), " (0 spans rejected)")
 }
 
 // Shutdown implements sdktrace.SpanExporter.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,8 +15,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -163,6 +168,30 @@ func TestARefusingCollectorIsAnOutage(t *testing.T) {
 			t.Errorf("not two short lines of one outage: %s", log)
 		}
 	})
+}
+
+// A collector may take all spans and still say something about them.
+func TestARemarkOfTheCollectorIsNoLoss(t *testing.T) {
+	t.Parallel()
+	for rejected, sent := range map[int64]int{0: 1, 1: 0} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			answer, _ := proto.Marshal(&collectorpb.ExportTraceServiceResponse{
+				PartialSuccess: &collectorpb.ExportTracePartialSuccess{RejectedSpans: rejected, ErrorMessage: "upgrade soon"},
+			})
+			w.Header().Set("Content-Type", "application/x-protobuf")
+			_, _ = w.Write(answer)
+		}))
+		t.Cleanup(server.Close)
+		exporter, err := otlptracehttp.New(t.Context(), otlptracehttp.WithEndpointURL(server.URL))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := newQueue(exporter, silent())
+		_ = exports{q}.ExportSpans(t.Context(), tracetest.SpanStubs{{Name: "call"}}.Snapshots()) // it never fails
+		if got, lost := count(t, q.sent), count(t, q.drops.export); got != sent || lost != 1-sent || (q.state() == nil) != (sent == 1) {
+			t.Errorf("%d rejected: %d sent, %d lost, outage %v", rejected, got, lost, q.state())
+		}
+	}
 }
 
 func TestBriefKeepsShortErrors(t *testing.T) {
