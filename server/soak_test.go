@@ -256,12 +256,12 @@ func (s *soaked) stopCleanly() {
 	defer s.goOn()
 	p := s.current.Load()
 	var counted, recorded int
-	for deadline := time.Now().Add(10 * time.Second); counted != recorded || counted == 0; {
-		counted, recorded = int(p.metric(s.t, "chatidentity_audit_records_total")), s.recordsOf(p)
+	for deadline := time.Now().Add(30 * time.Second); counted == 0 || counted != recorded; {
 		if time.Now().After(deadline) {
 			s.t.Errorf("%s counted %d records and wrote %d", p.instance, counted, recorded)
 			break
 		}
+		counted, recorded = int(p.metric(s.t, "chatidentity_audit_records_total")), s.recordsOf(p)
 	}
 	if code := p.stop(s.t); code != 0 {
 		s.t.Errorf("%s: exit code %d\n%s", p.instance, code, p.stderr)
