@@ -33,20 +33,26 @@ func TestReload(t *testing.T) {
 		change func()
 		code   int
 		says   []string
+		logged string // then or, of a file whose change was noticed already, before
 	}{
-		{"nothing has changed", func() {}, 0, []string{`"event":"audit_rotated"`, `"event":"reload_ended"`}},
-		{"a changed policy", func() { put(t, policy, good+"\n") }, 0, []string{`"event":"file_reloaded","setting":"--policy-file"`}},
-		{"a wrong policy", func() { put(t, policy, "callers: {}\nx: 1\n") }, 1, []string{`"event":"file_rejected"`, `"event":"reload_ended"`, "--policy-file"}},
-		{"it is wrong still", func() {}, 1, []string{`"event":"reload_ended"`, "--policy-file"}},
-		{"a changed secret", func() { put(t, policy, good); vendor.SetSecret(testSecret + "2") }, 0, []string{`"event":"secret_loaded"`}},
-		{"an API that fails", func() { vendor.SetBehaviour(standin.ServerError) }, 1, []string{`"event":"secret_refresh_failed"`, "secret of default"}},
+		{"nothing has changed", func() {}, 0, []string{`"event":"audit_rotated"`}, ""},
+		{"a changed policy", func() { put(t, policy, good+"\n") }, 0, nil, `"event":"file_reloaded","setting":"--policy-file"`},
+		{"a wrong policy", func() { put(t, policy, "callers: {}\nx: 1\n") }, 1, []string{"--policy-file"}, `"event":"file_rejected"`},
+		{"it is wrong still", func() {}, 1, []string{"--policy-file"}, ""},
+		{"a changed secret", func() { put(t, policy, good); vendor.SetSecret(testSecret + "2") }, 0, []string{`"event":"secret_loaded"`}, ""},
+		{"an API that fails", func() { vendor.SetBehaviour(standin.ServerError) }, 1, []string{`"event":"secret_refresh_failed"`, "secret of default"}, ""},
 	} {
 		step.change()
 		code, stdout, stderr := command(t, nil, "", "reload", "--pid", strconv.Itoa(p.Process.Pid), "--admin-address", p.admin)
 		if code != step.code || stderr != "" {
 			t.Errorf("%s: code %d, want %d: %s%s", step.name, code, step.code, stdout, stderr)
 		}
-		for _, what := range step.says {
+		lines := strings.Split(strings.TrimSpace(stdout), "\n")
+		eventually(t, "last line in the log", func() bool { return strings.Contains(p.stderr.String(), lines[len(lines)-1]) })
+		if !strings.Contains(p.stderr.String(), step.logged) {
+			t.Errorf("%s: the log does not say %s", step.name, step.logged)
+		}
+		for _, what := range append(step.says, `"event":"reload_ended"`) {
 			if !strings.Contains(stdout, what) {
 				t.Errorf("%s: it does not say %s:\n%s", step.name, what, stdout)
 			}
