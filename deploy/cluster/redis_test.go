@@ -52,6 +52,7 @@ data: {ca.crt: $ca}
 
 func sharedBudget(s *space) saw {
 	s.chatSecret()
+	s.auditKey() // it keys the names in Redis
 	s.startRedis()
 	address := s.awaitPods("app=redis", 1)[0].Status.PodIP
 	s.deploy(app{
