@@ -26,7 +26,7 @@ func newCollector() (*collector, error) {
 		return nil, err
 	}
 	c := &collector{address: "http://" + listener.Addr().String(), last: map[string][]report.Report{}}
-	go http.Serve(listener, c) //nolint:errcheck // it ends with the suite
+	go http.Serve(listener, c)
 	return c, nil
 }
 

@@ -122,7 +122,7 @@ func (s *space) shell(commands string) string {
 	if err := os.Chmod(filepath.Join(programs, "kubectl"), 0o700); err != nil {
 		s.Fatal(err)
 	}
-	os.Symlink(program, filepath.Join(programs, "chatidentity")) //nolint:errcheck // it may be there
+	os.Symlink(program, filepath.Join(programs, "chatidentity"))
 	shell := exec.Command("bash", "-euo", "pipefail", "-c", commands)
 	shell.Dir = s.directory
 	shell.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), "KUBECONFIG="+s.kubeconfig)

@@ -121,7 +121,7 @@ func (s *space) startKustomer() *kustomer {
 	}
 	vendor := &kustomer{url: "https://" + listener.Addr().String(), ca: authority.Certificate}
 	server := &http.Server{Handler: vendor, TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}}
-	go server.ServeTLS(listener, "", "") //nolint:errcheck // it ends with the row
+	go server.ServeTLS(listener, "", "")
 	s.Cleanup(func() { server.Close() })
 	return vendor
 }

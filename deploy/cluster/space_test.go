@@ -1,15 +1,12 @@
 package cluster
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chatidentity/chatidentity/deploy/cluster/node"
 )
 
 const (
@@ -85,24 +82,6 @@ func (s *space) kubectlInput(input string, arguments ...string) string {
 func (s *space) apply(yaml string) {
 	s.Helper()
 	s.kubectlInput(yaml, "apply", "--server-side", "-f", "-")
-}
-
-// await runs kubectl until it succeeds with the output that is wanted.
-func (s *space) await(want string, arguments ...string) {
-	s.Helper()
-	err := node.Await("kubectl "+strings.Join(arguments, " "), patience, func() error {
-		output, said, err := s.try("", arguments...)
-		if err == nil && strings.TrimSpace(output) != want {
-			err = fmt.Errorf("want %s", want)
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %s%s", err, output, said)
-		}
-		return nil
-	})
-	if err != nil {
-		s.Fatal(err)
-	}
 }
 
 // secret makes a Secret as docs/kubernetes.md does, or changes it.

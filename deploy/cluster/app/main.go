@@ -90,7 +90,7 @@ func ask(drained, terminated context.Context, o options, seen *seen) error {
 	if err != nil {
 		return err
 	}
-	defer closeClient()
+	defer closeClient() //nolint:errcheck // it ends with the program
 	ticks := time.NewTicker(o.pace)
 	defer ticks.Stop()
 	for n := 1; ; n++ {
@@ -114,7 +114,7 @@ func flood(terminated context.Context, o options, seen *seen) error {
 		if err != nil {
 			return err
 		}
-		defer closeClient()
+		defer closeClient() //nolint:errcheck // another is dialled
 		for call := range 8 {
 			calling.Go(func() {
 				for n := 0; terminated.Err() == nil; n++ {
@@ -165,7 +165,7 @@ func send(to string, seen *seen) error {
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer answer.Body.Close() //nolint:errcheck // it was only read
 	if answer.StatusCode != http.StatusOK {
 		return errors.New(answer.Status)
 	}

@@ -35,7 +35,7 @@ func (n *Node) StopContainerd() error { return terminate(n.directory, "container
 // Import makes an image and gives it to containerd.
 func (n *Node) Import(image Image) error {
 	archive := n.path("image.tar")
-	defer os.Remove(archive)
+	defer os.Remove(archive) //nolint:errcheck // it may be gone
 	if err := image.write(archive); err != nil {
 		return fmt.Errorf("image %s: %w", image.Name, err)
 	}

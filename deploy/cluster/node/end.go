@@ -29,10 +29,13 @@ func End(directory string) error {
 	if err := Await("end the containers", time.Minute, killPods); err != nil {
 		problems = append(problems, err)
 	}
-	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
+	for _, name := range []string{
+		"containerd", "containerd-shim-runc-v2", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd",
+	} {
 		problems = append(problems, terminate(directory, name))
 	}
-	problems = append(problems, unmount(directory), removeNetwork(), removeGroups(), restoreSettings(filepath.Join(directory, "settings")))
+	problems = append(problems,
+		unmount(directory), removeNetwork(), removeGroups(), restoreSettings(filepath.Join(directory, "settings")))
 	// What runc knows of containers that were killed.
 	problems = append(problems, os.RemoveAll("/run/containerd/runc/k8s.io"))
 	if err := errors.Join(problems...); err != nil {
@@ -118,7 +121,7 @@ func killPods() error {
 					return nil
 				}
 				text, _ := os.ReadFile(path)
-				for _, pid := range strings.Fields(string(text)) {
+				for pid := range strings.FieldsSeq(string(text)) {
 					if number, err := strconv.Atoi(pid); err == nil {
 						running++
 						syscall.Kill(number, syscall.SIGKILL) //nolint:errcheck // it may have ended meanwhile
@@ -142,7 +145,7 @@ func removeGroups() error {
 		}
 		for _, root := range roots {
 			var folders []string
-			filepath.WalkDir(root, func(path string, entry fs.DirEntry, _ error) error { //nolint:errcheck // what stays is told below
+			filepath.WalkDir(root, func(path string, entry fs.DirEntry, _ error) error { //nolint:errcheck // told below
 				if entry != nil && entry.IsDir() {
 					folders = append(folders, path)
 				}
@@ -168,7 +171,8 @@ func unmount(directory string) error {
 		}
 		var ours []string
 		for line := range strings.Lines(string(mounts)) {
-			if place := strings.Fields(line)[1]; strings.HasPrefix(place, directory+"/") || strings.HasPrefix(place, "/run/netns/cni-") {
+			place := strings.Fields(line)[1]
+			if strings.HasPrefix(place, directory+"/") || strings.HasPrefix(place, "/run/netns/cni-") {
 				ours = append(ours, place)
 			}
 		}

@@ -27,7 +27,7 @@ type Image struct {
 // write writes the image as `docker save` would.
 func (i Image) write(path string) error {
 	layer := path + ".layer"
-	defer os.Remove(layer)
+	defer os.Remove(layer) //nolint:errcheck // it may be gone
 	digest, err := i.writeLayer(layer)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (i Image) write(path string) error {
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
+	defer archive.Close() //nolint:errcheck // what is not written fails below
 	out := tar.NewWriter(archive)
 	for name, content := range map[string][]byte{"config.json": config, "manifest.json": manifest} {
 		if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
@@ -72,7 +72,7 @@ func (i Image) writeLayer(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	hash := sha256.New()
 	out := tar.NewWriter(io.MultiWriter(file, hash))
 	made := map[string]bool{}
@@ -107,7 +107,7 @@ func addFile(out *tar.Writer, name, path string, mode int64) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	info, err := file.Stat()
 	if err != nil {
 		return err
