@@ -36,7 +36,7 @@ type manualEntry struct {
 
 // manualEntries returns the commands in the order of the help.
 func manualEntries(root *cobra.Command) []manualEntry {
-	serve, _, err := root.Find([]string{"serve"})
+	serve, _, err := root.Find([]string{serveName})
 	if err != nil {
 		panic(err)
 	}

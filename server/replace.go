@@ -45,6 +45,7 @@ func overwrite(files, texts []string) error {
 		if err != nil {
 			return err
 		}
+		//nolint:gosec // the user names it
 		if before, err := os.ReadFile(path); err == nil && string(before) == texts[i] {
 			continue
 		}
@@ -76,7 +77,7 @@ func replaceable(file string) (string, fs.FileMode, error) {
 	if !info.Mode().IsRegular() {
 		return "", 0, fmt.Errorf("%s is not a regular file", file)
 	}
-	opened, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // the user names it
+	opened, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return "", 0, err
 	}

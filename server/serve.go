@@ -14,10 +14,12 @@ type serveCommand struct {
 	config.Serve
 }
 
+const serveName = "serve"
+
 func newServeCommand(console *console) *cobra.Command {
 	var c serveCommand
 	return withFlags(&cobra.Command{
-		Use:   "serve",
+		Use:   serveName,
 		Short: "Run the sidecar.",
 		Long: `It serves until SIGTERM or SIGINT, or until the terminal that it runs in closes.
 Any other SIGHUP reloads the secret and rotates the audit file.`,

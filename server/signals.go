@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/chatidentity/chatidentity/server/internal/process"
@@ -18,7 +17,7 @@ type signals struct {
 
 // ofLife reports whether the command serves until a signal.
 func ofLife(args []string) bool {
-	return len(args) > 0 && slices.Contains([]string{"serve", "dev"}, args[0])
+	return len(args) > 0 && (args[0] == serveName || args[0] == "dev")
 }
 
 // catchSignals catches signals from now on. SIGTERM and SIGINT stop the program, and a second one

@@ -38,24 +38,12 @@ func (b *bench) measureAllocations(ctx context.Context) error {
 	objects, calls := map[string]stats.Series{}, map[string]stats.Series{}
 	for range allocationRounds {
 		for _, c := range contenders {
-			if err := c.warmUp(ctx, inFlight); err != nil {
-				return err
-			}
-			before, err := c.counts(ctx)
+			each, err := c.countsPerCall(ctx)
 			if err != nil {
 				return err
 			}
-			result, err := load.Closed(ctx, c.caller, inFlight, allocationLoad)
-			if err != nil {
-				return err
-			}
-			after, err := c.counts(ctx)
-			if err != nil {
-				return err
-			}
-			n := float64(result.Calls())
-			objects[c.name] = append(objects[c.name], (after.objects-before.objects)/n)
-			calls[c.name] = append(calls[c.name], (after.systemCalls-before.systemCalls)/n)
+			objects[c.name] = append(objects[c.name], each.objects)
+			calls[c.name] = append(calls[c.name], each.systemCalls)
 		}
 	}
 	b.figures["allocations"] = objects[written]
@@ -78,6 +66,27 @@ func (b *bench) measureAllocations(ctx context.Context) error {
 }
 
 type counts struct{ objects, systemCalls float64 }
+
+// countsPerCall counts under load.
+func (c *contender) countsPerCall(ctx context.Context) (counts, error) {
+	if err := c.warmUp(ctx, inFlight); err != nil {
+		return counts{}, err
+	}
+	before, err := c.counts(ctx)
+	if err != nil {
+		return counts{}, err
+	}
+	result, err := load.Closed(ctx, c.caller, inFlight, allocationLoad)
+	if err != nil {
+		return counts{}, err
+	}
+	after, err := c.counts(ctx)
+	if err != nil {
+		return counts{}, err
+	}
+	n := float64(result.Calls())
+	return counts{(after.objects - before.objects) / n, (after.systemCalls - before.systemCalls) / n}, nil
+}
 
 func (c *contender) counts(ctx context.Context) (counts, error) {
 	systemCalls, err := c.process.SystemCalls()

@@ -67,7 +67,10 @@ func fetch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("go mod download %s: %w\n%s", database, err, out)
 	}
-	var module struct{ Dir, Sum string }
+	var module struct {
+		Dir string `json:"Dir"` //nolint:tagliatelle // go's spelling
+		Sum string `json:"Sum"` //nolint:tagliatelle // go's spelling
+	}
 	if err := json.Unmarshal(out, &module); err != nil {
 		return "", err
 	}
@@ -90,7 +93,10 @@ func affecting(said io.Reader) (map[string]string, error) {
 			Finding *struct {
 				OSV   string `json:"osv"`
 				Fixed string `json:"fixed_version"`
-				Trace []struct{ Module, Function string }
+				Trace []struct {
+					Module   string `json:"module"`
+					Function string `json:"function"`
+				} `json:"trace"`
 			} `json:"finding"`
 		}
 		switch err := decoder.Decode(&message); {

@@ -17,7 +17,7 @@ func OpenTerminal() *Terminal {
 	if err != nil {
 		return nil
 	}
-	return &Terminal{os.NewFile(uintptr(fd), "/dev/tty")} //nolint:gosec // a descriptor is not negative
+	return &Terminal{os.NewFile(uintptr(fd), "/dev/tty")}
 }
 
 // HasHungUp reports whether the terminal is gone: its window was closed, or the connection cut.

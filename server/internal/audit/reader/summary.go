@@ -76,6 +76,7 @@ func callsOf(l *audit.Line) uint64 {
 		if err == nil && n >= 1 && n <= maxCount {
 			return n
 		}
+	case audit.EventIssue, audit.EventVerify:
 	}
 	return 1
 }
