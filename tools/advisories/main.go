@@ -89,7 +89,9 @@ func affecting(said io.Reader) (map[string]string, error) {
 	modules := 0
 	for {
 		var message struct {
-			SBOM    *struct{ Modules []struct{} } `json:"SBOM"` //nolint:tagliatelle // govulncheck's spelling
+			SBOM *struct {
+				Modules []struct{} `json:"modules"`
+			} `json:"SBOM"` //nolint:tagliatelle // govulncheck's spelling
 			Finding *struct {
 				OSV   string `json:"osv"`
 				Fixed string `json:"fixed_version"`
