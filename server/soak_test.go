@@ -1,17 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -265,120 +259,5 @@ func (s *soaked) stopCleanly() {
 	}
 	if code := p.stop(s.t); code != 0 {
 		s.t.Errorf("%s: exit code %d\n%s", p.instance, code, p.stderr)
-	}
-}
-
-// soakSize is what must not grow.
-type soakSize struct{ goroutines, files, resident float64 }
-
-func (s *soaked) size() soakSize {
-	s.t.Helper()
-	p := s.current.Load()
-	eventually(s.t, "quiet", func() bool { return p.metric(s.t, "chatidentity_audit_waiting_records") == 0 })
-	return soakSize{
-		p.metric(s.t, "go_goroutines"), p.metric(s.t, "process_open_fds"), p.metric(s.t, "process_resident_memory_bytes"),
-	}
-}
-
-func assertNotGrown(t *testing.T, before, after soakSize) {
-	t.Helper()
-	const few, mebibyte = 16, 1 << 20
-	t.Logf("before %+v, after %+v", before, after)
-	if after.goroutines > before.goroutines+few || after.files > before.files+few {
-		t.Errorf("%.0f goroutines and %.0f files became %.0f and %.0f",
-			before.goroutines, before.files, after.goroutines, after.files)
-	}
-	if after.resident > before.resident*1.5+16*mebibyte {
-		t.Errorf("%.0f MiB became %.0f", before.resident/mebibyte, after.resident/mebibyte)
-	}
-}
-
-// assertTrail checks the trail of all processes of a sidecar.
-func (s *soaked) assertTrail() {
-	s.t.Helper()
-	issued, unreceived := 0, 0
-	for _, file := range s.files() {
-		for record := range recordsIn(s.t, file) {
-			if record.Event != "token.issue" || record.Outcome != "OK" {
-				continue
-			}
-			issued++
-			if s.received[record.AuditID] != record.TokenSHA256 {
-				unreceived++
-			}
-			delete(s.received, record.AuditID)
-		}
-	}
-	if len(s.received) > 0 {
-		s.t.Errorf("%s: %d tokens were received and have no record", s.name, len(s.received))
-	}
-	if unreceived > s.failed {
-		s.t.Errorf("%s: %d tokens were recorded and not received, but only %d calls failed", s.name, unreceived, s.failed)
-	}
-	code, verified, complaint := command(s.t, nil, "", "audit", "verify", "--audit-key-file", s.keyFile, s.directory)
-	if code != 0 {
-		s.t.Errorf("%s: audit verify: exit code %d: %s%s", s.name, code, verified, complaint)
-	}
-	s.t.Logf("%s: %d processes, %d tokens recorded, %d of them not received; %d calls failed; %s",
-		s.name, s.processes, issued, unreceived, s.failed, verified)
-}
-
-// files returns the audit files, also those that were put aside when the directory came back.
-func (s *soaked) files() []string {
-	s.t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.directory, "audit*"))
-	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, ".lock") })
-	if err != nil || len(files) == 0 {
-		s.t.Fatalf("%s has no audit files: %v", s.directory, err)
-	}
-	return files
-}
-
-// recordsOf counts the records of a process, in the files that were written since it was started.
-func (s *soaked) recordsOf(p *soakedProcess) int {
-	s.t.Helper()
-	n := 0
-	for _, file := range s.files() {
-		if info, err := os.Stat(file); err != nil || info.ModTime().Before(p.started) {
-			continue
-		}
-		for record := range recordsIn(s.t, file) {
-			if record.Instance == p.instance {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// soakRecord is what is looked at of a record.
-type soakRecord struct {
-	Instance, Event, Outcome string
-	AuditID                  string `json:"audit_id"`
-	TokenSHA256              string `json:"token_sha256"`
-}
-
-// recordsIn returns the records of a file one by one: an hour's worth does not fit into memory.
-func recordsIn(t *testing.T, path string) iter.Seq[soakRecord] {
-	t.Helper()
-	return func(yield func(soakRecord) bool) {
-		file, err := os.Open(path)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer file.Close()
-		for lines := json.NewDecoder(bufio.NewReaderSize(file, 1<<16)); ; {
-			var record soakRecord
-			if err := lines.Decode(&record); err != nil {
-				if err != io.EOF {
-					t.Errorf("%s: %v", path, err)
-				}
-				return
-			}
-			if !yield(record) {
-				return
-			}
-		}
 	}
 }
