@@ -4,7 +4,7 @@ LINT     = go tool -modfile=tools/golangci-lint/go.mod golangci-lint
 GRPCURL  = go tool -modfile=tools/grpcurl/go.mod grpcurl
 # None of Prometheus' service discoveries is needed, and they are a good part of the build.
 PROMTOOL = GOFLAGS=-tags=remove_all_sd go tool -modfile=tools/promtool/go.mod promtool
-MODULES  = bench/abuse bench/limits bench/performance deploy/cluster deploy/observe deploy/test deploy/validate examples/conformance examples/go tools/advisories tools/release tools/sbom tools/schema
+MODULES  = bench/abuse bench/limits bench/performance deploy/cluster deploy/observe deploy/test deploy/validate examples/conformance examples/go tools/advisories tools/docs tools/release tools/sbom tools/schema
 VECTORS  = server/internal/token/testdata/vectors
 
 .DEFAULT_GOAL := help
@@ -125,6 +125,10 @@ cluster: ## Run the manifests on a real Kubernetes of one node (Debian, root; th
 .PHONY: observe
 observe: ## Check the rules and the dashboard, and evaluate them over a run of the program (redis; UPDATE=-update writes them anew)
 	cd deploy/observe && go test -count=1 -timeout 10m . $(UPDATE)
+
+.PHONY: docs
+docs: ## Run the commands of the pages, and check their links and columns (Linux; DOCS=-external asks other sites too)
+	cd tools/docs && go test -count=1 -timeout 10m . $(DOCS)
 
 .PHONY: schema
 schema: ## Check the schema of audit records with a JSON Schema validator
