@@ -13,6 +13,8 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY gen/go/ gen/go/
 COPY server/ server/
+# What dev --web shows in a browser.
+COPY examples/web/ examples/web/
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=dev

@@ -167,6 +167,7 @@ func TestDevExitTellsOfAddressesThatNobodyCanCall(t *testing.T) {
 		"":                           "",
 		"--listen 127.0.0.1:0":       "--listen",
 		"--admin-listen 127.0.0.1:0": "--admin-listen",
+		"--web":                      "--web",
 	} {
 		code, _, stderr := command(t, nil, "", append([]string{"dev", "--exit", "--log-format", "json"}, strings.Fields(args)...)...)
 		var said struct{ Msg, Setting string }

@@ -42,16 +42,12 @@ func (f *clientFlags) call(
 	if f.Timeout <= 0 {
 		return config.Usage("--timeout %v must be positive", f.Timeout)
 	}
-	target := "passthrough:///" + f.Address.String()
-	if f.Address.IsUnix() {
-		target = f.Address.String()
-	}
 	security, err := f.credentials()
 	if err != nil {
 		return err
 	}
 	tried := &attempt{TransportCredentials: security}
-	connection, err := grpc.NewClient(target,
+	connection, err := grpc.NewClient(dialTarget(f.Address),
 		grpc.WithTransportCredentials(tried), grpc.WithContextDialer(tried.dial))
 	if err != nil {
 		return config.Usage("--address %v: %v", f.Address, err)
@@ -68,6 +64,14 @@ func (f *clientFlags) call(
 		return fmt.Errorf("%v: %w%s", f.Address, readable(err, hint), f.oldPortHint(ctx, err, oldDefaultListen))
 	}
 	return nil
+}
+
+// dialTarget returns the target string of an address.
+func dialTarget(address config.Address) string {
+	if address.IsUnix() {
+		return address.String()
+	}
+	return "passthrough:///" + address.String()
 }
 
 // readable turns a gRPC error, with its details and a hint, into one line.

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/devweb"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
 	"github.com/chatidentity/chatidentity/server/internal/process"
@@ -22,8 +25,11 @@ import (
 
 type devCommand struct {
 	Exit bool
+	Web  bool
 	outputFlag
 	config.Serve
+
+	web net.Listener // nil: without --web
 }
 
 func newDevCommand(console *console) *cobra.Command {
@@ -36,8 +42,10 @@ Everything else is as in serve, with the same flags except those that name the
 secret, callers or certificates. Audit records go to a temporary file with a
 temporary key, unless --audit-file and --audit-key-file name others. It may
 listen on any address, because its secret is worthless. It prints the address
-of the stand-in, which answers what asks Kustomer's API.`,
+of the stand-in, which answers what asks Kustomer's API. With --web it also
+serves a page, on loopback alone, on which to log in to chat in a browser.`,
 		Example: `chatidentity dev
+chatidentity dev --web
 chatidentity dev --exit --output json`,
 		PersistentPreRunE: completeFlags,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -45,6 +53,7 @@ chatidentity dev --exit --output json`,
 		},
 	}, append([]config.Group{{Flags: append([]config.Flag{
 		config.Switch(&c.Exit, "exit", "Use free ports, show one token, then exit with code 0."),
+		config.Switch(&c.Web, "web", "Serve a page that shows the log-in in a browser, on a free loopback port."),
 	}, c.flags()...)}}, c.Flags()...)...)
 	for _, name := range refusedInDev {
 		command.Flags().Lookup(name).Hidden = true
@@ -114,6 +123,12 @@ func (c *devCommand) run(ctx context.Context, console *console, origins config.O
 	if err := c.Validate(origins, config.DevSecrets(sensitive.New(vendor.apiKey))); err != nil {
 		return err
 	}
+	if c.Web {
+		if c.web, err = devweb.Listen(); err != nil {
+			return err
+		}
+		defer c.web.Close() //nolint:errcheck // it is closed already unless the start failed
+	}
 	log := c.openLog(console, origins)
 	defer log.Close()
 	logNotices(log, c.Blank(), c.Idle(), c.Exposed(), c.idleBeforeExit(origins))
@@ -122,10 +137,18 @@ func (c *devCommand) run(ctx context.Context, console *console, origins config.O
 		return err
 	}
 	go console.signals.reload(sidecar)
+	return c.serve(ctx, console, sidecar, vendor)
+}
+
+// serve shows what it has when the secret is there, and goes on until a signal.
+func (c *devCommand) serve(ctx context.Context, console *console, sidecar *sidecar, vendor *devVendor) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	served := make(chan error, 1)
-	go func() { served <- sidecar.run(ctx) }()
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return sidecar.run(ctx) })
+	if c.Web {
+		parts.Go(func() error { return c.serveWeb(ctx, sidecar, vendor) })
+	}
 	showErr := c.show(ctx, console, sidecar, vendor)
 	if ctx.Err() != nil { // a signal came before there was anything to show
 		showErr = nil
@@ -133,7 +156,7 @@ func (c *devCommand) run(ctx context.Context, console *console, origins config.O
 	if c.Exit || showErr != nil {
 		stop()
 	}
-	return errors.Join(showErr, <-served)
+	return errors.Join(showErr, parts.Wait())
 }
 
 // prepare fills in what dev chooses itself: addresses, callers, and an audit file with a key, so that
@@ -171,10 +194,10 @@ func (c *devCommand) useFreePorts() {
 	}
 }
 
-// idleBeforeExit returns a notice for each address that nobody can call, since dev ends at once.
+// idleBeforeExit returns a notice for each flag that asks for what nobody can call, since dev ends at once.
 func (c *devCommand) idleBeforeExit(origins config.Origins) []config.Notice {
 	var notices []config.Notice
-	for _, flag := range []string{"listen", "admin-listen"} {
+	for _, flag := range []string{"listen", "admin-listen", "web"} {
 		if c.Exit && origins.Given[flag] {
 			notices = append(notices, config.Notice{
 				Setting: "--" + flag, Text: "the flag has hardly any effect, because dev --exit ends at once: leave it out",

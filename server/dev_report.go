@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/customer"
 )
 
@@ -26,6 +27,7 @@ type devReport struct {
 	AuditKeyFile string          `json:"audit_key_file"`
 	APIURL       string          `json:"api_url"`
 	APIKeyFile   string          `json:"api_key_file"`
+	WebURL       string          `json:"web_url,omitempty"`
 }
 
 // devLogin is the customer whom the stand-in logged in.
@@ -38,8 +40,7 @@ type devLogin struct {
 func (c *devCommand) report(
 	ctx context.Context, console *console, sidecar *sidecar, vendor *devVendor,
 ) (*devReport, error) {
-	address := c.Listen[0]
-	address.Address = sidecar.listeners[0].Addr().String()
+	address := c.address(sidecar)
 	issue := issueCommand{
 		ExternalID: "user_id", Email: c.email(), clientFlags: clientFlags{Address: address, Timeout: devTimeout},
 	}
@@ -69,7 +70,22 @@ func (c *devCommand) report(
 		AuditKeyFile: sidecar.config.AuditKeyFile,
 		APIURL:       vendor.url,
 		APIKeyFile:   vendor.apiKeyFile,
+		WebURL:       c.webURL(),
 	}, nil
+}
+
+// address is where the sidecar listens.
+func (c *devCommand) address(sidecar *sidecar) config.Address {
+	address := c.Listen[0]
+	address.Address = sidecar.listeners[0].Addr().String()
+	return address
+}
+
+func (c *devCommand) webURL() string {
+	if c.web == nil {
+		return ""
+	}
+	return "http://" + c.web.Addr().String() + "/"
 }
 
 // email returns an address if the identifier policy requires one.
@@ -92,6 +108,9 @@ func (r *devReport) text(exiting bool) string {
 	part("The audit record, written before the token left:", string(r.AuditRecord))
 	if exiting {
 		return strings.TrimSuffix(b.String(), "\n\n")
+	}
+	if r.WebURL != "" {
+		part("Log in to chat in a browser:", r.WebURL)
 	}
 	part("Call it from another shell:",
 		invocation()+" issue --address "+r.Address+" --external-id user_id",

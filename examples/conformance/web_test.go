@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestWeb follows the README of the browser's side: its own test drives the
-// page in Chromium, against the real sidecar. It builds examples/node, which
-// TestBackends builds too.
+// TestWeb follows the README of the browser's side: its own tests drive its page, and that of dev
+// --web, in Chromium, against the real sidecar. It builds examples/node, which TestBackends builds
+// too.
 //
 //nolint:paralleltest // see above
 func TestWeb(t *testing.T) {
@@ -27,7 +27,7 @@ func TestWeb(t *testing.T) {
 	test := exec.CommandContext(t.Context(), "bash", "-ec", blocks[1][1])
 	test.Dir = root
 	output, err := test.CombinedOutput()
-	if err != nil || !strings.Contains(string(output), "# pass 5\n# fail 0\n") || !strings.Contains(string(output), "# skipped 0") {
+	if err != nil || !strings.Contains(string(output), "# pass 10\n# fail 0\n") || !strings.Contains(string(output), "# skipped 0") {
 		t.Fatalf("the test in the browser: %v\n%s", err, output)
 	}
 }

@@ -1,15 +1,9 @@
 // The page in headless Chromium, against the real sidecar.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, before, beforeEach, test } from 'node:test';
 
-import { chromium } from 'playwright-core';
-
+import { absent, launch } from './browser.js';
 import { stage } from './stage.js';
-
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const absent = !existsSync(executablePath) && `${executablePath} is not installed: examples/install.sh installs it`;
-if (absent && process.env.CI === 'true') throw new Error(absent);
 
 const minute = 60_000;
 let clockAhead = 0;
@@ -21,11 +15,7 @@ let failures;
 if (!absent) {
   before(async () => {
     world = await stage({ secret: 'web-secret-0123456789abcdef0123456789', now: () => Date.now() + clockAhead });
-    browser = await chromium.launch({
-      executablePath,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-        '--disable-component-update', '--disable-sync'],
-    });
+    browser = await launch();
   });
   after(async () => {
     await browser?.close();
