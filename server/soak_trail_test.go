@@ -27,8 +27,9 @@ func (s *soaked) size() soakSize {
 func assertNotGrown(t *testing.T, before, after soakSize) {
 	t.Helper()
 	const few, mebibyte = 16, 1 << 20
+	const pool = 32 // connections to Redis, which come with the load and go when they are idle
 	t.Logf("before %+v, after %+v", before, after)
-	if after.goroutines > before.goroutines+few || after.files > before.files+few {
+	if after.goroutines > before.goroutines+few || after.files > before.files+few+pool {
 		t.Errorf("%.0f goroutines and %.0f files became %.0f and %.0f",
 			before.goroutines, before.files, after.goroutines, after.files)
 	}

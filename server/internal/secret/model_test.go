@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer"
+	"github.com/chatidentity/chatidentity/server/internal/modeltest"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -26,25 +25,17 @@ import (
 // runs that one again, step for step.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	steps, seed, last := 3_000, uint64(1), ^uint64(0)
-	if os.Getenv("CHATIDENTITY_PROOF") != "" {
-		steps = 2_000_000
-	}
-	if text := os.Getenv("CHATIDENTITY_SEED"); text != "" {
-		seed, _ = strconv.ParseUint(text, 10, 64)
-		last = seed
-	}
 	var total tally
-	for ; total.steps < steps && seed <= last && !t.Failed(); seed++ {
-		synctest.Test(t, func(t *testing.T) {
-			p := newPlay(t, seed)
-			p.run()
-			total.add(&p.tally)
-		})
-	}
+	all := modeltest.Play(t, 3_000, 2_000_000, func(t *testing.T, seed uint64) int {
+		t.Helper()
+		p := newPlay(t, seed)
+		p.run()
+		total.add(&p.tally)
+		return p.steps
+	})
 	t.Logf("%d steps: %d requests, %d of which failed; %d changes, %d looks without a secret, %d skewed, %d stores",
 		total.steps, total.asked, total.failed, total.changes, total.missing, total.skewed, total.stores)
-	if last == ^uint64(0) && min(total.asked, total.failed, total.changes, total.missing, total.skewed) == 0 {
+	if all && min(total.asked, total.failed, total.changes, total.missing, total.skewed) == 0 {
 		t.Error("the schedule attacks less than it says")
 	}
 }

@@ -63,20 +63,20 @@ func (s *Store) run(ctx context.Context) {
 			return
 		}
 		err = s.take(value, clock, err)
-		for _, request := range requests {
-			request <- err
-		}
 		mayAsk = started + s.refresh.minGap
 		due = s.options.Elapsed() + s.interval()
 		if err == nil {
 			s.recovered(failures)
 			failures = 0
-			continue
+		} else {
+			s.warn(err)
+			failures++
+			mayAsk = max(mayAsk, s.options.Elapsed()+kustomer.RetryAfter(err))
+			due = s.options.Elapsed() + kustomer.Pause(failures, err, s.options.Random())
 		}
-		s.warn(err)
-		failures++
-		mayAsk = max(mayAsk, s.options.Elapsed()+kustomer.RetryAfter(err))
-		due = s.options.Elapsed() + kustomer.Pause(failures, err, s.options.Random())
+		for _, request := range requests { // last: what happened is in the log by now
+			request <- err
+		}
 	}
 }
 
