@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
+	"github.com/chatidentity/chatidentity/server/internal/modeltest"
 )
 
 // TestModel drives the log over a simulated disk by a random schedule of calls, faults, rotations,
@@ -25,25 +24,17 @@ import (
 // its seed, and CHATIDENTITY_SEED runs that one again, step for step.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	steps, seed, last := 8_000, uint64(1), ^uint64(0)
-	if os.Getenv("CHATIDENTITY_PROOF") != "" {
-		steps = 3_000_000
-	}
-	if text := os.Getenv("CHATIDENTITY_SEED"); text != "" {
-		seed, _ = strconv.ParseUint(text, 10, 64)
-		last = seed
-	}
 	dir := t.TempDir() // of the lock alone
 	var total counts
-	for ; total.steps < steps && seed <= last && !t.Failed(); seed++ {
-		synctest.Test(t, func(t *testing.T) {
-			s := newStage(t, seed, filepath.Join(dir, "audit.jsonl"))
-			s.play()
-			total.add(&s.counts)
-		})
-	}
+	all := modeltest.Play(t, 8_000, 3_000_000, func(t *testing.T, seed uint64) int {
+		t.Helper()
+		s := newStage(t, seed, filepath.Join(dir, "audit.jsonl"))
+		s.play()
+		total.add(&s.counts)
+		return s.steps
+	})
 	t.Logf("%+v", total)
-	if last == ^uint64(0) && slices.Contains(total.all(), 0) {
+	if all && slices.Contains(total.all(), 0) {
 		t.Error("the schedule attacks less than it says")
 	}
 }

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/modeltest"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -25,24 +24,16 @@ import (
 // thousand. A failure names its seed, and CHATIDENTITY_SEED runs that one again, step for step.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	steps, seed, last := 10_000, uint64(1), ^uint64(0)
-	if os.Getenv("CHATIDENTITY_PROOF") != "" {
-		steps = 3_000_000
-	}
-	if text := os.Getenv("CHATIDENTITY_SEED"); text != "" {
-		seed, _ = strconv.ParseUint(text, 10, 64)
-		last = seed
-	}
 	var total counts
-	for ; total.steps < steps && seed <= last && !t.Failed(); seed++ {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, seed)
-			w.play()
-			total.add(&w.counts)
-		})
-	}
+	all := modeltest.Play(t, 10_000, 3_000_000, func(t *testing.T, seed uint64) int {
+		t.Helper()
+		w := newWorld(t, seed)
+		w.play()
+		total.add(&w.counts)
+		return w.steps
+	})
 	t.Logf("%+v", total)
-	if last == ^uint64(0) && slices.Contains(total.all(), 0) {
+	if all && slices.Contains(total.all(), 0) {
 		t.Error("the schedule attacks less than it says")
 	}
 }
