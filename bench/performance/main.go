@@ -3,7 +3,7 @@
 // this machine, in interleaved rounds, prints medians with their quartiles, and writes them into
 // docs/performance.md.
 //
-//	make bench            # ten minutes at most; Go alone (and redis-server for what shared limits cost)
+//	make bench            # ten minutes; Go alone (and redis-server for what shared limits cost)
 //	make bench-others     # the same job in Node, Go, Python and Java, against the floor and the sidecar
 //	go run . -only calls -rounds 3 -page ''
 package main
@@ -22,7 +22,7 @@ import (
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 15, "interleaved rounds of each measurement under load")
+	flag.IntVar(&o.rounds, "rounds", 12, "interleaved rounds of each measurement under load")
 	flag.DurationVar(&o.length, "length", 200*time.Millisecond, "of one measurement under load")
 	flag.StringVar(&o.only, "only", "", "measure these sections alone: a regular expression")
 	flag.IntVar(&o.records, "records", 10_000_000, "how many audit records to verify")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // HTTP posts the next customer to /chat-token, over as many connections as calls are in flight.
@@ -20,7 +21,10 @@ type HTTP struct {
 // NewHTTP returns a caller of the server at host:port.
 func NewHTTP(address string, customers int64, connections int) *HTTP {
 	return &HTTP{Customers: customers, url: "http://" + address + "/chat-token", client: http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections},
+		Transport: &http.Transport{
+			MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections,
+			IdleConnTimeout: 2 * time.Second, // before Node closes them, after 5 s
+		},
 	}}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 )
 
 // Page collects what a run has to show. Each part is printed as soon as it is added.
@@ -21,12 +22,44 @@ type part struct {
 	text  string
 }
 
-// Addf appends text to a block. Blocks of a page stand between "<!-- NAME: begin -->" and
-// "<!-- NAME: end -->".
+// Addf appends text to a block, wrapped like the rest of the page. Blocks of a page stand between
+// "<!-- NAME: begin -->" and "<!-- NAME: end -->".
 func (p *Page) Addf(block, format string, values ...any) {
-	text := fmt.Sprintf(format, values...)
+	p.add(block, wrap(fmt.Sprintf(format, values...)))
+}
+
+func (p *Page) add(block, text string) {
 	p.parts = append(p.parts, part{block, text})
 	_, _ = fmt.Fprintln(p.Print, text)
+}
+
+const columns = 100
+
+// wrap breaks long lines of text between words.
+func wrap(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		at := 0
+		for i, word := range strings.Fields(line) {
+			length := utf8.RuneCountInString(word)
+			switch {
+			case i == 0:
+			case at+1+length > columns:
+				b.WriteByte('\n')
+				at = 0
+			default:
+				b.WriteByte(' ')
+				at++
+			}
+			b.WriteString(word)
+			at += length
+		}
+		b.WriteByte('\n')
+	}
+	if !strings.HasSuffix(text, "\n") {
+		return strings.TrimSuffix(b.String(), "\n")
+	}
+	return b.String()
 }
 
 // Table appends a table to a block.
@@ -38,7 +71,7 @@ func (p *Page) Table(block string, header []string, rows [][]string) {
 	for _, row := range rows {
 		line(row)
 	}
-	p.Addf(block, "%s", text.String())
+	p.add(block, text.String())
 }
 
 // WriteTo replaces in the file each block that has something, and leaves the others as they are.
