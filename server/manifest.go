@@ -61,6 +61,8 @@ chatidentity manifest --image registry.example.com/chatidentity:1.0.0 \
 			"PersistentVolumeClaim, ReadWriteMany, on which each pod keeps its audit file."),
 		config.String(&c.Redis, "limit-redis", "URL", "",
 			"Redis for limits that all pods share. Its password is in the Secret chatidentity-redis, key \"password\"."),
+		config.Switch(&c.RedisCA, "limit-redis-private-ca",
+			"That Redis has a certificate of a private CA, which is in the same Secret, key \"ca.crt\"."),
 		config.Switch(&c.ReadyGated, "ready-gated",
 			"The pod is ready only while a token would be issued. For apps that are of no use without chat."),
 		config.Switch(&c.InPlace, "in-place", "Change the files instead of printing them."),
@@ -124,6 +126,8 @@ func (c *manifestCommand) complete(files []string) error {
 		return config.Usage("--image %q is no name of an image, such as registry.example.com/chatidentity:1.0.0", c.Image)
 	case c.Redis != "" && !redisURL.MatchString(c.Redis):
 		return config.Usage("--limit-redis must be a URL such as rediss://chatidentity@redis.example.com:6379/0")
+	case c.RedisCA && !strings.HasPrefix(c.Redis, "rediss://"):
+		return config.Usage("--limit-redis-private-ca goes with a --limit-redis that begins with rediss://")
 	case c.InPlace && slices.Contains(files, standardInput):
 		return config.Usage("--in-place needs files")
 	}

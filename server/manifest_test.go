@@ -24,14 +24,14 @@ func TestManifest(t *testing.T) {
 		out    []string
 		stderr string
 	}{
-		"standard input": {withImage, podYAML, 0, []string{"image: registry.example.com/chatidentity:1.0.0", `secretName: "kustomer-chat"`}, "changed  standard input:1  Pod shop\n"},
+		"standard input": {withImage, podYAML, 0, []string{`image: "registry.example.com/chatidentity:1.0.0"`, `secretName: "kustomer-chat"`}, "changed  standard input:1  Pod shop\n"},
 		"its dash":       {append(withImage, "-"), podYAML, 0, []string{"- name: chatidentity\n"}, "changed  standard input:1  Pod shop\n"},
 		"what is passed": {withImage, podYAML + "---\nkind: Service\nmetadata: {name: a}\n", 0, []string{"kind: Service\nmetadata: {name: a}\n"}, "skipped  standard input:10  Service a: not a kind"},
 		"the options": {
 			append(withImage, "--unix-socket", "--allow-uid=7", "--app-container=app", "--secret-name=chat", "--audit-volume=claim", "--ready-gated",
-				"--audit-key-secret=keys", "--limit-redis=rediss://redis:6379"),
+				"--audit-key-secret=keys", "--limit-redis=rediss://redis:6379", "--limit-redis-private-ca"),
 			podYAML, 0,
-			[]string{`secretName: "chat"`, `value: "7"`, `claimName: "claim"`, `secretName: "keys"`, `value: "rediss://redis:6379"`, "readinessProbe:", "fsGroup: 65532\n"},
+			[]string{`secretName: "chat"`, `value: "7"`, `claimName: "claim"`, `secretName: "keys"`, `value: "rediss://redis:6379"`, "value: /etc/chatidentity-redis/ca.crt\n", "readinessProbe:", "fsGroup: 65532\n"},
 			"changed",
 		},
 		"names that YAML takes for something else": {
@@ -41,17 +41,21 @@ func TestManifest(t *testing.T) {
 		},
 		"an app that runs as root": {append(withImage, "--unix-socket", "--allow-uid=0"), podYAML, 0, []string{`value: "0" # the app's`}, "changed"},
 		"the list as JSON":         {append(withImage, "--output=json"), podYAML, 0, []string{"kind: Pod"}, `[{"file":"standard input","kind":"Pod","name":"shop","line":1,"changed":true}]`},
-		"no workload":              {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
-		"no YAML":                  {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
-		"no image":                 {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
-		"half an image":            {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
-		"no name":                  {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
-		"no URL":                   {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
-		"no socket":                {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
-		"no user ID":               {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
-		"two user IDs":             {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
-		"in place of what":         {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
-		"no file":                  {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
+		"a CA of no TLS": {
+			append(withImage, "--limit-redis=redis://redis:6379", "--limit-redis-private-ca"), podYAML, 2, nil,
+			"--limit-redis-private-ca goes with a --limit-redis that begins with rediss://",
+		},
+		"no workload":      {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
+		"no YAML":          {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
+		"no image":         {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
+		"half an image":    {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
+		"no name":          {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
+		"no URL":           {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
+		"no socket":        {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
+		"no user ID":       {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
+		"two user IDs":     {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
+		"in place of what": {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
+		"no file":          {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

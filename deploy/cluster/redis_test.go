@@ -57,13 +57,7 @@ func sharedBudget(s *space) saw {
 	address := s.awaitPods("app=redis", 1)[0].Status.PodIP
 	s.deploy(app{
 		replicas: "2", args: "-customer=the-same, -pace=100ms",
-		options: []string{"--limit-redis=rediss://chatidentity@" + address + ":6379/0"},
-		change: func(yaml string) string {
-			const after = "value: /etc/chatidentity-redis/password\n"
-			return s.replaced(yaml, after, after+`            - name: CHATIDENTITY_LIMIT_REDIS_CA
-              value: /etc/chatidentity-redis/ca.crt
-`)
-		},
+		options: []string{"--limit-redis=rediss://chatidentity@" + address + ":6379/0", "--limit-redis-private-ca"},
 	})
 	pods := s.awaitPods("app=shop", 2)
 	var seen []report.Report

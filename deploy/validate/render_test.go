@@ -28,6 +28,7 @@ var overlays = map[string][]string{
 	"plain":          {"CronJob", "Deployment", "Job"},
 	"ready-gated":    {"CronJob", "Deployment", "Job"},
 	"redis":          {"CronJob", "Deployment", "Job"},
+	"redis-ca":       {"CronJob", "Deployment", "Job"},
 	"secret-refresh": {"CronJob", "CronJob", "Deployment", "Job", "Role", "RoleBinding", "ServiceAccount"},
 	"unix-socket":    {"CronJob", "Deployment", "Job"},
 }

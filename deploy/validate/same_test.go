@@ -29,6 +29,11 @@ var options = []struct {
 		[]string{"--limit-redis=rediss://chatidentity@redis.example.com:6379/0"},
 		map[string]any{"limitRedis": "rediss://chatidentity@redis.example.com:6379/0"},
 	},
+	{
+		"redis-ca",
+		[]string{"--limit-redis=rediss://chatidentity@redis.example.com:6379/0", "--limit-redis-private-ca"},
+		map[string]any{"limitRedis": "rediss://chatidentity@redis.example.com:6379/0", "limitRedisPrivateCA": true},
+	},
 	{"ready-gated", []string{"--ready-gated"}, map[string]any{"readyGated": true}},
 }
 

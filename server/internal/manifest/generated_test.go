@@ -42,7 +42,7 @@ func generatedFiles() map[string]string {
 	}
 	for component, options := range map[string][]Option{
 		"unix-socket": {UnixSocket}, "audit-key": {AuditKey}, "audit-volume": {AuditKey, AuditVolume},
-		"redis": {AuditKey, Redis}, "ready-gated": {ReadyGated},
+		"redis": {AuditKey, Redis}, "redis-ca": {RedisCA}, "ready-gated": {ReadyGated},
 	} {
 		files["kubernetes/components/"+component+"/patch.yaml"] = workloadPatch(partsOf(options...)...)
 		files["kubernetes/components/"+component+"/cronjob.yaml"] = cronJobPatch(partsOf(options...)...)
@@ -142,6 +142,7 @@ var conditions = map[Option]string{
 	AuditKey:    "or .auditKeySecret .auditVolume .limitRedis",
 	AuditVolume: ".auditVolume",
 	Redis:       ".limitRedis",
+	RedisCA:     "and .limitRedis .limitRedisPrivateCA",
 	ReadyGated:  ".readyGated",
 }
 

@@ -20,6 +20,7 @@ type Options struct {
 	AuditKey     string  // name of the Secret with the audit key; empty: none, unless another option needs it
 	AuditVolume  string  // name of the PersistentVolumeClaim for audit files; empty: they stay in the pod
 	Redis        string  // URL of the Redis for shared limits; empty: none
+	RedisCA      bool    // the CA of its certificate is in the Secret of its password
 	ReadyGated   bool    // the pod is ready only while a token would be issued
 }
 
@@ -56,6 +57,8 @@ func (o Options) has(option Option) bool {
 		return o.AuditVolume == ""
 	case Redis:
 		return o.Redis != ""
+	case RedisCA:
+		return o.Redis != "" && o.RedisCA
 	case ReadyGated:
 		return o.ReadyGated
 	default:

@@ -22,13 +22,14 @@ const (
 	AuditKey    Option = "audit-key"
 	AuditVolume Option = "audit-volume"
 	Redis       Option = "redis"
+	RedisCA     Option = "redis-ca"
 	ReadyGated  Option = "ready-gated"
 )
 
 // The sidecar's container is head, then the lists and fields of the parts, with tail between them.
 const (
 	head = `name: $name
-image: $image
+image: "$image"
 restartPolicy: Always # a native sidecar: it starts before the app and stops after it
 args:
   - serve
@@ -181,6 +182,12 @@ var parts = []part{
   secret:
     secretName: chatidentity-redis
     optional: true
+`,
+	},
+	{
+		option: RedisCA,
+		env: `- name: CHATIDENTITY_LIMIT_REDIS_CA
+  value: /etc/chatidentity-redis/ca.crt
 `,
 	},
 	{

@@ -11,7 +11,7 @@ chatidentity: sidecar
 {{- define "chatidentity.container" -}}
 {{- with .Values.chatidentity -}}
 - name: chatidentity
-  image: {{ required "chatidentity.image: the sidecar's image in your registry" .image }}
+  image: "{{ required "chatidentity.image: the sidecar's image in your registry" .image }}"
   restartPolicy: Always # a native sidecar: it starts before the app and stops after it
   args:
     - serve
@@ -58,6 +58,10 @@ chatidentity: sidecar
       value: "{{ .limitRedis }}"
     - name: CHATIDENTITY_LIMIT_REDIS_PASSWORD_FILE
       value: /etc/chatidentity-redis/password
+    {{- end }}
+    {{- if and .limitRedis .limitRedisPrivateCA }}
+    - name: CHATIDENTITY_LIMIT_REDIS_CA
+      value: /etc/chatidentity-redis/ca.crt
     {{- end }}
   {{- if .readyGated }}
   readinessProbe: # what it prints is in the event: why the pod is not ready
