@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -54,6 +55,12 @@ func TestPackagesInstallAndCall(t *testing.T) {
 			"python3 -m venv installed && installed/bin/pip install --quiet --disable-pip-version-check %s/python",
 			"installed/bin/python main.py %s",
 		},
+		{ // by the command of docs/clients.md, beside a program that README.md may have left there
+			"python, generated", "main.py", pythonProgram,
+			"touch chatidentity && ln -s %[1]s/../proto && python3 -m venv installed && . installed/bin/activate && pip install " +
+				"--quiet --disable-pip-version-check --requirement %[1]s/../examples/generate/requirements.txt && " + protocOf(t),
+			"PYTHONPATH=client installed/bin/python main.py %s",
+		},
 		{
 			"typescript", "main.ts", typescriptProgram,
 			"npm init --yes --init-type=module >/dev/null && npm pkg set type=module && " +
@@ -86,4 +93,20 @@ func TestPackagesInstallAndCall(t *testing.T) {
 			}
 		})
 	}
+}
+
+// protocOf is the command of docs/clients.md that generates Python.
+func protocOf(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "docs/clients.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range shellBlock.FindAllStringSubmatch(string(page), -1) {
+		if strings.Contains(block[1], "grpc_tools.protoc") {
+			return block[1]
+		}
+	}
+	t.Fatal("docs/clients.md does not say how to generate Python")
+	return ""
 }

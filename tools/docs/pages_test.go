@@ -30,8 +30,8 @@ var folders = []string{"docs", "examples", "deploy", "bench"}
 // later are pages whose blocks have no marks yet.
 var later = []string{
 	"docs/audit.md", "docs/callers.md", "docs/clients.md",
-	"docs/kubernetes.md", "docs/limits.md", "docs/operations.md", "docs/performance.md",
-	"docs/secret.md", "docs/support.md", "docs/troubleshooting.md",
+	"docs/kubernetes.md", "docs/limits.md", "docs/operations.md",
+	"docs/secret.md", "docs/troubleshooting.md",
 }
 
 // pages are all that a reader is sent to.
