@@ -66,7 +66,7 @@ func load(t *testing.T, p *running, callers int, each func(*pb.IssueTokenRespons
 // reply came. SIGTERM loses none, and the exit code is 0.
 func TestSIGTERMUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
-	for round := range rounds(10, 200, 1000) {
+	for round := range rounds(10, 100, 1000) {
 		file := filepath.Join(t.TempDir(), "audit.jsonl")
 		p := start(t, withSecret(append(unlimited, "--audit-file", file, "--audit-sync", "off")...))
 		var mu sync.Mutex

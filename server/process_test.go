@@ -210,7 +210,10 @@ func (p *running) stop(t *testing.T) int {
 	ended := make(chan error, 1)
 	go func() { ended <- p.waited() }()
 	select {
-	case <-ended:
+	case err := <-ended:
+		if p.ProcessState == nil || !p.ProcessState.Exited() {
+			t.Fatalf("it did not exit by itself: %v\n%s", err, p.stderr)
+		}
 		return p.ProcessState.ExitCode()
 	case <-time.After(30 * time.Second):
 		t.Fatalf("still running 30 s after SIGTERM:\n%s", p.stderr)

@@ -27,7 +27,7 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 		rounds int
 		source func(*testing.T) (source []string, change func(n int, p *running))
 	}{
-		"file, replaced": {rounds(20, 200, 1000), func(t *testing.T) ([]string, func(int, *running)) {
+		"file, replaced": {rounds(20, 100, 1000), func(t *testing.T) ([]string, func(int, *running)) {
 			path := filepath.Join(t.TempDir(), "secret")
 			replace := func(n int, _ *running) {
 				if err := writeAtomically(path, rotated(n)); err != nil {
