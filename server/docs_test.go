@@ -55,16 +55,37 @@ func TestCommandsOfTheSecretsPage(t *testing.T) {
 	}
 }
 
-// A support engineer finds each reason that a record or a backend's log can name.
-func TestSupportExplainsEveryReason(t *testing.T) {
+// A support engineer finds each reason that a record or a backend's log can name, and somebody with an
+// error in hand finds a section with its reason.
+func TestPagesExplainEveryReason(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/support.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	support, troubleshooting := readFile(t, "../docs/support.md"), readFile(t, "../docs/troubleshooting.md")
 	for number, name := range pb.ErrorReason_name {
-		if reason := strings.TrimPrefix(name, "ERROR_REASON_"); number != 0 && !strings.Contains(string(page), "`"+reason+"`") {
+		reason := strings.TrimPrefix(name, "ERROR_REASON_")
+		if number != 0 && !strings.Contains(support, "`"+reason+"`") {
 			t.Errorf("docs/support.md does not explain %s", reason)
+		}
+		if number != 0 && !strings.Contains(troubleshooting, "\n### "+reason+"\n") {
+			t.Errorf("docs/troubleshooting.md has no section %s", reason)
+		}
+	}
+}
+
+// The page of troubleshooting has the exit codes of every command.
+func TestTroubleshootingHasExitCodesOfEveryCommand(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(readFile(t, "../docs/troubleshooting.md"), "\n## Exit codes\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	for _, command := range newRoot(&console{}).Commands() {
+		name := command.Name()
+		if subcommands := command.Commands(); len(subcommands) > 0 && name != "completion" {
+			for _, sub := range subcommands {
+				if !strings.Contains(table, "`"+name+" "+sub.Name()+"`") {
+					t.Errorf("docs/troubleshooting.md has no exit codes of %s %s", name, sub.Name())
+				}
+			}
+		} else if !strings.Contains(table, "`"+name+"`") {
+			t.Errorf("docs/troubleshooting.md has no exit codes of %s", name)
 		}
 	}
 }
