@@ -3,11 +3,11 @@
 // Whatever the sidecar does, the rest of the backend goes on.
 import { randomBytes } from 'node:crypto';
 
+import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { ChannelCredentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import cookieSession from 'cookie-session';
 import express, { type Request, type Response } from 'express';
-import { ErrorInfo, RetryInfo } from 'nice-grpc-error-details';
-import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
+import { Any, ErrorInfo, RetryInfo } from 'nice-grpc-error-details';
 
 import {
   ChatIdentityServiceClient,
@@ -118,9 +118,19 @@ function refuse(response: Response, error: ServiceError): void {
 function details(error: ServiceError): { info?: ErrorInfo; retry?: RetryInfo } {
   const [packed] = error.metadata?.get('grpc-status-details-bin') ?? [];
   const found: { info?: ErrorInfo; retry?: RetryInfo } = {};
-  for (const { typeUrl, value } of packed instanceof Buffer ? Status.decode(packed).details : []) {
+  for (const { typeUrl, value } of packed instanceof Buffer ? unpack(packed) : []) {
     if (typeUrl.endsWith('/google.rpc.ErrorInfo')) found.info = ErrorInfo.decode(value);
     if (typeUrl.endsWith('/google.rpc.RetryInfo')) found.retry = RetryInfo.decode(value);
   }
   return found;
+}
+
+// The library has the types of the details, and not google.rpc.Status, whose field 3 they are.
+function* unpack(packed: Uint8Array): Generator<Any> {
+  const reader = new BinaryReader(packed);
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === 3) yield Any.decode(reader.bytes());
+    else reader.skip(type, field);
+  }
 }
