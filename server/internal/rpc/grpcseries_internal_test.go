@@ -18,7 +18,7 @@ import (
 // values.
 func TestCallsAreCountedAsTheProviderCountsThem(t *testing.T) {
 	t.Parallel()
-	server := New(Options{Ready: func() error { return nil }})
+	server := unserved(t, Options{Ready: func() error { return nil }})
 	theirs := newGRPCMetrics()
 	theirs.InitializeMetrics(server.grpc)
 	outcomes := []error{

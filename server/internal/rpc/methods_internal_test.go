@@ -22,7 +22,7 @@ import (
 // Every RPC that is served has an entry in the table, and the table has no others.
 func TestEveryMethodHasItsEntry(t *testing.T) {
 	t.Parallel()
-	server := New(Options{Ready: func() error { return nil }})
+	server := unserved(t, Options{Ready: func() error { return nil }})
 	served := map[string]bool{}
 	for service, info := range server.grpc.GetServiceInfo() {
 		for _, m := range info.Methods {
@@ -86,7 +86,7 @@ func TestIssueTokenSpendsEveryLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	server := New(Options{Ready: func() error { return nil }, Limits: rates})
+	server := unserved(t, Options{Ready: func() error { return nil }, Limits: rates})
 	budgets := server.budgets(&call{
 		callerName:   "loopback",
 		grant:        unrestricted,
@@ -108,7 +108,7 @@ func TestIssueTokenSpendsEveryLimit(t *testing.T) {
 func TestWhichBudgetsReplicasShare(t *testing.T) {
 	t.Parallel()
 	for kind, isLocal := range map[caller.Kind]bool{caller.Loopback: true, caller.UID: true, caller.Token: false, caller.Certificate: false} {
-		budgets := New(Options{Ready: func() error { return nil }}).budgets(&call{
+		budgets := unserved(t, Options{Ready: func() error { return nil }}).budgets(&call{
 			caller:       caller.Identity{Kind: kind, Name: "name"},
 			callerName:   "name",
 			grant:        unrestricted,
@@ -125,7 +125,7 @@ func TestWhichBudgetsReplicasShare(t *testing.T) {
 
 func TestAMethodWithoutEntryFailsClosed(t *testing.T) {
 	t.Parallel()
-	server := New(Options{Ready: func() error { return nil }})
+	server := unserved(t, Options{Ready: func() error { return nil }})
 	err := server.admit(t.Context(), "/chatidentity.v1.ChatIdentityService/SomethingNew")
 	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("error %v, want UNIMPLEMENTED", err)
@@ -196,7 +196,7 @@ func TestPanicSiteNamesThePlaceAndNoValue(t *testing.T) {
 	t.Parallel()
 	var refused *refusal
 	func() {
-		server := New(Options{Ready: func() error { return nil }})
+		server := unserved(t, Options{Ready: func() error { return nil }})
 		defer func() { refused = asRefusal(server.recovered(t.Context(), recover())) }()
 		panic("canary@example.com")
 	}()
