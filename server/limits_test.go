@@ -31,6 +31,7 @@ func TestEightReplicasSpendOneBudget(t *testing.T) {
 		setups[i] = replica(t, server.socket, key, "--limit-global", "200/s:300", "--limit-customer", "50/s:20",
 			"--limit-redis-timeout", "10s", "--limit-redis-failure", "closed")
 		replicas[i] = start(t, setups[i])
+		replicas[i].awaitSharing(t)
 	}
 	admitted := 0
 	for _, test := range []struct {

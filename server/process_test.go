@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -41,21 +42,25 @@ func TestMain(m *testing.M) {
 	case "without-sync":
 		panic(execWithoutSync(os.Args[1:], os.Environ()))
 	default:
-		os.Exit(runTests(m))
+		runTests(m)
 	}
 }
 
-func runTests(m *testing.M) int {
+// runTests runs the tests, none of which may leave a goroutine behind: of its own, that is, since
+// the program runs in processes.
+func runTests(m *testing.M) {
 	directory, err := os.MkdirTemp("", "chatidentity-test-*")
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(directory)
 	program, programWithoutSync = filepath.Join(directory, "chatidentity"), filepath.Join(directory, "without-sync")
 	if err := errors.Join(copyProgram(program), os.Symlink(program, programWithoutSync)); err != nil {
 		panic(err)
 	}
-	return m.Run()
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(directory)
+		os.Exit(code)
+	}))
 }
 
 // copyProgram copies the running binary to where other users can run it too.

@@ -187,6 +187,11 @@ func TestARemarkOfTheCollectorIsNoLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := newQueue(exporter, silent())
+		t.Cleanup(func() {
+			if err := q.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+		})
 		_ = exports{q}.ExportSpans(t.Context(), tracetest.SpanStubs{{Name: "call"}}.Snapshots()) // it never fails
 		if got, lost := count(t, q.sent), count(t, q.drops.export); got != sent || lost != 1-sent || (q.state() == nil) != (sent == 1) {
 			t.Errorf("%d rejected: %d sent, %d lost, outage %v", rejected, got, lost, q.state())
