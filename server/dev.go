@@ -132,7 +132,8 @@ func (c *devCommand) run(ctx context.Context, console *console, origins config.O
 	log := c.openLog(console, origins)
 	defer log.Close()
 	logNotices(log, c.Blank(), c.Idle(), c.Exposed(), c.idleBeforeExit(origins))
-	sidecar, err := openSidecar(context.WithoutCancel(ctx), &c.Serve, log) // a stop during the start is one in good order
+	// A stop during the start is one in good order.
+	sidecar, err := openSidecar(context.WithoutCancel(ctx), &c.Serve, log, time.Now)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,8 @@ func (c *serveCommand) run(ctx context.Context, console *console, origins config
 	if err := process.Harden(); err != nil {
 		log.Warn("not hardened", "event", "hardening_failed", "error", err.Error())
 	}
-	sidecar, err := openSidecar(context.WithoutCancel(ctx), &c.Serve, log) // a stop during the start is one in good order
+	// A stop during the start is one in good order.
+	sidecar, err := openSidecar(context.WithoutCancel(ctx), &c.Serve, log, time.Now)
 	if err != nil {
 		return err
 	}

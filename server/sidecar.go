@@ -32,6 +32,7 @@ import (
 type sidecar struct {
 	config *config.Serve
 	log    *process.Log
+	now    func() time.Time // the wall clock of tokens, records and secrets
 	files  *watch.Follower
 
 	asker     *secret.Asker
@@ -67,9 +68,10 @@ type limiter interface {
 
 // openSidecar opens everything that can fail, so that a bad configuration is reported before the
 // first call. An error names the flag.
-func openSidecar(ctx context.Context, c *config.Serve, log *process.Log) (*sidecar, error) {
+func openSidecar(ctx context.Context, c *config.Serve, log *process.Log, now func() time.Time) (*sidecar, error) {
 	s := &sidecar{
-		config: c, log: log, files: watch.NewFollower(log.Logger), asker: new(secret.Asker), bounds: listen.NewBounds(),
+		config: c, log: log, now: now,
+		files: watch.NewFollower(log.Logger), asker: new(secret.Asker), bounds: listen.NewBounds(),
 	}
 	for _, open := range []func(context.Context) error{
 		s.openSecret,    // what to sign with
@@ -119,7 +121,7 @@ func (s *sidecar) openSecret(context.Context) error {
 
 // keepsSecrets says what keeps the secrets current.
 func (s *sidecar) keepsSecrets() secret.Options {
-	return secret.Options{Follower: s.files, Asker: s.asker, Logger: s.log.Logger}
+	return secret.Options{Follower: s.files, Asker: s.asker, Logger: s.log.Logger, Now: s.now}
 }
 
 // stores returns the secrets of all organizations that there are now: the one of the flags first,
@@ -196,8 +198,10 @@ func (s *sidecar) openLimiter(context.Context) error {
 }
 
 func (s *sidecar) openAudit(context.Context) error {
+	options := s.config.AuditOptions(s.keys, s.log.Logger)
+	options.Now = s.now
 	var err error
-	s.audit, err = writer.Start(s.config.AuditOptions(s.keys, s.log.Logger))
+	s.audit, err = writer.Start(options)
 	return config.AuditFileError(err)
 }
 
@@ -222,7 +226,7 @@ func (s *sidecar) openServer(context.Context) error {
 		MaxClockSkew:        s.config.MaxClockSkew,
 		Configured:          s.configured,
 		Ready:               s.ready,
-		Now:                 time.Now,
+		Now:                 s.now,
 		NewAuditID:          func(now time.Time) string { return audit.NewID(now, nil) },
 		Tracer:              s.tracer,
 		Logger:              s.log.Logger,

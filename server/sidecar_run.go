@@ -70,7 +70,7 @@ func (s *sidecar) outages() func() []*outage.Outage {
 		lasting = append(lasting, s.tracer.Outage())
 	}
 	if s.tls != nil {
-		expired := func() error { return s.tls.Load().Expired(time.Now()) }
+		expired := func() error { return s.tls.Load().Expired(s.now()) }
 		lasting = append(lasting, outage.New("certificate", s.log.Logger, expired))
 	}
 	return func() []*outage.Outage {

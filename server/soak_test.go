@@ -12,11 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
-	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
 // Two sidecars share a Redis under a mixed load, while at random moments secrets change, files are
@@ -46,7 +42,7 @@ func TestSoak(t *testing.T) {
 	stop()
 	for _, s := range []*soaked{steady, restarted} {
 		s.stopCleanly()
-		s.assertTrail()
+		s.assert(t, world.keyFile)
 	}
 	assertNotGrown(t, before, after)
 	t.Logf("what happened: %v", world.happened)
@@ -79,15 +75,10 @@ func (w *soakWorld) changeSecret() {
 // soaked is a sidecar, over all its processes.
 type soaked struct {
 	*soakWorld
+	*trail
 
-	name      string
-	directory string
 	processes int
 	current   atomic.Pointer[soakedProcess]
-
-	mu       sync.Mutex
-	received map[string]string // digests of tokens by audit ID
-	failed   int               // calls for a token that may have a record
 }
 
 // soakedProcess is one run of a sidecar.
@@ -99,11 +90,7 @@ type soakedProcess struct {
 }
 
 func (w *soakWorld) newSidecar(name string) *soaked {
-	directory := filepath.Join(w.t.TempDir(), "audit")
-	if err := os.Mkdir(directory, 0o700); err != nil {
-		w.t.Fatal(err)
-	}
-	s := &soaked{soakWorld: w, name: name, directory: directory, received: map[string]string{}}
+	s := &soaked{soakWorld: w, trail: newTrail(w.t, name)}
 	s.start()
 	return s
 }
@@ -157,17 +144,6 @@ func (s *soaked) call(random *rand.Rand) {
 	default:
 		reply, err := p.client.IssueToken(ctx, issueFor(fmt.Sprintf("user_%d", random.IntN(5000)), ""))
 		s.answered(reply, err)
-	}
-}
-
-func (s *soaked) answered(reply *pb.IssueTokenResponse, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case err == nil:
-		s.received[reply.GetAuditId()] = token.Digest(reply.GetToken())
-	case status.Code(err) != codes.ResourceExhausted:
-		s.failed++
 	}
 }
 
@@ -225,14 +201,9 @@ func (s *soaked) flood() {
 
 // withoutDirectory takes the directory of the audit file away for a while.
 func (s *soaked) withoutDirectory(wait func()) {
-	gone := s.directory + ".gone"
-	if err := os.Rename(s.directory, gone); err != nil {
-		s.t.Error(err)
-	}
+	s.takeAway(s.t)
 	wait()
-	if err := os.Rename(gone, s.directory); err != nil {
-		s.t.Error(err)
-	}
+	s.giveBack(s.t)
 }
 
 // kill kills the process and starts another.

@@ -9,7 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
+	"github.com/chatidentity/chatidentity/server/internal/token"
 )
 
 // soakSize is what must not grow.
@@ -38,43 +45,85 @@ func assertNotGrown(t *testing.T, before, after soakSize) {
 	}
 }
 
-// assertTrail checks the trail of all processes of a sidecar.
-func (s *soaked) assertTrail() {
-	s.t.Helper()
+// trail is the audit of a sidecar, over all its processes, and what its callers received.
+type trail struct {
+	name      string
+	directory string
+
+	mu       sync.Mutex
+	received map[string]string // digests of tokens by audit ID
+	failed   int               // calls for a token that may have a record
+}
+
+// newTrail makes a directory for the audit.
+func newTrail(t *testing.T, name string) *trail {
+	t.Helper()
+	directory := filepath.Join(t.TempDir(), "audit")
+	if err := os.Mkdir(directory, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return &trail{name: name, directory: directory, received: map[string]string{}}
+}
+
+func (r *trail) answered(reply *pb.IssueTokenResponse, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err == nil:
+		r.received[reply.GetAuditId()] = token.Digest(reply.GetToken())
+	case status.Code(err) != codes.ResourceExhausted:
+		r.failed++
+	}
+}
+
+// takeAway makes the directory of the audit vanish, until giveBack.
+func (r *trail) takeAway(t *testing.T) {
+	t.Helper()
+	move(t, r.directory, r.directory+".gone")
+}
+
+func (r *trail) giveBack(t *testing.T) {
+	t.Helper()
+	move(t, r.directory+".gone", r.directory)
+}
+
+// assert checks the trail of all processes.
+func (r *trail) assert(t *testing.T, keyFile string) {
+	t.Helper()
 	issued, unreceived := 0, 0
-	for _, file := range s.files() {
-		for record := range recordsIn(s.t, file) {
+	for _, file := range r.files(t) {
+		for record := range recordsIn(t, file) {
 			if record.Event != "token.issue" || record.Outcome != "OK" {
 				continue
 			}
 			issued++
-			if s.received[record.AuditID] != record.TokenSHA256 {
+			if r.received[record.AuditID] != record.TokenSHA256 {
 				unreceived++
 			}
-			delete(s.received, record.AuditID)
+			delete(r.received, record.AuditID)
 		}
 	}
-	if len(s.received) > 0 {
-		s.t.Errorf("%s: %d tokens were received and have no record", s.name, len(s.received))
+	if len(r.received) > 0 {
+		t.Errorf("%s: %d tokens were received and have no record", r.name, len(r.received))
 	}
-	if unreceived > s.failed {
-		s.t.Errorf("%s: %d tokens were recorded and not received, but only %d calls failed", s.name, unreceived, s.failed)
+	if unreceived > r.failed {
+		t.Errorf("%s: %d tokens were recorded and not received, but only %d calls failed", r.name, unreceived, r.failed)
 	}
-	code, verified, complaint := command(s.t, nil, "", "audit", "verify", "--audit-key-file", s.keyFile, s.directory)
+	code, verified, complaint := command(t, nil, "", "audit", "verify", "--audit-key-file", keyFile, r.directory)
 	if code != 0 {
-		s.t.Errorf("%s: audit verify: exit code %d: %s%s", s.name, code, verified, complaint)
+		t.Errorf("%s: audit verify: exit code %d: %s%s", r.name, code, verified, complaint)
 	}
-	s.t.Logf("%s: %d processes, %d tokens recorded, %d of them not received; %d calls failed; %s",
-		s.name, s.processes, issued, unreceived, s.failed, verified)
+	t.Logf("%s: %d tokens recorded, %d of them not received; %d calls failed; %s",
+		r.name, issued, unreceived, r.failed, verified)
 }
 
 // files returns the audit files, also those that were put aside when the directory came back.
-func (s *soaked) files() []string {
-	s.t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.directory, "audit*"))
+func (r *trail) files(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(r.directory, "audit*"))
 	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, ".lock") })
 	if err != nil || len(files) == 0 {
-		s.t.Fatalf("%s has no audit files: %v", s.directory, err)
+		t.Fatalf("%s has no audit files: %v", r.directory, err)
 	}
 	return files
 }
@@ -83,7 +132,7 @@ func (s *soaked) files() []string {
 func (s *soaked) recordsOf(p *soakedProcess) int {
 	s.t.Helper()
 	n := 0
-	for _, file := range s.files() {
+	for _, file := range s.files(s.t) {
 		if info, err := os.Stat(file); err != nil || info.ModTime().Before(p.started) {
 			continue
 		}

@@ -257,7 +257,7 @@ func (s *SecretSource) client(options secret.Options) (*kustomer.Client, func(),
 		warnOfKey(options.Logger, s.Secrets.APIKey.Name)(s.Secrets.APIKey.Value, nil)
 	}
 	client, err := kustomer.NewClient(kustomer.Options{
-		BaseURL: baseURL, APIKey: key, Transport: newTransport(s.CAFile),
+		BaseURL: baseURL, APIKey: key, Transport: newTransport(s.CAFile), Now: options.Now,
 	})
 	return client, closeKey, err
 }
