@@ -35,11 +35,12 @@ ci: ## Run all that CI runs (installs what it needs; Debian)
 	.ci/run
 
 # The long proofs, in parts of at most 25 minutes on two cores. docs/reliability.md says what each shows.
-PROOFS = models audit secret stops soak server rooms limits fuzz-1 fuzz-2 release cluster observe
+PROOFS = models audit secret stops pod soak server rooms limits fuzz-1 fuzz-2 release cluster observe
 PROOF  = CHATIDENTITY_PROOF=1 go test -count=1 -timeout 25m
 SECRET = Secret
 SOAK   = Soak
 STOPS  = SIG|Signal|ClosedTerminal|Drain
+POD    = ^TestPod$$
 
 .PHONY: proof
 proof: $(PROOFS:%=proof-%) ## Run the long proofs, one part after the other (make proof-audit and so on: one part)
@@ -61,13 +62,17 @@ proof-secret: ## A thousand changes of the secret from each source, under load
 proof-stops: ## A thousand stops and 200 kills of the program under load, and signals in every state
 	$(PROOF) -run '$(STOPS)' ./server
 
+.PHONY: proof-pod
+proof-pod: ## What happens to the machine, its network and its volumes (Linux, root)
+	CI=true $(PROOF) -v -parallel 1 -run '$(POD)' ./server
+
 .PHONY: proof-soak
 proof-soak: ## Twenty minutes of everything at once
 	$(PROOF) -v -run '$(SOAK)' ./server
 
 .PHONY: proof-server
 proof-server: ## The other tests of the program, in their long form
-	$(PROOF) -skip '$(SECRET)|$(STOPS)|$(SOAK)' ./server
+	$(PROOF) -skip '$(SECRET)|$(STOPS)|$(SOAK)|$(POD)' ./server
 
 .PHONY: proof-rooms
 proof-rooms: ## The tests of all other packages, shuffled and twice in one process

@@ -20,10 +20,7 @@ import (
 	pb "github.com/chatidentity/chatidentity/gen/go/chatidentity/v1"
 )
 
-const (
-	appDeadline = 2 * time.Second
-	answered    = "OK"
-)
+const answered = "OK"
 
 // app is the backend next door. Until it stops, it asks for tokens over a connection that it keeps,
 // and over one that it opens for the call.
@@ -91,7 +88,7 @@ func (a *app) askAnew() string {
 // ask asks for the token of another customer each time.
 func (a *app) ask(connection *grpc.ClientConn) string {
 	client := pb.NewChatIdentityServiceClient(connection)
-	ctx, cancel := context.WithTimeout(context.Background(), appDeadline)
+	ctx, cancel := context.WithTimeout(context.Background(), a.pod.deadline)
 	defer cancel()
 	reply, err := client.IssueToken(ctx, issueFor(fmt.Sprintf("user_%d", a.calls.Add(1)), ""))
 	a.pod.trail.answered(reply, err)

@@ -7,11 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,9 +34,7 @@ func openMemory(t *testing.T) *pod {
 	}
 	p.mend = func() {
 		_ = p.waited()
-		for _, connection := range crowd {
-			connection.Close()
-		}
+		closeAll(crowd)
 		if status, ok := p.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 			t.Errorf("the sidecar ended with %v", p.ProcessState)
 		}
@@ -54,7 +48,7 @@ func (p *pod) crowd(t *testing.T, most int) []net.Conn {
 	t.Helper()
 	hello := bytes.NewBufferString(http2.ClientPreface)
 	if err := http2.NewFramer(hello, nil).WriteSettings(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	var crowd []net.Conn
 	for range most {
@@ -68,11 +62,17 @@ func (p *pod) crowd(t *testing.T, most int) []net.Conn {
 	return crowd
 }
 
+func closeAll(connections []net.Conn) {
+	for _, connection := range connections {
+		connection.Close()
+	}
+}
+
 // openProcessor leaves the sidecar a tenth of a processor, of which a neighbour wants all.
 func openProcessor(t *testing.T) *pod {
 	t.Helper()
 	group := newCgroup(t, "cpu", map[int]string{1: "cpu.cfs_quota_us", 2: "cpu.max"}, "10000") // of 100,000 µs
-	p := newPod(t, withSecret(), "--limit-caller", "off", "--audit-timeout", "30s").opened(t)
+	p := newPod(t, withSecret(), "--limit-caller", "off").opened(t)
 	p.struck = podLength()
 	var stop func()
 	p.strike = func() {
@@ -88,19 +88,32 @@ func openProcessor(t *testing.T) *pod {
 	return p
 }
 
-// openDescriptors has somebody take every descriptor that the sidecar may have.
+// openDescriptors has somebody take every descriptor that the sidecar may have, and come back when
+// it closes the connections that prove nothing.
 func openDescriptors(t *testing.T) *pod {
 	t.Helper()
 	p := newPod(t, withSecret())
 	p.setup.wrap = []string{"sh", "-c", `ulimit -n 64; exec "$0" "$@"`}
 	p.opened(t)
-	var crowd []net.Conn
-	p.strike = func() { crowd = p.crowd(t, 64) }
-	p.mend = func() {
-		for _, connection := range crowd {
-			connection.Close()
-		}
+	ctx, stop := context.WithCancel(t.Context())
+	var crowding sync.WaitGroup
+	p.strike = func() {
+		crowding.Go(func() {
+			for ctx.Err() == nil {
+				crowd := p.crowd(t, 64)
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Second):
+				}
+				closeAll(crowd)
+			}
+		})
 	}
+	p.mend = func() {
+		stop()
+		crowding.Wait()
+	}
+	t.Cleanup(p.mend)
 	return p
 }
 
@@ -172,7 +185,7 @@ func (p *pod) callOnce() string {
 func openStopped(t *testing.T) *pod {
 	t.Helper()
 	p := newPod(t, withSecret()).opened(t)
-	p.struck = podLength()
+	p.deadline, p.struck = time.Second, podLength()
 	signal := func(signal syscall.Signal) {
 		if err := p.Process.Signal(signal); err != nil {
 			t.Error(err)
@@ -186,69 +199,3 @@ func openStopped(t *testing.T) *pod {
 
 // podLength is how long something lasts that could last for ever.
 func podLength() time.Duration { return time.Duration(rounds(1, 3, 60)) * time.Second }
-
-// cgroup bounds processes. It needs root.
-type cgroup struct {
-	t         *testing.T
-	directory string
-}
-
-// newCgroup makes a group in which one file, by the version of cgroups, has the value.
-func newCgroup(t *testing.T, controller string, file map[int]string, value string) *cgroup {
-	t.Helper()
-	const root = "/sys/fs/cgroup"
-	directory, version := filepath.Join(root, controller, ownCgroup(controller)), 1
-	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
-		// A group that holds processes, as ours does, cannot have children with controllers.
-		directory, version = root, 2
-		_ = os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+cpu +memory"), 0o600) // or they are enabled
-	}
-	g := &cgroup{t, filepath.Join(directory, fmt.Sprintf("pod-%s-%d", controller, os.Getpid()))}
-	err := os.Mkdir(g.directory, 0o755)
-	if err == nil {
-		t.Cleanup(func() {
-			eventually(t, "empty group", func() bool { return os.Remove(g.directory) == nil })
-		})
-		err = os.WriteFile(filepath.Join(g.directory, file[version]), []byte(value), 0o600)
-	}
-	needs(t, fmt.Sprintf("a cgroup of our own (root; %v)", err), err == nil)
-	return g
-}
-
-// ownCgroup is the group that we are in, with version 1.
-func ownCgroup(controller string) string {
-	text, _ := os.ReadFile("/proc/self/cgroup")
-	for line := range strings.Lines(string(text)) {
-		if _, path, found := strings.Cut(strings.TrimSpace(line), ":"+controller+":"); found {
-			return path
-		}
-	}
-	return ""
-}
-
-func (g *cgroup) join(pid int) {
-	g.t.Helper()
-	if err := os.WriteFile(filepath.Join(g.directory, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o600); err != nil {
-		g.t.Error(err)
-	}
-}
-
-func (g *cgroup) hasThrottled() bool {
-	text, err := os.ReadFile(filepath.Join(g.directory, "cpu.stat"))
-	if err != nil {
-		g.t.Error(err)
-	}
-	return !strings.Contains(string(text), "nr_throttled 0\n")
-}
-
-// mount runs mount and undoes it at the end of the test.
-func mount(t *testing.T, directory string, args ...string) {
-	t.Helper()
-	said, err := exec.CommandContext(t.Context(), "mount", append(args, directory)...).CombinedOutput()
-	needs(t, fmt.Sprintf("mount (root; %s)", said), err == nil)
-	t.Cleanup(func() {
-		if said, err := exec.Command("umount", directory).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, said)
-		}
-	})
-}

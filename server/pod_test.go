@@ -29,7 +29,7 @@ func TestPod(t *testing.T) {
 			openMemory, "Unavailable", []string{"Unavailable"}, []string{"Unavailable"}, nil,
 		},
 		"a tenth of the processor": {
-			openProcessor, answered, []string{"DeadlineExceeded"}, []string{"DeadlineExceeded"}, nil,
+			openProcessor, answered, nil, nil, nil,
 		},
 		"the clock an hour ahead": {
 			openAhead, "CLOCK_SKEWED", []string{"CLOCK_SKEWED"}, []string{"CLOCK_SKEWED"}, nil,
@@ -58,7 +58,7 @@ func TestPod(t *testing.T) {
 			[]string{`chatidentity_transport_errors_total{kind="file_descriptors"}`},
 		},
 		"callers at once": {
-			openCrowd, "RATE_LIMITED of the crowd", []string{"DeadlineExceeded"}, []string{"DeadlineExceeded"},
+			openCrowd, "RATE_LIMITED of the crowd", nil, nil,
 			[]string{`chatidentity_limited_total{limit="customer",mode="enforce"}`},
 		},
 		"SIGSTOP": { // in the middle of a commit, the audit seems to hang until it ends
@@ -99,6 +99,7 @@ type pod struct {
 	trail           *trail
 	keyFile, socket string
 	setup           setup
+	deadline        time.Duration // of the app's calls: long, because the test machine may be busy
 	struck          time.Duration // how long it lasts at least; 0: until the app has met it
 
 	strike, mend func()
@@ -116,10 +117,12 @@ func newPod(t *testing.T, secret setup, args ...string) *pod {
 	t.Cleanup(func() { os.RemoveAll(directory) })
 	p := &pod{
 		trail: newTrail(t, t.Name()), keyFile: limitKeyFile(t), socket: directory + "/s", setup: secret,
+		deadline: 20 * time.Second,
 	}
 	p.setup.args = slices.Concat(secret.args, []string{
 		"--listen", "unix:" + p.socket, "--allow-uid", strconv.Itoa(os.Getuid()),
 		"--audit-file", p.trail.directory + "/audit.jsonl", "--audit-key-file", p.keyFile,
+		"--audit-timeout", "10s",
 	}, args)
 	p.end = func() int { return p.running.stop(t) }
 	return p

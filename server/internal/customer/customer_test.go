@@ -156,6 +156,9 @@ func TestIdentifierPolicyApply(t *testing.T) {
 
 func TestUnknownIdentifierPolicyIsNamedWithTheKnownOnes(t *testing.T) {
 	t.Parallel()
+	if name := (customer.Exclusive + 1).String(); name != "IdentifierPolicy(4)" {
+		t.Errorf("the policy after the last is %s", name)
+	}
 	var policy customer.IdentifierPolicy
 	err := policy.UnmarshalText([]byte("both"))
 	if err == nil || !strings.Contains(err.Error(), `"both"`) || !strings.Contains(err.Error(), "as-given, external-id, email, exclusive") {

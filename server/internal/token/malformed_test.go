@@ -71,6 +71,8 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		"tab inside":                 {head + ".\t" + rest, "there is white space in it"},
 		"byte order mark":            {"\ufeff" + good, "there is white space in it"},
 		"Bearer before it":           {"Bearer " + good, "the word Bearer is not part of the token"},
+		"Bearer alone":               {"Bearer ", "there is white space in it"},
+		"as long as may be":          {strings.Repeat("a", token.MaxBytes), notThree},
 		"bearer in small letters":    {"bearer " + good, "the word Bearer is not part of the token"},
 		"quotes":                     {`"` + good + `"`, "there are quotes around it"},
 		"single quotes":              {"'" + good + "'", "there are quotes around it"},
