@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
 )
 
 func TestFromCertificate(t *testing.T) {
@@ -88,7 +89,7 @@ func TestParseName(t *testing.T) {
 		"certificate:a.example": true, "certificate:spiffe://example.org/a": true,
 		"": false, "remote": false, "Loopback": false, "uid:": false, "uid:01": false, "uid:+1": false, "uid:4294967296": false, "uid:root": false,
 		"token:": false, "token:a b": false, "certificate:": false, "certificate:A.example": false, "certificate:https://a/": false, "name": false,
-		"certificate:" + strings.Repeat("a", 481): false,
+		"certificate:" + strings.Repeat("a", 480): true, "certificate:" + strings.Repeat("a", 481): false,
 	} {
 		if err := caller.ParseName(text); (err == nil) != good {
 			t.Errorf("%q: error %v", text, err)
@@ -98,8 +99,9 @@ func TestParseName(t *testing.T) {
 
 func TestParseTLSRefusesWhatIsNoPair(t *testing.T) {
 	t.Parallel()
+	pair := callertest.NewCA(t).Server(t)
 	for name, files := range map[string][3]string{
-		"nothing": {"", "", ""}, "no PEM": {"x", "y", "z"},
+		"nothing": {"", "", ""}, "no PEM": {"x", "y", "z"}, "no CA": {string(pair.Certificate), string(pair.Key), ""},
 	} {
 		if _, err := caller.ParseTLS([]byte(files[0]), []byte(files[1]), []byte(files[2])); err == nil {
 			t.Errorf("%s: no error", name)

@@ -1,9 +1,12 @@
 package policy_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
+	"github.com/chatidentity/chatidentity/server/internal/customer"
+	"github.com/chatidentity/chatidentity/server/internal/idtoken"
 	"github.com/chatidentity/chatidentity/server/internal/policy"
 )
 
@@ -24,6 +27,20 @@ func TestTheZeroPolicyNamesNobody(t *testing.T) {
 	var zero policy.Policy
 	if grant, found := zero.Grant(""); found || grant != nil {
 		t.Errorf("grant %+v", grant)
+	}
+}
+
+// Until Next has opened a policy, its issuers prove nobody and have no keys.
+func TestAnIssuerThatIsNotOpenedProvesNobody(t *testing.T) {
+	t.Parallel()
+	var zero policy.Issuer
+	for name, err := range map[string]error{
+		"Prove":    zero.Prove(t.Context(), "", customer.Customer{ExternalID: "user_id"}),
+		"LoadKeys": zero.LoadKeys(t.Context()),
+	} {
+		if !errors.Is(err, idtoken.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
