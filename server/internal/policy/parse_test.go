@@ -134,6 +134,8 @@ func TestAMistakeIsReportedWithLineAndColumn(t *testing.T) {
 		"remote callers":                {"callers:\n  remote: {organizations: all}", "line 2, column 3"},
 		"no organizations":              {"callers:\n  loopback: {methods: [IssueToken]}", "line 2, column 3: organizations is missing"},
 		"organizations as text":         {"callers:\n  loopback: {organizations: acme}", "line 2, column 29: must be a list"},
+		"organizations as a mapping":    {"callers:\n  loopback: {organizations: {a: b}}", "line 2, column 29: must be a list"},
+		"a list with an anchor":         {"callers:\n  loopback: {organizations: &a [b]}", "line 2, column 29: must be a list"},
 		"organizations empty":           {"callers:\n  loopback: {organizations: []}", "line 2, column 29"},
 		"an organization nowhere":       {"callers:\n  loopback: {organizations: [nowhere]}", `line 2, column 30: unknown organization "nowhere"`},
 		"an organization twice":         {"callers:\n  loopback: {organizations: [elsewhere, elsewhere]}", "line 2, column 41"},
