@@ -56,7 +56,7 @@ var rows = []row{
 	{"Who is refused, and why?", []panel{
 		{
 			title: "Refusals by reason", unit: "reqps",
-			description: "docs/clients.md says what each reason means and whose turn it is. audit find says who it was.",
+			description: "docs/troubleshooting.md says what each reason means and what to do. audit find says who it was.",
 			queries:     []query{{`sum by (reason) (rate(chatidentity_refusals_total{job=~"$job"}[$__rate_interval])) > 0`, "{{reason}}"}},
 		},
 		{
@@ -66,7 +66,7 @@ var rows = []row{
 		},
 		{
 			title: "Refused at the door", unit: "reqps",
-			description: "docs/operations.md, Bounds, says what each kind means; event refused_before_service in the log names the other end.",
+			description: "docs/operations.md says what each kind means; event refused_before_service in the log names the other end.",
 			queries:     []query{{`sum by (kind) (rate(chatidentity_transport_errors_total{job=~"$job"}[$__rate_interval])) > 0`, "{{kind}}"}},
 		},
 	}},

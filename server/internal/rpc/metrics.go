@@ -48,7 +48,7 @@ func newMetrics(organizations func() []string) *metrics {
 			organizations: organizations,
 		},
 		refusals: newCounter("refusals_total", "Calls answered with an error of the sidecar, by reason. When it moves: "+
-			"docs/clients.md says what each reason means and whose turn it is.", "reason"),
+			"docs/troubleshooting.md says what each reason means and what to do.", "reason"),
 		verdicts: newCounter("verdicts_total", "Tokens verified, by verdict. When it moves: BAD_SIGNATURE and "+
 			"PREVIOUS_SECRET tell of a secret that was changed in one place only.", "verdict"),
 		limited: newCounter("limited_total",

@@ -62,7 +62,7 @@ var (
 			"it should stay below --secret-refresh; beyond --secret-max-stale no token is signed.", byOrganization, nil)
 	refreshMetric = prometheus.NewDesc("chatidentity_secret_refresh_total",
 		"Reads of the signing secret from its source, by result; ok or why it failed. When it moves: "+
-			"docs/secret.md says what each failure means.", append(byOrganization, "result"), nil)
+			"docs/troubleshooting.md says what each failure means.", append(byOrganization, "result"), nil)
 	infoMetric = prometheus.NewDesc("chatidentity_secret_info",
 		"1 for the fingerprint of the secret that tokens are signed with. When it moves: "+
 			"the secret was changed; all replicas should show the same one soon.", append(byOrganization, "secret_id"), nil)
