@@ -106,11 +106,13 @@ end_background() {
 	background=
 }
 await_background() {
-	until ready >/dev/null 2>&1; do
-		kill -0 -- "-$background" 2>/dev/null || { cat background.log; return 1; }
-		sleep 0.05
+	for ((i = 0; i < 1500; i++)); do
+		kill -0 -- "-$background" 2>/dev/null || break
+		if ready >/dev/null 2>&1; then return; fi
+		sleep 0.1
 	done
 	cat background.log
+	return 1
 }
 `
 

@@ -69,7 +69,9 @@ func (p *Page) visit(n ast.Node) {
 	case *ast.Image:
 		p.Links = append(p.Links, Reference{p.line(n), string(n.Destination)})
 	case *ast.AutoLink:
-		p.Links = append(p.Links, Reference{p.line(n), string(n.URL(p.source))})
+		if n.AutoLinkType == ast.AutoLinkURL {
+			p.Links = append(p.Links, Reference{p.line(n), string(n.URL(p.source))})
+		}
 	case *ast.CodeSpan:
 		p.Commands = append(p.Commands, Reference{p.line(n), strings.Join(strings.Fields(plain(n, p.source)), " ")})
 	}

@@ -27,13 +27,6 @@ func TestMain(m *testing.M) {
 
 var folders = []string{"docs", "examples", "deploy", "bench"}
 
-// later are pages whose blocks have no marks yet.
-var later = []string{
-	"docs/audit.md", "docs/callers.md", "docs/clients.md",
-	"docs/kubernetes.md", "docs/limits.md", "docs/operations.md",
-	"docs/secret.md", "docs/troubleshooting.md",
-}
-
 // pages are all that a reader is sent to.
 func pages(t *Tree) []string {
 	var names []string
@@ -53,9 +46,6 @@ func TestPages(t *testing.T) {
 	programs, folder := build(t), filepath.Join(t.TempDir(), "chatidentity")
 	count := map[string]int{}
 	for _, name := range pages(tree) {
-		if slices.Contains(later, name) {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			p := tree.Page(name)
 			for _, kind := range tree.CheckBlocks(p) {
@@ -75,7 +65,7 @@ func TestPages(t *testing.T) {
 // run ends a page that takes too long.
 func run(t *testing.T, tree *Tree, p *Page, folder, programs string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := tree.RunPage(ctx, p, folder, programs); err != nil {
 		t.Fatal(err)
