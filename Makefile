@@ -142,7 +142,7 @@ observe: ## Check the rules and the dashboard, and evaluate them over a run of t
 
 .PHONY: docs
 docs: ## Run the commands of the pages, and check their links and columns (Linux; DOCS=-external asks other sites too)
-	cd tools/docs && go test -count=1 -timeout 10m . $(DOCS)
+	cd tools/docs && go test -count=1 -timeout 20m . $(DOCS)
 
 .PHONY: schema
 schema: ## Check the schema of audit records with a JSON Schema validator

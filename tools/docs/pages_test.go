@@ -65,7 +65,7 @@ func TestPages(t *testing.T) {
 // run ends a page that takes too long.
 func run(t *testing.T, tree *Tree, p *Page, folder, programs string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if err := tree.RunPage(ctx, p, folder, programs); err != nil {
 		t.Fatal(err)
