@@ -32,6 +32,25 @@ func TestFromConn(t *testing.T) {
 			t.Errorf("peer %q, want this process", who.Peer)
 		}
 	})
+	t.Run("loopback at one end", func(t *testing.T) {
+		t.Parallel()
+		who, err := caller.FromConn(acceptedAt(t, "tcp", "0.0.0.0:0", func(address net.Addr) (net.Conn, error) {
+			port := address.(*net.TCPAddr).Port
+			from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}
+			return from.DialContext(t.Context(), "tcp", net.JoinHostPort(outside(t), strconv.Itoa(port)))
+		}))
+		if err != nil || who.Kind != caller.Remote {
+			t.Errorf("identity %v, error %v", who, err)
+		}
+	})
+	t.Run("closed", func(t *testing.T) {
+		t.Parallel()
+		conn := accepted(t, "unix", filepath.Join(t.TempDir(), "s"))
+		conn.Close()
+		if who, err := caller.FromConn(conn); err == nil {
+			t.Errorf("a connection that is closed is %v", who)
+		}
+	})
 	t.Run("anything else", func(t *testing.T) {
 		t.Parallel()
 		one, other := net.Pipe()
@@ -43,15 +62,39 @@ func TestFromConn(t *testing.T) {
 	})
 }
 
+// outside returns an address of this machine that is not a loopback one.
+func outside(t *testing.T) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.IsGlobalUnicast() && network.IP.To4() != nil {
+			return network.IP.String()
+		}
+	}
+	t.Skip("this machine has loopback addresses alone")
+	return ""
+}
+
 // accepted returns the server's end of a connection over the network.
 func accepted(t *testing.T, network, address string) net.Conn {
+	t.Helper()
+	return acceptedAt(t, network, address, func(address net.Addr) (net.Conn, error) {
+		return net.Dial(network, address.String())
+	})
+}
+
+// acceptedAt does it for a client that dials on its own.
+func acceptedAt(t *testing.T, network, address string, dial func(net.Addr) (net.Conn, error)) net.Conn {
 	t.Helper()
 	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	client, err := net.Dial(network, listener.Addr().String())
+	client, err := dial(listener.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
