@@ -32,7 +32,7 @@ func TestSIGKILLLeavesARecordForEveryTokenReceived(t *testing.T) {
 	}
 	received := map[string]string{} // token digests by audit ID
 	var mu sync.Mutex
-	kills := rounds(5, 20, 200)
+	kills := rounds(5, 10, 200)
 	for range kills {
 		p := start(t, withSecret(append(unlimited, "--audit-file", file, "--audit-key-file", keyFile, "--audit-max-size", "1MiB")...))
 		var answered atomic.Int64

@@ -68,7 +68,7 @@ func TestSIGTERMUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
 	for round := range rounds(10, 100, 1000) {
 		file := filepath.Join(t.TempDir(), "audit.jsonl")
-		p := start(t, withSecret(append(unlimited, "--audit-file", file, "--audit-sync", "off")...))
+		p := start(t, withSecret(append(unlimited, "--audit-file", file, "--audit-sync", "off", "--audit-timeout", "30s")...))
 		var mu sync.Mutex
 		received := map[string]bool{}
 		var answered atomic.Int64

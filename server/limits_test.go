@@ -28,7 +28,7 @@ func TestEightReplicasSpendOneBudget(t *testing.T) {
 	replicas := make([]*running, sharedReplicas)
 	for i := range replicas {
 		// A decision that gives up would be one that the budget does not count.
-		setups[i] = replica(t, server.socket, key, "--limit-global", "200/s:300", "--limit-customer", "50/s:20",
+		setups[i] = replica(t, server.socket, key, "--limit-global", "50/s:100", "--limit-customer", "50/s:20",
 			"--limit-redis-timeout", "10s", "--limit-redis-failure", "closed")
 		replicas[i] = start(t, setups[i])
 		replicas[i].awaitSharing(t)
@@ -40,7 +40,7 @@ func TestEightReplicasSpendOneBudget(t *testing.T) {
 		customer    func(n int64) string
 	}{
 		{"customer", 20, 50, func(int64) string { return "everyone-the-same" }},
-		{"global", 300, 200, func(n int64) string { return fmt.Sprintf("user_%d", n) }},
+		{"global", 100, 50, func(n int64) string { return fmt.Sprintf("user_%d", n) }},
 	} {
 		length := time.Duration(rounds(1, 5, 60)) * time.Second
 		before := server.now()

@@ -37,12 +37,12 @@ func TestSecretChangesUnderLoad(t *testing.T) {
 			replace(0, nil)
 			return []string{"--secret-file", path}, replace
 		}},
-		"API, asked each second": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *running)) {
+		"API, asked each second": {rounds(2, 15, 1000), func(t *testing.T) ([]string, func(int, *running)) {
 			api := standin.New(vendor)
 			return []string{"--secret-refresh", "1s", "--api-url", startVendor(t, api)},
 				func(n int, _ *running) { api.SetSecret(rotated(n)) }
 		}},
-		"API, asked on SIGHUP": {rounds(2, 30, 1000), func(t *testing.T) ([]string, func(int, *running)) {
+		"API, asked on SIGHUP": {rounds(2, 15, 1000), func(t *testing.T) ([]string, func(int, *running)) {
 			api := standin.New(vendor)
 			return []string{"--secret-refresh", "1h", "--api-url", startVendor(t, api)}, func(n int, p *running) {
 				api.SetSecret(rotated(n))

@@ -22,7 +22,7 @@ func TestCallsShareSystemCalls(t *testing.T) {
 	t.Parallel()
 	const callers, callsEach = 64, 100
 	p := start(t, withSecret("--audit-file", filepath.Join(t.TempDir(), "audit.jsonl"),
-		"--limit-caller", "off", "--limit-customer", "off"))
+		"--audit-timeout", "30s", "--limit-caller", "off", "--limit-customer", "off"))
 	client := p.client(t)
 	load := func() {
 		var running sync.WaitGroup
