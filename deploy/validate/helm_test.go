@@ -118,3 +118,27 @@ func TestTheExampleNamesTheLibrary(t *testing.T) {
 		}
 	}
 }
+
+// The four lines of docs/kubernetes.md are the example's, which the other tests render.
+func TestTheHelmLinesOfThePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile(filepath.Join(charts, "example/templates/deployment.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, lines, found := strings.Cut(string(page), "```yaml\n      initContainers:\n")
+	containers, volumes, both := strings.Cut(lines, "      volumes:\n")
+	volumes, _, ends := strings.Cut(volumes, "```")
+	if !found || !both || !ends {
+		t.Fatal("the page has no lines for a pod template")
+	}
+	for _, want := range []string{"      initContainers:\n" + containers, "      volumes:\n" + volumes} {
+		if !strings.Contains(string(example), want) {
+			t.Errorf("the example lacks:\n%s", want)
+		}
+	}
+}
