@@ -81,7 +81,8 @@ func (b *devBackend) LogIn(token string) (string, string, error) {
 // refusalOf takes an error of a call apart.
 func refusalOf(err error) *devweb.Refusal {
 	said := status.Convert(err)
-	refusal := &devweb.Refusal{Code: code.Code(said.Code()).String(), Message: said.Message()} //nolint:gosec // codes are 0 to 16
+	name := code.Code(said.Code()).String() //nolint:gosec // codes are 0 to 16
+	refusal := &devweb.Refusal{Code: name, Message: said.Message()}
 	for _, detail := range said.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:

@@ -38,23 +38,32 @@ func TestPod(t *testing.T) {
 			openBehind, "CLOCK_SKEWED", []string{"CLOCK_SKEWED"}, []string{"CLOCK_SKEWED"}, nil,
 		},
 		"a name that nobody resolves, at start": {
-			openNameless, "SECRET_UNAVAILABLE", []string{"SECRET_UNAVAILABLE"}, []string{"SECRET_UNAVAILABLE"},
+			openNameless, "SECRET_UNAVAILABLE",
+			[]string{"SECRET_UNAVAILABLE"},
+			[]string{"SECRET_UNAVAILABLE"},
 			[]string{failedRefresh},
 		},
 		"a name that nobody resolves any more": {
-			openNamed, "SECRET_UNAVAILABLE", []string{"SECRET_UNAVAILABLE"}, []string{"SECRET_UNAVAILABLE"},
+			openNamed, "SECRET_UNAVAILABLE",
+			[]string{"SECRET_UNAVAILABLE"},
+			[]string{"SECRET_UNAVAILABLE"},
 			[]string{failedRefresh},
 		},
 		"the disk is full": {
-			openDisk, "AUDIT_UNAVAILABLE", []string{"AUDIT_UNAVAILABLE"}, []string{"AUDIT_UNAVAILABLE"},
+			openDisk, "AUDIT_UNAVAILABLE",
+			[]string{"AUDIT_UNAVAILABLE"},
+			[]string{"AUDIT_UNAVAILABLE"},
 			[]string{"chatidentity_audit_write_failures_total"},
 		},
 		"the audit volume is taken away": {
-			openVolume, "AUDIT_UNAVAILABLE", []string{"AUDIT_UNAVAILABLE"}, []string{"AUDIT_UNAVAILABLE"},
+			openVolume, "AUDIT_UNAVAILABLE",
+			[]string{"AUDIT_UNAVAILABLE"},
+			[]string{"AUDIT_UNAVAILABLE"},
 			[]string{"chatidentity_audit_write_failures_total"},
 		},
 		"no descriptor is left": {
-			openDescriptors, "Unavailable", nil, []string{"Unavailable"},
+			openDescriptors, "Unavailable", nil,
+			[]string{"Unavailable"},
 			[]string{`chatidentity_transport_errors_total{kind="file_descriptors"}`},
 		},
 		"callers at once": {
@@ -62,8 +71,10 @@ func TestPod(t *testing.T) {
 			[]string{`chatidentity_limited_total{limit="customer",mode="enforce"}`},
 		},
 		"SIGSTOP": { // in the middle of a commit, the audit seems to hang until it ends
-			openStopped, "DeadlineExceeded", []string{"DeadlineExceeded", "AUDIT_UNAVAILABLE"},
-			[]string{"DeadlineExceeded", "AUDIT_UNAVAILABLE"}, nil,
+			openStopped, "DeadlineExceeded",
+			[]string{"DeadlineExceeded", "AUDIT_UNAVAILABLE"},
+			[]string{"DeadlineExceeded", "AUDIT_UNAVAILABLE"},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +135,7 @@ func newPod(t *testing.T, secret setup, args ...string) *pod {
 		"--audit-file", p.trail.directory + "/audit.jsonl", "--audit-key-file", p.keyFile,
 		"--audit-timeout", "10s",
 	}, args)
-	p.end = func() int { return p.running.stop(t) }
+	p.end = func() int { return p.stop(t) }
 	return p
 }
 

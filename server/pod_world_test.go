@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,7 +74,8 @@ func openNamedPod(t *testing.T, hosts string) named {
 	p := newPod(t, setup{
 		args: []string{"--api-url", url, "--secret-refresh", "1s", "--secret-max-stale", "2s"},
 		env:  []string{"KUSTOMER_API_KEY=" + canaryAPIKey, "GODEBUG=netdns=go"},
-		wrap: []string{"unshare", "--mount", "sh", "-c",
+		wrap: []string{
+			"unshare", "--mount", "sh", "-c",
 			`mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@"`, "sh",
 			file, writeFile(t, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
 		},
@@ -163,7 +165,7 @@ func (p *pod) within(t *testing.T, now func() time.Time) {
 	t.Helper()
 	var c config.Serve
 	command := withFlags(&cobra.Command{Use: serveName}, c.Flags()...)
-	args := append(p.setup.args, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+	args := slices.Concat(p.setup.args, []string{"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"})
 	if err := errors.Join(command.ParseFlags(args), completeFlags(command, nil)); err != nil {
 		t.Fatal(err)
 	}

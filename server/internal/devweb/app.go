@@ -93,7 +93,7 @@ func (a *app) snapshot() (*session, session) {
 func (a *app) chatToken(w http.ResponseWriter, r *http.Request) {
 	user, now := a.snapshot()
 	if user == nil {
-		answer(w, http.StatusUnauthorized, map[string]string{"error": "not logged in"})
+		refuse(w, http.StatusUnauthorized, "not logged in")
 		return
 	}
 	issued, err := a.backend.Issue(r.Context(), now.who)
@@ -109,9 +109,9 @@ func (a *app) chatToken(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"token": issued.Token, "login_identifier": issued.LoginIdentifier})
 	case refused.Code == "RESOURCE_EXHAUSTED":
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, refused.Wait)))
-		answer(w, http.StatusTooManyRequests, map[string]string{"error": "too many chat log-ins"})
+		refuse(w, http.StatusTooManyRequests, "too many chat log-ins")
 	case refused.Code == "INVALID_ARGUMENT":
-		answer(w, http.StatusUnprocessableEntity, map[string]string{"error": "this user cannot log in to chat"})
+		refuse(w, http.StatusUnprocessableEntity, "this user cannot log in to chat")
 	default:
 		answer(w, http.StatusOK, map[string]any{"token": nil})
 	}
@@ -126,7 +126,7 @@ func (a *app) vendorLogIn(w http.ResponseWriter, r *http.Request) {
 	}
 	claim, value, err := a.backend.LogIn(string(token))
 	if err != nil {
-		answer(w, http.StatusUnauthorized, map[string]string{"error": err.Error()})
+		refuse(w, http.StatusUnauthorized, err.Error())
 		return
 	}
 	answer(w, http.StatusOK, map[string]string{claim: value})
@@ -142,8 +142,17 @@ func refusalOf(err error) *Refusal {
 	return &Refusal{Code: "UNKNOWN", Message: err.Error()}
 }
 
+func refuse(w http.ResponseWriter, status int, why string) {
+	answer(w, status, map[string]string{"error": why})
+}
+
 func answer(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, "the answer cannot be written as JSON", http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+	_, _ = w.Write(append(text, '\n')) // the browser may be gone
 }

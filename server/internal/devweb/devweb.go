@@ -44,7 +44,7 @@ type Verdict struct {
 }
 
 // Refusal is the sidecar's error. None of its texts repeats a value of the request.
-type Refusal struct {
+type Refusal struct { //nolint:errname // the page shows it as what it is
 	Code    string  `json:"code"`   // such as INVALID_ARGUMENT
 	Reason  string  `json:"reason"` // such as INVALID_CUSTOMER; empty: the error is gRPC's own
 	Message string  `json:"message"`

@@ -358,7 +358,8 @@ func TestTheLogHasNoValues(t *testing.T) {
 	post(t, home+"/session", url.Values{"external_id": {canary}, "email": {canary + "@example.com"}}.Encode())
 	post(t, home+"/log-in", canary)
 	post(t, home+"/session", "external_id=%zz"+canary)
-	if _, err := http.DefaultClient.Do(newRequest(t, http.MethodPost, home+"/chat-token", "")); err == nil {
+	if reply, err := http.DefaultClient.Do(newRequest(t, http.MethodPost, home+"/chat-token", "")); err == nil {
+		reply.Body.Close()
 		t.Error("a fault was answered")
 	}
 	stop()

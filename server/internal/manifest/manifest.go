@@ -44,26 +44,16 @@ fsGroupChangePolicy: OnRootMismatch # no walk over every file at each start
 `
 
 func (o Options) has(option Option) bool {
-	switch option {
-	case sidecar:
-		return true
-	case UnixSocket:
-		return o.UnixSocket
-	case AuditKey:
-		return o.AuditKey != "" || o.AuditVolume != "" || o.Redis != ""
-	case AuditVolume:
-		return o.AuditVolume != ""
-	case podAudit:
-		return o.AuditVolume == ""
-	case Redis:
-		return o.Redis != ""
-	case RedisCA:
-		return o.Redis != "" && o.RedisCA
-	case ReadyGated:
-		return o.ReadyGated
-	default:
-		return false
-	}
+	return map[Option]bool{
+		sidecar:     true,
+		podAudit:    o.AuditVolume == "",
+		UnixSocket:  o.UnixSocket,
+		AuditKey:    o.AuditKey != "" || o.AuditVolume != "" || o.Redis != "",
+		AuditVolume: o.AuditVolume != "",
+		Redis:       o.Redis != "",
+		RedisCA:     o.Redis != "" && o.RedisCA,
+		ReadyGated:  o.ReadyGated,
+	}[option]
 }
 
 // chosen returns the parts of the options.
