@@ -40,7 +40,7 @@ func newMetrics() *metrics {
 		failures: counter("write_failures_total", "Attempts to write a batch of audit records that failed. When it moves: "+
 			"event outage_began of part audit in the log says why."),
 		replaced: counter("file_replacements_total",
-			"Times the audit file was deleted, replaced or changed by somebody else. When it moves: "+
+			"Times somebody else deleted or replaced the audit file, or changed its length. When it moves: "+
 				"find out who; records may have been removed."),
 		deleted: counter("deleted_files_total", "Rotated audit files deleted because of --audit-max-files. When it moves: "+
 			"their records are gone from the volume; event audit_file_deleted names each file and its last record."),
