@@ -43,7 +43,7 @@ func decision(ctx context.Context, s *setup) []Finding {
 	defer cancel()
 	took, err := shared.Check(ctx)
 	if err != nil {
-		return failedf("no decision: %v: see --limit-redis", err)
+		return failedf("no decision: %v: see --limit-redis, --limit-redis-ca and --limit-redis-timeout", err)
 	}
 	return okf("a decision took %s", took.Round(10*time.Microsecond))
 }

@@ -100,6 +100,9 @@ func (f *logFinder) addDirectory(ctx context.Context, directory string) error {
 
 // addFound takes a file if it is an audit file.
 func (f *logFinder) addFound(ctx context.Context, path string) error {
+	if isLock(path) {
+		return nil
+	}
 	file, reason, err := lookAt(ctx, path)
 	if err != nil {
 		return &SourceError{path, err}

@@ -143,7 +143,7 @@ func TestLogs(t *testing.T) {
 			},
 			want: "audit.jsonl", whole: true,
 			left: ".hidden.gz: no audit records in it; audit.jsonl.altered" + stamp1 + ": put aside by serve: changed by somebody else; " +
-				"audit.jsonl.lock: empty; audit.jsonl.torn" + stamp1 + ": put aside by serve: a torn record; " +
+				"audit.jsonl.torn" + stamp1 + ": put aside by serve: a torn record; " +
 				"audit.jsonl.untrusted" + stamp1 + ": put aside by serve: its last record was not believed; notes: no audit records in it; " +
 				"serve.log: no audit records in it; sub: a directory; zeros: no audit records in it",
 		},
@@ -158,8 +158,9 @@ func TestLogs(t *testing.T) {
 		"a file that has just begun comes last": {
 			files: map[string][]byte{
 				"audit.jsonl": nil, "audit.jsonl.lock": nil, "audit" + stamp1 + ".jsonl": slices.Concat(a.parts...), "b.jsonl": nil,
+				"c.jsonl.lock": nil,
 			},
-			want: "audit" + stamp1 + ".jsonl audit.jsonl", left: "audit.jsonl.lock: empty; b.jsonl: empty", whole: true,
+			want: "audit" + stamp1 + ".jsonl audit.jsonl", left: "b.jsonl: empty; c.jsonl.lock: empty", whole: true,
 		},
 		"a record behind many other lines": {
 			files: map[string][]byte{"kubectl.log": slices.Concat(append([][]byte{longPreface}, a.parts...)...)},

@@ -94,6 +94,20 @@ func lookAt(ctx context.Context, path string) (foundFile, string, error) {
 	return f, f.lookInside(ctx), nil
 }
 
+// isLock reports whether path is the lock of an audit file beside it: nobody needs to hear of it.
+func isLock(path string) bool {
+	log, is := strings.CutSuffix(path, ".lock")
+	if !is {
+		return false
+	}
+	lock, err := os.Stat(path)
+	if err != nil || lock.Size() > 0 {
+		return false
+	}
+	_, err = os.Stat(log)
+	return err == nil
+}
+
 // lookAtEmpty tells an audit file that has just begun, which has a lock, from other empty files.
 func (f *foundFile) lookAtEmpty() string {
 	f.time = afterAll
