@@ -114,7 +114,7 @@ func (c *manifestCommand) run(console *console, files []string) error {
 
 var (
 	imageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]*$`)
-	redisURL  = regexp.MustCompile(`^rediss?://[^\s"\\$]+$`)
+	redisURL  = regexp.MustCompile(`^rediss?://([^\s"\\$@/?:]+@)?[^\s"\\$@?]+$`)
 )
 
 func (c *manifestCommand) complete(files []string) error {
@@ -125,7 +125,8 @@ func (c *manifestCommand) complete(files []string) error {
 	case !imageName.MatchString(c.Image):
 		return config.Usage("--image %q is no name of an image, such as registry.example.com/chatidentity:1.0.0", c.Image)
 	case c.Redis != "" && !redisURL.MatchString(c.Redis):
-		return config.Usage("--limit-redis must be a URL such as rediss://chatidentity@redis.example.com:6379/0")
+		return config.Usage("--limit-redis must be a URL such as rediss://chatidentity@redis.example.com:6379/0, " +
+			"without a password, which goes into the Secret chatidentity-redis, and without options")
 	case c.RedisCA && !strings.HasPrefix(c.Redis, "rediss://"):
 		return config.Usage("--limit-redis-private-ca goes with a --limit-redis that begins with rediss://")
 	case c.InPlace && slices.Contains(files, standardInput):
