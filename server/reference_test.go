@@ -16,7 +16,8 @@ const (
 	referenceHead = `# Reference
 
 Every command and flag. Each flag has the variable that stands beside it: a flag overrides its
-variable, and a variable that is empty counts as not set. Secrets are never in flags:
+variable, and a variable that is empty counts as not set, except
+` + "`KUSTOMER_SECRET_KEY`" + ` where it is the only source. Secrets are never in flags:
 ` + "`KUSTOMER_SECRET_KEY` and `KUSTOMER_API_KEY`" + ` are variables alone.
 
 | value | what to write |
