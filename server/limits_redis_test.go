@@ -111,7 +111,7 @@ func replica(t *testing.T, socket, keyFile string, args ...string) setup {
 	t.Helper()
 	return withSecret(append([]string{
 		"--limit-redis", "unix://" + socket, "--audit-key-file", keyFile, "--limit-caller", "off",
-		"--audit-file", filepath.Join(t.TempDir(), "audit.jsonl"), "--audit-sync", "off",
+		"--audit-file", filepath.Join(t.TempDir(), "audit.jsonl"), "--audit-sync", "off", "--audit-timeout", "30s",
 	}, args...)...)
 }
 
