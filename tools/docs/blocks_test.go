@@ -25,7 +25,7 @@ func (t *Tree) CheckBlocks(p *Page) []string {
 	for i, b := range p.Blocks {
 		kind, err := t.kind(p.Blocks[:i], b)
 		if err != nil {
-			p.problem(b.Line, "%v", err)
+			p.problemf(b.Line, "%v", err)
 		}
 		kinds = append(kinds, kind)
 	}
@@ -128,7 +128,7 @@ func (p *Page) CheckOutput(printed string, failure error) {
 		}
 	}
 	if failure != nil {
-		p.problem(last, "this block fails: %v\n%s", failure, outputs[last])
+		p.problemf(last, "this block fails: %v\n%s", failure, outputs[last])
 		return
 	}
 	for i, b := range p.Blocks {
@@ -136,7 +136,7 @@ func (p *Page) CheckOutput(printed string, failure error) {
 			continue
 		}
 		if got := outputs[p.Blocks[i-1].Line]; !matches(b.Text, got) {
-			p.problem(b.Line, "the block before prints something else:\n%s", got)
+			p.problemf(b.Line, "the block before prints something else:\n%s", got)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func (t *Tree) CheckCommands(p *Page, help func(words []string) string) {
 		words := strings.Fields(c.Text)
 		switch {
 		case len(words) > 1 && words[0] == "make" && t.targets[words[1]] == "":
-			p.problem(c.Line, "the Makefile has no target %s", words[1])
+			p.problemf(c.Line, "the Makefile has no target %s", words[1])
 		case len(words) > 1 && words[0] == "chatidentity":
 			p.checkCommand(c, words[1:], help)
 		}
@@ -179,11 +179,11 @@ func (p *Page) checkCommand(c Reference, words []string, help func([]string) str
 	}
 	said := help(words[:end])
 	if said == "" {
-		p.problem(c.Line, "`%s`: the program has no such command", c.Text)
+		p.problemf(c.Line, "`%s`: the program has no such command", c.Text)
 	}
 	for _, word := range words[end:] {
 		if flag := flagWord.FindString(word); flag != "" && said != "" && !strings.Contains(said, flag) {
-			p.problem(c.Line, "`%s`: the command has no %s", c.Text, flag)
+			p.problemf(c.Line, "`%s`: the command has no %s", c.Text, flag)
 		}
 	}
 }

@@ -18,12 +18,12 @@ func (t *Tree) CheckLinks(p *Page) []Reference {
 		target, err := url.Parse(link.Text)
 		switch {
 		case err != nil:
-			p.problem(link.Line, "%v", err)
+			p.problemf(link.Line, "%v", err)
 		case target.Scheme == "https" && target.Host != "":
 			outside = append(outside, link)
 		case target.Scheme == "mailto":
 		case target.Scheme != "" || target.Host != "" || strings.HasPrefix(target.Path, "/"):
-			p.problem(link.Line, "link %s: want https, or a path from this page", link.Text)
+			p.problemf(link.Line, "link %s: want https, or a path from this page", link.Text)
 		default:
 			t.checkPath(p, link, target)
 		}
@@ -37,11 +37,11 @@ func (t *Tree) checkPath(p *Page, link Reference, target *url.URL) {
 		to = path.Join(path.Dir(p.Path), target.Path)
 	}
 	if !t.Has(to) {
-		p.problem(link.Line, "link %s: there is no %s", link.Text, to)
+		p.problemf(link.Line, "link %s: there is no %s", link.Text, to)
 		return
 	}
 	if target.Fragment != "" && (path.Ext(to) != ".md" || !t.Page(to).Anchors[target.Fragment]) {
-		p.problem(link.Line, "link %s: %s has no heading #%s", link.Text, to, target.Fragment)
+		p.problemf(link.Line, "link %s: %s has no heading #%s", link.Text, to, target.Fragment)
 	}
 }
 
@@ -57,7 +57,7 @@ func Ask(ctx context.Context, client *http.Client, link string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing is read
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("link %s: %s", link, response.Status)
 	}

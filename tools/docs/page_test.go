@@ -61,7 +61,7 @@ func (p *Page) visit(n ast.Node) {
 		p.addBlock(n)
 	case *ast.CodeBlock:
 		p.addCode(n)
-		p.problem(p.line(n), "indented code: fence it, with its language")
+		p.problemf(p.line(n), "indented code: fence it, with its language")
 	case *ast.Heading:
 		p.addAnchor(plain(n, p.source))
 	case *ast.Link:
@@ -77,7 +77,7 @@ func (p *Page) visit(n ast.Node) {
 	}
 }
 
-func (p *Page) problem(line int, format string, arguments ...any) {
+func (p *Page) problemf(line int, format string, arguments ...any) {
 	p.Problems = append(p.Problems, fmt.Sprintf("%s:%d: ", p.Path, line)+fmt.Sprintf(format, arguments...))
 }
 
@@ -110,7 +110,7 @@ func (p *Page) addMarks(b *Block, comment *ast.HTMLBlock) {
 		b.Marks[found[1]] = found[2]
 		return
 	}
-	p.problem(p.line(comment), "no such mark of a code block: tools/docs/doc.go has the list")
+	p.problemf(p.line(comment), "no such mark of a code block: tools/docs/doc.go has the list")
 }
 
 // addAnchor makes a heading's anchor by GitHub's rules.
@@ -142,7 +142,7 @@ func (p *Page) checkColumns() {
 		line = strings.TrimSpace(line)
 		breaks := strings.Contains(line, " ") && !strings.HasPrefix(line, "|") && !definition.MatchString(line)
 		if width := utf8.RuneCountInString(line); width > columns && breaks && !p.code[number] {
-			p.problem(number, "%d columns of prose: wrap it at %d", width, columns)
+			p.problemf(number, "%d columns of prose: wrap it at %d", width, columns)
 		}
 	}
 }

@@ -40,12 +40,15 @@ func pages(t *Tree) []string {
 	return names
 }
 
+// The pages run one after the other: each takes the place of the checkout.
+//
+//nolint:tparallel // see above
 func TestPages(t *testing.T) {
 	t.Parallel()
 	tree := openTree(t, root)
 	programs, folder := build(t), filepath.Join(t.TempDir(), "chatidentity")
 	count := map[string]int{}
-	for _, name := range pages(tree) {
+	for _, name := range pages(tree) { //nolint:paralleltest // see above
 		t.Run(name, func(t *testing.T) {
 			p := tree.Page(name)
 			for _, kind := range tree.CheckBlocks(p) {
