@@ -61,7 +61,8 @@ chatidentity dev --exit --output json`,
 	return command
 }
 
-// refusedInDev are flags of serve that have no use in dev. They are there to be refused with a reason.
+// refusedInDev are flags of serve that have no use in dev. They are there to be refused with a
+// reason.
 var refusedInDev = []string{
 	"secret-file", "api-key-file", "api-url", "caller-tokens-file", "policy-file", "tls-cert", "tls-key", "tls-client-ca",
 }
@@ -160,8 +161,8 @@ func (c *devCommand) serve(ctx context.Context, console *console, sidecar *sidec
 	return errors.Join(showErr, parts.Wait())
 }
 
-// prepare fills in what dev chooses itself: addresses, callers, and an audit file with a key, so that
-// every audit command can be tried.
+// prepare fills in what dev chooses itself: addresses, callers, and an audit file with a key, so
+// that every audit command can be tried.
 func (c *devCommand) prepare(scratch, baseURL string) error {
 	c.APIURL = baseURL
 	c.AllowRemote = true
@@ -195,7 +196,8 @@ func (c *devCommand) useFreePorts() {
 	}
 }
 
-// idleBeforeExit returns a notice for each flag that asks for what nobody can call, since dev ends at once.
+// idleBeforeExit returns a notice for each flag that asks for what nobody can call, since dev ends
+// at once.
 func (c *devCommand) idleBeforeExit(origins config.Origins) []config.Notice {
 	var notices []config.Notice
 	for _, flag := range []string{"listen", "admin-listen", "web"} {

@@ -77,8 +77,8 @@ type webState struct {
 	Record struct{ Line map[string]any }
 }
 
-// logIn logs a user in to the app, asks for a token, and returns the answer's status and what the page
-// shows.
+// logIn logs a user in to the app, asks for a token, and returns the answer's status and what the
+// page shows.
 func (p *webPage) logIn(t *testing.T, externalID, email string) (status int, token string, shown webState) {
 	t.Helper()
 	p.post(t, "/session", url.Values{"external_id": {externalID}, "email": {email}}.Encode(), nil)
@@ -92,8 +92,8 @@ func (p *webPage) logIn(t *testing.T, externalID, email string) (status int, tok
 	return status, answer.Token, shown
 }
 
-// The page's backend is a client of the real sidecar: tokens, verdicts, records and refusals are its.
-// docs/clients.md tells how a backend answers them.
+// The page's backend is a client of the real sidecar: tokens, verdicts, records and refusals are
+// its. docs/clients.md tells how a backend answers them.
 func TestDevWeb(t *testing.T) {
 	t.Parallel()
 	p := startWeb(t, "--limit-customer", "1/h:1", "--log-level", "debug")

@@ -55,8 +55,8 @@ func TestCommandsOfTheSecretsPage(t *testing.T) {
 	}
 }
 
-// A support engineer finds each reason that a record or a backend's log can name, and somebody with an
-// error in hand finds a section with its reason.
+// A support engineer finds each reason that a record or a backend's log can name, and somebody with
+// an error in hand finds a section with its reason.
 func TestPagesExplainEveryReason(t *testing.T) {
 	t.Parallel()
 	support, troubleshooting := readFile(t, "../docs/support.md"), readFile(t, "../docs/troubleshooting.md")

@@ -14,8 +14,8 @@ import (
 // What happens to a machine, its network and its volumes, as a table. Each row strikes the sidecar
 // while the app next door calls it, over a connection that it keeps and over new ones. Whatever is
 // struck: each call of the app ends within its deadline with a token or an error that says what is
-// wrong; what was lost is counted; afterwards there are tokens again, on the same connection; and the
-// trail holds each token that was received.
+// wrong; what was lost is counted; afterwards there are tokens again, on the same connection; and
+// the trail holds each token that was received.
 func TestPod(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

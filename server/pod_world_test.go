@@ -149,8 +149,8 @@ func openClock(t *testing.T, step time.Duration, verdict pb.Verdict) *pod {
 	return p
 }
 
-// wallSet is what a clock tells after it was set by whole seconds: its wall time is another, and its
-// monotonic time goes on. The time package cannot make such a value.
+// wallSet is what a clock tells after it was set by whole seconds: its wall time is another, and
+// its monotonic time goes on. The time package cannot make such a value.
 func wallSet(now time.Time, by time.Duration) time.Time {
 	set := now
 	*(*int64)(unsafe.Pointer(&set)) += int64(by/time.Second) << 30 // above the nanoseconds of a time with both

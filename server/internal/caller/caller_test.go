@@ -74,6 +74,9 @@ func outside(t *testing.T) string {
 			return network.IP.String()
 		}
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("this machine has loopback addresses alone")
+	}
 	t.Skip("this machine has loopback addresses alone")
 	return ""
 }

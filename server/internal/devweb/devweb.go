@@ -24,7 +24,8 @@ type Backend interface {
 	Verify(ctx context.Context, token string) (Verdict, error)
 	// Record returns the audit record of a call. An error is one that a person may see.
 	Record(auditID string) (json.RawMessage, error)
-	// LogIn is Kustomer's chat: it returns the claim by which it has found the customer, and the value.
+	// LogIn is Kustomer's chat: it returns the claim by which it has found the customer, and the
+	// value.
 	LogIn(token string) (claim, value string, err error)
 }
 

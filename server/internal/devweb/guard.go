@@ -13,8 +13,8 @@ const maxBody = 64 << 10
 const policy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // guard keeps other sites in the developer's browser from asking for tokens: a name that their DNS
-// makes ours is refused, and so is a POST of any other origin. All that tells something of a session
-// is a POST.
+// makes ours is refused, and so is a POST of any other origin. All that tells something of a
+// session is a POST.
 func guard(next http.Handler) http.Handler {
 	guarded := http.NewCrossOriginProtection().Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,5 @@
-# A sidecar that has issued a token to anna: the token in a file, its record in /var/log/chatidentity
-# under the key in audit.key.
+# A sidecar that has issued a token to anna: the token in a file, its record in
+# /var/log/chatidentity under the key in audit.key.
 . tools/docs/setup/files.sh
 mkdir /var/log/chatidentity
 chatidentity serve --secret-file kustomer.secret \

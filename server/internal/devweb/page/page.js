@@ -1,4 +1,5 @@
-// The app of this page. Its chat log-in is chat.js, which real pages paste; the rest shows what came of it.
+// The app of this page. Its chat log-in is chat.js, which real pages paste; the rest shows what
+// came of it.
 import { logInToChat, logOutOfChat } from './chat.js';
 
 const find = (id) => document.getElementById(id);
