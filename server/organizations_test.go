@@ -58,7 +58,7 @@ func TestFiftyOrganizations(t *testing.T) {
 		policy += fmt.Sprintf("  org-%d: {%s}\n", n, source)
 	}
 	auditFile := filepath.Join(directory, "audit.jsonl")
-	p := start(t, setup{args: append(unlimited, "--policy-file", file("policy.yaml", policy), "--audit-file", auditFile), env: env})
+	p := start(t, setup{args: append(unlimited, "--policy-file", file("policy.yaml", policy), "--audit-file", auditFile, "--audit-timeout", "30s"), env: env})
 	client := p.client(t)
 	signedBy := func(organization int, secret string) bool {
 		request := issueFor("user_id", "")

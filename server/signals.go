@@ -27,8 +27,25 @@ func catchSignals(ctx context.Context) *signals {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	signal.Ignore(syscall.SIGPIPE) // serve on when nobody reads the log any more
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop)
+	stops := make(chan os.Signal, 2)
+	signal.Notify(stops, syscall.SIGTERM, syscall.SIGINT)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := func() {
+		signal.Stop(stops) // before anybody can see that the program stops: the next one kills it
+		cancel()
+	}
+	go func() {
+		select {
+		case <-stops:
+		case <-ctx.Done():
+		}
+		stop()
+		select {
+		case second := <-stops: // it came before the first one was taken
+			raise(second)
+		default:
+		}
+	}()
 	var terminal *process.Terminal
 	if !isUnderNohup {
 		terminal = process.OpenTerminal()
@@ -47,6 +64,13 @@ func catchSignals(ctx context.Context) *signals {
 		}
 	}()
 	return s
+}
+
+// raise sends the program a signal that it does not catch any more.
+func raise(s os.Signal) {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Signal(s)
+	}
 }
 
 // untilSignal returns a context that ends with ctx, and when a signal asks the program to stop.
