@@ -44,7 +44,7 @@ func (l *Limiter) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_ = l.client.Swap(client).Close()
+	l.retire(l.client.Swap(client))
 	return nil
 }
 

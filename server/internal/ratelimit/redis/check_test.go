@@ -1,10 +1,13 @@
 package redis
 
 import (
+	"context"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
@@ -43,5 +46,41 @@ func TestCheck(t *testing.T) {
 				t.Errorf("a check is no news for the limiter: ready %v, log %q", limiter.Ready(), log)
 			}
 		})
+	}
+}
+
+// The probe that finds the server puts its own client in place of the first one. A call that asks
+// meanwhile gets its answer all the same.
+func TestTheFirstProbeCutsNoCallOff(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	options := testOptions("unix://"+s.socket, &journal{})
+	options.Failure = FailClosed
+	limiter, err := New(ratelimit.NewLocal(16, ratelimit.Monotonic()), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asking, replaced := make(chan struct{}), make(chan struct{})
+	run := limiter.decide
+	limiter.decide = func(ctx context.Context, client *goredis.Client, budgets *ratelimit.Budgets) (ratelimit.Answer, error) {
+		if budgets[ratelimit.Global].Key.Kind != "probe" {
+			close(asking)
+			<-replaced
+		}
+		return run(ctx, client, budgets)
+	}
+	taken := make(chan error, 1)
+	go func() {
+		rate := ratelimit.MustRate("1/h")
+		_, err := limiter.Take(t.Context(), budgetsFor(1, rate, rate, rate))
+		taken <- err
+	}()
+	<-asking
+	if err := limiter.probe(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(replaced)
+	if err := <-taken; err != nil {
+		t.Error(err)
 	}
 }

@@ -177,8 +177,13 @@ func (l *Limiter) follow(last *goredis.Client, err error) bool {
 		_ = client.Close()
 		return true
 	}
-	time.AfterFunc(2*l.options.Timeout, func() { _ = last.Close() }) // calls still wait for its answers
+	l.retire(last)
 	return true
+}
+
+// retire closes a client that another has replaced, once no call waits for its answer any more.
+func (l *Limiter) retire(client *goredis.Client) {
+	time.AfterFunc(2*l.options.Timeout, func() { _ = client.Close() })
 }
 
 // ask makes one round trip.
