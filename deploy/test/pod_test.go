@@ -227,6 +227,7 @@ func (p *pod) records() []record {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	output = output[:bytes.LastIndexByte(output, '\n')+1] // a record that is being written is none yet
 	var records []record
 	for lines := bufio.NewScanner(bytes.NewReader(output)); lines.Scan(); {
 		var one record
