@@ -98,6 +98,13 @@ func (c *Connection) Explain() {
 	}
 }
 
+// TakeBack says that the call that was explained last goes on: the error was none.
+func (c *Connection) TakeBack() {
+	if c.traffic != nil {
+		c.traffic.streams.takeBack()
+	}
+}
+
 // CutOff closes the connection. It is for calls that cannot be answered without holding something for
 // as long as their client likes.
 func (c *Connection) CutOff() {

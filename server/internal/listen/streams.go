@@ -187,6 +187,13 @@ func (s *streams) explain() {
 	s.explained++
 }
 
+// takeBack undoes explain for an error that will not be sent.
+func (s *streams) takeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.explains()
+}
+
 // late counts the calls that have been open for too long.
 func (s *streams) late(now time.Duration) int64 {
 	s.mu.Lock()

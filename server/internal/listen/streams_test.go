@@ -113,3 +113,32 @@ func TestCallsThatAreOpenForTooLongAreLate(t *testing.T) {
 		t.Errorf("%d calls are late after their answers", late)
 	}
 }
+
+// An answer that is an error alone is the transport's own unless somebody has given a reason for it, and
+// has not taken it back since.
+func TestAnErrorHasAReason(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		before func(s *streams)
+		failed bool
+	}{
+		"explained":                  {(*streams).explain, false},
+		"not explained":              {func(*streams) {}, true},
+		"explained, then taken back": {func(s *streams) { s.explain(); s.takeBack() }, true},
+		"taken back twice, then explained": {
+			func(s *streams) { s.explain(); s.takeBack(); s.takeBack(); s.explain() }, false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s streams
+			for _, id := range []uint32{1, 3} { // one stays open
+				s.received(client(frameHeaders, id, 50, flagEndStream|flagEndHeaders).frame, 0)
+			}
+			test.before(&s)
+			if c := s.sent(server(frameHeaders, 3, flagEndStream).frame, func() time.Duration { return 0 }); c.failed != test.failed {
+				t.Errorf("failed: %t, want %t", c.failed, test.failed)
+			}
+		})
+	}
+}

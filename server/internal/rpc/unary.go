@@ -54,11 +54,13 @@ func (s *Server) handle(service string, desc grpc.MethodDesc, implementation any
 		growStack()
 		sendPlain(ctx)
 		c := &call{Context: ctx, arrival: arrivalOf(ctx), method: m, began: s.options.Now()}
+		c.arrival.connection.Explain()                          // grpc sends the error of decoding before it returns it
 		reply, err := receive(implementation, c, decode, enter) //nolint:contextcheck // the call is its own context
-		if err != nil {
+		switch {
+		case err == nil:
+		case c.handler != nil: // it came to the chain
 			c.arrival.connection.Explain()
-		}
-		if err != nil && c.step == 0 {
+		default:
 			s.reportUndecodable(ctx, err)
 		}
 		return reply, err
@@ -77,9 +79,11 @@ func (m *served) receive(
 	return enter(ctx, req, m.info, m.handler)
 }
 
-// enter begins the chain of a call.
+// enter begins the chain of a call, whose message has been decoded.
 func enter(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	callFrom(ctx).handler = handler
+	c := callFrom(ctx)
+	c.arrival.connection.TakeBack()
+	c.handler = handler
 	return goOn(ctx, req)
 }
 
