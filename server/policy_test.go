@@ -82,7 +82,7 @@ func TestABadPolicyLeavesTheLastGoodOne(t *testing.T) {
 		{"callers:\n  loopback: {organisations: all}\n", "line 2, column 14"},
 		{"callers: [", "line 2, column 1"},
 		{"organizations:\n  default: {secret_file: /x}\ncallers:\n  uid:1: {organizations: all}\n", "--organization default"},
-		{"organizations:\n  more: {secret_env: NOT_SET_AT_START}\ncallers:\n  uid:1: {organizations: all}\n", "NOT_SET_AT_START"},
+		{"organizations:\n  more: {secret_env: NOT_SET_AT_START}\ncallers:\n  uid:1: {organizations: all}\n", "line 2, organization more: secret_env"},
 	} {
 		write(bad.text)
 		eventually(t, "count", func() bool { return p.metric(t, failed) == float64(i+1) })
@@ -96,4 +96,43 @@ func TestABadPolicyLeavesTheLastGoodOne(t *testing.T) {
 		_, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", ""))
 		return reason(err) == "CALLER_DENIED"
 	})
+}
+
+// Somebody writes the secret itself where its variable's name belongs: whatever it looks like,
+// nothing repeats it.
+func TestASecretInPlaceOfItsVariableIsNeverTold(t *testing.T) {
+	t.Parallel()
+	for name, pasted := range map[string]string{
+		"as most secrets look":         "canary-0123456789-0123456789",
+		"as a name in small letters":   "canary0123456789",
+		"as a name in capital letters": "CANARY0123456789",
+		"a name that is too long":      strings.Repeat("CANARY", 11),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "policy.yaml")
+			text := "callers: {loopback: {organizations: all}}\norganizations:\n  acme: {secret_env: " + pasted + "}\n"
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := start(t, setup{args: []string{"--policy-file", file, "--log-level", "debug"}})
+			code, ready := p.get(t, "/readyz")
+			if code != 503 || !strings.Contains(ready, "secret_env") {
+				t.Errorf("/readyz answers %d, %q", code, ready)
+			}
+			_, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", ""))
+			_, metrics := p.get(t, "/metrics")
+			p.stop(t)
+			told := []string{ready, metrics, said(err), p.stderr.String(), p.stdout.String()}
+			for _, args := range [][]string{
+				{"policy", "check", file}, {"doctor", "--policy-file", file}, {"serve", "--strict-start", "--policy-file", file},
+			} {
+				_, stdout, stderr := command(t, nil, "", args...)
+				told = append(told, stdout, stderr)
+			}
+			if all := strings.ToLower(strings.Join(told, "\n")); strings.Contains(all, "canary") {
+				t.Errorf("the secret is told:\n%s", all)
+			}
+		})
+	}
 }

@@ -113,8 +113,9 @@ func (s *Serve) checkSources(organizations map[string]policy.Organization) error
 		entry := organizations[name]
 		organization := s.organization(name, entry)
 		if variable := organization.Secrets.SecretKey; variable.Name != "" && !variable.isSet() {
-			return fmt.Errorf("line %d, organization %s: the environment variable %s is not set or empty",
-				entry.Line, name, variable.Name)
+			// Its name is not repeated: somebody may have written the secret in its place.
+			return fmt.Errorf("line %d, organization %s: secret_env names a variable that is not set or empty",
+				entry.Line, name)
 		}
 		if _, err := kustomer.ParseBaseURL(organization.APIURL, name); err != nil && organization.UsesAPI() {
 			return fmt.Errorf("line %d, organization %s: the API's URL: %w", entry.Line, name, err)

@@ -48,13 +48,13 @@ type SecretTimes struct {
 
 func (s *SecretSource) flags() Group {
 	return Group{
-		"Signing secret (exactly one source: KUSTOMER_SECRET_KEY, --secret-file,\n" +
-			"KUSTOMER_API_KEY or --api-key-file)", []Flag{
+		"Signing secret", []Flag{
 			String(&s.Organization, "organization", "NAME", "",
 				"Name of the default organization (default: default). "+
 					"Required with an API key when --api-url contains {organization}."),
 			Path(&s.SecretFile, "secret-file", "",
-				"File with the signing secret, reloaded when it changes. Recommended."),
+				"File with the signing secret, reloaded when it changes. Recommended. Give exactly one source: this, "+
+					"--api-key-file, KUSTOMER_SECRET_KEY or KUSTOMER_API_KEY."),
 			Path(&s.APIKeyFile, "api-key-file", "",
 				"File with an API key that may read the signing secret (roles org.admin and org.user)."),
 			String(&s.APIURL, "api-url", "URL", kustomer.DefaultBaseURL, "Base URL of Kustomer's API."),

@@ -19,7 +19,7 @@ var (
 		return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	})
 	variablePattern = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+		return regexp.MustCompile(`^[A-Z_][A-Z0-9_]{0,63}$`)
 	})
 )
 
@@ -77,8 +77,9 @@ func (p parser) organization(key, value *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	if organization.SecretEnv != "" && !variablePattern().MatchString(organization.SecretEnv) {
-		return at(key, "secret_env must be the name of an environment variable, not its value")
+	if organization.SecretEnv != "" && !variablePattern().MatchString(organization.SecretEnv) { // may be a secret
+		return at(key, "secret_env must be the name of an environment variable, not its value: "+
+			"1 to 64 capital letters, digits and underscores, the first no digit")
 	}
 	sources := []string{organization.SecretFile, organization.SecretEnv, organization.APIKeyFile}
 	if given := slices.DeleteFunc(sources, func(source string) bool { return source == "" }); len(given) != 1 {
