@@ -14,11 +14,7 @@ import (
 // withdrawn are the promises of the last release that this one breaks on purpose, each with its
 // line in the CHANGELOG. A release begins with none.
 var withdrawn = map[string][]string{
-	"flags": { // dev refused them before too
-		"chatidentity dev --secret-file", "chatidentity dev --api-key-file", "chatidentity dev --api-url",
-		"chatidentity dev --caller-tokens-file", "chatidentity dev --policy-file",
-		"chatidentity dev --tls-cert", "chatidentity dev --tls-key", "chatidentity dev --tls-client-ca",
-	},
+	"flags":         {},
 	"metrics":       {},
 	"events":        {},
 	"record fields": {},
