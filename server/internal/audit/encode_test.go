@@ -94,7 +94,8 @@ func TestEncodeWorstCase(t *testing.T) {
 
 func TestEncodeKeepsWhatFits(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"x", `back\slash "quoted"`, "tab\tand\nnewline", "<&>", "Grüße 😀", strings.Repeat("a", maxName), "\u2028"} {
+	for _, s := range []string{"x", `back\slash "quoted"`, "tab\tand\nnewline", "<&>", "Grüße 😀", strings.Repeat("a", maxName), "\u2028",
+		"\n", "\x00", `"`, `\`, strings.Repeat("ä", maxName/len("ä"))} {
 		got := checkLine(t, seal(t, filled(s, 7), 0))
 		for key, value := range got {
 			switch key {
@@ -118,6 +119,36 @@ func TestEncodeOrderAndOmission(t *testing.T) {
 		`"event":"token.verify","outcome":"UNKNOWN","duration_us":0,"dropped":3,"key_id":"`
 	if !strings.HasPrefix(got, want) {
 		t.Fatalf("got  %s\nwant %s…", got, want)
+	}
+}
+
+// A text that is too long loses no more than it must.
+func TestATextIsCutAtItsBound(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		strings.Repeat("x", 513):                strings.Repeat("x", 509) + "…",
+		strings.Repeat("ä", 257):                strings.Repeat("ä", 254) + "…",
+		strings.Repeat("x", 510) + "\n":         strings.Repeat("x", 509) + "…",
+		strings.Repeat("x", 506) + "\u2028":     strings.Repeat("x", 506) + "\u2028",
+		strings.Repeat("x", 507) + "\u2028":     strings.Repeat("x", 507) + "…",
+		strings.Repeat("x", 503) + "\u2028abcd": strings.Repeat("x", 503) + "\u2028…",
+	} {
+		if got := checkLine(t, seal(t, &Record{Instance: "i", Event: EventVerify, Caller: s}, 0))["caller"]; got != want {
+			t.Errorf("%q is cut to %q, want %q", s, got, want)
+		}
+	}
+}
+
+// A year that RFC 3339 cannot write becomes the zero time.
+func TestEncodeTime(t *testing.T) {
+	t.Parallel()
+	for year, want := range map[int]string{
+		-1: "0001-01-01T00:00:00.000000000Z", 0: "0000-02-03T04:05:06.000000007Z",
+		9999: "9999-02-03T04:05:06.000000007Z", 10000: "0001-01-01T00:00:00.000000000Z",
+	} {
+		if got := string(AppendTime(nil, time.Date(year, 2, 3, 4, 5, 6, 7, time.UTC))); got != want {
+			t.Errorf("year %d: %s, want %s", year, got, want)
+		}
 	}
 }
 

@@ -61,6 +61,24 @@ func TestEveryFieldOfARecordIsWritten(t *testing.T) {
 	}
 }
 
+func TestSearchRefusesWhatNoRecordHolds(t *testing.T) {
+	t.Parallel()
+	for _, f := range Fields() {
+		good, bad := map[string]string{
+			"audit_id": "019abcde-0123-7456-89ab-0123456789ab", "caller": "uid:1000", "request_id": "a.b", "trace_id": strings.Repeat("0", 32),
+		}[f.Name], "no such/value"
+		if f.Search.Form == "" {
+			good, bad = bad, ""
+		}
+		if err := f.Search.Check(good); err != nil {
+			t.Errorf("%s: %v", f.Name, err)
+		}
+		if err := f.Search.Check(bad); bad != "" && (err == nil || !strings.Contains(err.Error(), f.Search.Expects)) {
+			t.Errorf("%s: %q: %v, want an error that says %q", f.Name, bad, err, f.Search.Expects)
+		}
+	}
+}
+
 func TestColumnsHavePlaces(t *testing.T) {
 	t.Parallel()
 	var places []int

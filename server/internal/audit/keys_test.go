@@ -39,8 +39,23 @@ func TestPseudonyms(t *testing.T) {
 		}
 		seen[p] = name
 	}
-	if k1.Pseudonym(KindEmail, "A@Example.COM") != k1.Pseudonym(KindEmail, "a@example.com") {
+	if k1.Pseudonym(KindEmail, "AZ@Example.COM") != k1.Pseudonym(KindEmail, "az@example.com") {
 		t.Error("ASCII case of an email is not folded")
+	}
+	if k1.Pseudonym(KindEmail, "@[") == k1.Pseudonym(KindEmail, "`{") {
+		t.Error("characters beside the letters are folded")
+	}
+}
+
+func TestEphemeralKeysAreRandomAndSaySo(t *testing.T) {
+	t.Parallel()
+	first, err := NewEphemeralKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := NewEphemeralKey()
+	if err != nil || !strings.HasPrefix(first.ID(), "ephemeral-") || first.ID() == second.ID() {
+		t.Errorf("ephemeral keys %v and %v, error %v", first, second, err)
 	}
 }
 

@@ -100,7 +100,7 @@ func cutName(b []byte, row int, before []member) ([]byte, []byte, int, bool) {
 	if len(b) <= len(open) || string(b[:len(open)]) != open {
 		return nil, nil, 0, false
 	}
-	for i := row; i < len(fields)-1; i++ {
+	for i := row; i < len(fields)-1; i++ { // the last is the mac, which ends a line
 		key := fields[i].key[:len(open)+len(fields[i].Name)+len(end)]
 		// Most rows differ in the first letter.
 		if b[len(open)] == key[len(open)] && len(b) > len(key) && string(b[:len(key)]) == key {
@@ -111,22 +111,15 @@ func cutName(b []byte, row int, before []member) ([]byte, []byte, int, bool) {
 	if !ok || len(rest) == 0 || rest[0] != ':' {
 		return nil, nil, 0, false
 	}
-	row, ok = rowAfter(row, name, before)
-	return name, rest[1:], row, ok
+	return name, rest[1:], row, isAddedLater(name, before)
 }
 
-// rowAfter returns the row of the table behind that of the field, if it may follow at row. A field
-// that a later version adds has none; it must not be among those that were before it.
-func rowAfter(row int, name []byte, before []member) (int, bool) {
-	last := len(fields) - 1 // the mac, which ends a line
-	for i := row; i < last; i++ {
-		if fields[i].Name == string(name) {
-			return i + 1, true
-		}
-	}
+// isAddedLater reports whether a field may be one that a later version adds: it has no row in the
+// table, and is not among those before it.
+func isAddedLater(name []byte, before []member) bool {
 	known := slices.ContainsFunc(fields, func(f Field) bool { return f.Name == string(name) })
 	twice := slices.ContainsFunc(before, func(m member) bool { return bytes.Equal(m.name, name) })
-	return row, !known && !twice && isFieldName(name)
+	return !known && !twice && isFieldName(name)
 }
 
 func isFieldName(name []byte) bool {

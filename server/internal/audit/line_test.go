@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -80,8 +81,47 @@ func TestOnlyWhatTheLogWritesIsARecord(t *testing.T) {
 			t.Errorf("%s: %q is taken for a record", name, raw)
 		}
 	}
-	newer := strings.Replace(whole, `"caller":"backend"`, `"caller":"backend","added_later":1`, 1)
-	if err := l.Parse([]byte(newer)); err != nil || string(l.Get("added_later")) != "1" {
-		t.Errorf("a field of a later version: %v", err)
+	for _, name := range []string{"added_later", "az_09"} {
+		newer := strings.Replace(whole, `"caller":"backend"`, `"caller":"backend","`+name+`":1`, 1)
+		if err := l.Parse([]byte(newer)); err != nil || string(l.Get(name)) != "1" {
+			t.Errorf("a field of a later version: %v", err)
+		}
+	}
+}
+
+// Each of these differs from a record in one thing, and some of them end too early.
+func TestALineThatBeginsOrEndsOtherwiseIsNoRecord(t *testing.T) {
+	t.Parallel()
+	const mac = `,"mac":"`
+	sum := strings.Repeat("0", macChars)
+	var l Line
+	if err := l.Parse([]byte(RecordStart + "1" + mac + sum + `"}`)); err != nil {
+		t.Fatal(err)
+	}
+	for name, raw := range map[string]string{
+		"only the beginning":       RecordStart + "1",
+		"another version":          `{"v":2,"seq":1` + mac + sum + `"}`,
+		"another end":              RecordStart + "1" + mac + sum + `"]`,
+		"a mac in capitals":        RecordStart + "1" + mac + strings.Repeat("A", macChars) + `"}`,
+		"no mac":                   RecordStart + "1" + `,"mic":"` + sum + `"}`,
+		"two macs":                 RecordStart + `1,"mac":"` + sum + `"` + mac + sum + `"}`,
+		"half of a field":          RecordStart + `1,` + mac + sum + `"}`,
+		"a field without a name":   RecordStart + `1,"` + mac + sum + `"}`,
+		"a field without a colon":  RecordStart + `1,"zz"` + mac + sum + `"}`,
+		"a field without a value":  RecordStart + `1,"zz":` + mac + sum + `"}`,
+		"a known one without":      RecordStart + `1,"caller":` + mac + sum + `"}`,
+		"a field without a comma":  RecordStart + `1;"zz":1` + mac + sum + `"}`,
+		"a text that does not end": RecordStart + `1,"zz":"x` + mac + sum + `"}`,
+	} {
+		if err := l.Parse([]byte(raw)); err == nil {
+			t.Errorf("%s: %q is taken for a record", name, raw)
+		}
+	}
+	long := RecordStart + `1,"zz":"` + strings.Repeat("x", MaxLine)
+	if err := l.Parse([]byte(long[:MaxLine])); !errors.Is(err, ErrTooLong) {
+		t.Errorf("a line that leaves no room for its newline: %v", err)
+	}
+	if err := l.Parse([]byte(long[:MaxLine-1])); errors.Is(err, ErrTooLong) {
+		t.Errorf("the longest line: %v", err)
 	}
 }

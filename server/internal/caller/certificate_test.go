@@ -82,6 +82,19 @@ func TestFromCertificate(t *testing.T) {
 	}
 }
 
+// A SPIFFE ID without // is told so, not taken for a host name.
+func TestASPIFFEIDThatNamesNobodyIsToldWhy(t *testing.T) {
+	t.Parallel()
+	for _, uri := range []url.URL{
+		{Scheme: "spiffe", Opaque: "example.org/a"}, {Scheme: "SPIFFE", Host: "example.org", Path: "/a"},
+	} {
+		_, err := caller.FromCertificate(&x509.Certificate{URIs: []*url.URL{&uri}}, "peer")
+		if err == nil || !strings.Contains(err.Error(), "its SPIFFE ID must have a trust domain") {
+			t.Errorf("%v: error %v", &uri, err)
+		}
+	}
+}
+
 func TestParseName(t *testing.T) {
 	t.Parallel()
 	for text, good := range map[string]bool{

@@ -51,6 +51,15 @@ func TestLocalRemembersAThousandCallers(t *testing.T) {
 	}
 }
 
+func TestLocalHasRoomForItsCapacity(t *testing.T) {
+	t.Parallel()
+	for capacity, room := range map[int]int{0: 16, 1: 16, 16: 16, 17: 32, 32: 32, 33: 64, 65: 128} {
+		if got := len(newTestLocal(capacity).tables[Customer].sets) * ways; got != room {
+			t.Errorf("capacity %d: room for %d, want %d", capacity, got, room)
+		}
+	}
+}
+
 // The price of a fresh budget: customers that have spent less never evict one that has spent more,
 // however many there are.
 func TestLocalFloodDoesNotFreeAnAbuser(t *testing.T) {

@@ -158,6 +158,16 @@ func TestLocalNamesTheLongestWait(t *testing.T) {
 	}
 }
 
+func TestLocalNamesTheWidestOfLimitsThatWaitEquallyLong(t *testing.T) {
+	t.Parallel()
+	local := newTestLocal(16)
+	call := budgetsFor(1, mustRate(t, "1/h"), mustRate(t, "1/h"), mustRate(t, "1/h"))
+	local.takeAt(0, &call)
+	if d := local.takeAt(0, &call); d.Allowed || d.Limit != Global {
+		t.Errorf("got %+v", d)
+	}
+}
+
 func TestLocalPeekDecidesAsTakeAndSpendsNothing(t *testing.T) {
 	t.Parallel()
 	clock := manual{}

@@ -90,6 +90,19 @@ func TestRateAsText(t *testing.T) {
 	}
 }
 
+func TestMustRatePanicsWhereParseRateFails(t *testing.T) {
+	t.Parallel()
+	if rate := MustRate("30/h"); rate != mustRate(t, "30/h") {
+		t.Errorf("got %v", rate)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a bad text did not panic")
+		}
+	}()
+	MustRate("often")
+}
+
 func FuzzParseRate(f *testing.F) {
 	for _, text := range []string{"off", "10/m:10", "200/s:400", "5/s", "1/h:721", "999999/s", "1/:", "1/s:١"} {
 		f.Add(text)

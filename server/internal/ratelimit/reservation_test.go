@@ -62,6 +62,59 @@ func TestReservationRemembersTheSharedStore(t *testing.T) {
 	}
 }
 
+// A call that is given back pushes nobody else out of a full set.
+func TestReservationGivenBackEvictsNobody(t *testing.T) {
+	t.Parallel()
+	clock := manual{}
+	local := NewLocal(ways, clock.clock)
+	for i := range ways {
+		call := budgetsFor(i, Rate{}, Rate{}, mustRate(t, "1/h"))
+		local.takeAt(0, &call)
+	}
+	newcomer := budgetsFor(ways, Rate{}, Rate{}, mustRate(t, "1/h"))
+	reservation, _ := local.Reserve(&newcomer)
+	reservation.Settle(Answer{})
+	if n := local.Evictions(Customer); n != 0 {
+		t.Errorf("%d budgets were forgotten", n)
+	}
+}
+
+// The store has counted a call that is still in flight here: it must not count twice.
+func TestReservationsInFlightCountOnce(t *testing.T) {
+	t.Parallel()
+	clock := manual{}
+	local := NewLocal(16, clock.clock)
+	call := budgetsFor(1, Rate{}, Rate{}, mustRate(t, "1/m:5"))
+	first, _ := local.Reserve(&call)
+	second, _ := local.Reserve(&call)
+	both := Answer{Allowed: true, Ahead: [limitCount]time.Duration{Customer: 2 * time.Minute}}
+	first.Settle(both)
+	for range 3 {
+		if d := local.takeAt(0, &call); !d.Allowed {
+			t.Fatalf("one of five calls was refused: %+v", d)
+		}
+	}
+	second.Settle(both)
+	if d := local.takeAt(0, &call); d.Allowed || d.RetryAfter != time.Minute {
+		t.Errorf("the sixth: %+v", d)
+	}
+}
+
+// An allowed call may have spent the last of a budget; a budget that the store does not count never
+// refuses for it.
+func TestAnswerRefusesOnlyWhatTheStoreRefused(t *testing.T) {
+	t.Parallel()
+	call := budgetsFor(1, Rate{}, mustRate(t, "1/h"), mustRate(t, "1/m"))
+	spent := [limitCount]time.Duration{Caller: time.Hour, Customer: time.Minute}
+	allowed, refused := Answer{Allowed: true, Ahead: spent}, Answer{Ahead: spent}
+	if d := allowed.Decision(&call); d != (Decision{Allowed: true}) {
+		t.Errorf("allowed: %+v", d)
+	}
+	if d := refused.Decision(&call); d != (Decision{Limit: Customer, RetryAfter: time.Minute}) {
+		t.Errorf("refused: %+v", d)
+	}
+}
+
 // What is spent stays within the rate, however many calls are in flight, for however long, and
 // however they end.
 func TestReservationsNeverExceedTheRate(t *testing.T) {
