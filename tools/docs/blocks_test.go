@@ -153,8 +153,8 @@ func matches(want, got string) bool {
 	return regexp.MustCompile(`(?s)^` + strings.Join(parts, ".*") + `$`).MatchString(strings.TrimSpace(got))
 }
 
-// CheckCommands wants the commands within prose to exist: make's targets, and the program's own
-// commands with their flags. help returns the help of a command line.
+// CheckCommands wants what prose names to exist: make's targets, tests, and the program's own commands
+// with their flags. help returns the help of a command line.
 func (t *Tree) CheckCommands(p *Page, help func(words []string) string) {
 	for _, c := range p.Commands {
 		words := strings.Fields(c.Text)
@@ -163,12 +163,15 @@ func (t *Tree) CheckCommands(p *Page, help func(words []string) string) {
 			p.problemf(c.Line, "the Makefile has no target %s", words[1])
 		case len(words) > 1 && words[0] == "chatidentity":
 			p.checkCommand(c, words[1:], help)
+		case testWord.MatchString(c.Text) && t.tests[c.Text] == "":
+			p.problemf(c.Line, "there is no test %s", c.Text)
 		}
 	}
 }
 
 var (
 	commandWord = regexp.MustCompile(`^[a-z][a-z-]*$`)
+	testWord    = regexp.MustCompile(`^Test[A-Z]\w+$`)
 	flagWord    = regexp.MustCompile(`^--[a-z-]+`)
 )
 

@@ -64,7 +64,8 @@ var small = map[string]struct{ page, want string }{
 	"a target in prose":    {"Say\n`make no`.\n", "page.md:2: the Makefile has no target no"},
 	"a command in prose":   {"`chatidentity gone -`\n", "page.md:1: `chatidentity gone -`: the program has no such command"},
 	"a flag in prose":      {"`chatidentity issue\n--gone=1`\n", "page.md:1: `chatidentity issue --gone=1`: the command has no --gone"},
-	"all of that as it is": {"`make called` `chatidentity issue --address a`\n", ""},
+	"a test in prose":      {"`TestGone`\n", "page.md:1: there is no test TestGone"},
+	"all of that as it is": {"`make called` `chatidentity issue --address a` `TestHere`\n", ""},
 }
 
 func TestSmallPages(t *testing.T) {
