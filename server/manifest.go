@@ -65,6 +65,11 @@ chatidentity manifest --image registry.example.com/chatidentity:1.0.0 \
 			"That Redis has a certificate of a private CA, which is in the same Secret, key \"ca.crt\"."),
 		config.Switch(&c.ReadyGated, "ready-gated",
 			"The pod is ready only while a token would be issued. For apps that are of no use without chat."),
+		{
+			Name: "env", Placeholder: "NAME=VALUE", Set: c.addVariable,
+			Help: "Another flag of serve, as its variable in the sidecar, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20. " +
+				"Once for each.",
+		},
 		config.Switch(&c.InPlace, "in-place", "Change the files instead of printing them."),
 		outputChoice(&c.Output, "The list on standard error: text or json. auto is text."),
 	}})
@@ -132,10 +137,12 @@ func (c *manifestCommand) complete(files []string) error {
 	case c.InPlace && slices.Contains(files, standardInput):
 		return config.Usage("--in-place needs files")
 	}
-	if err := c.completeSocket(); err != nil {
-		return err
+	for _, check := range []func() error{c.completeSocket, c.checkNames, c.checkVariables} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	return c.checkNames()
+	return nil
 }
 
 func (c *manifestCommand) completeSocket() error {

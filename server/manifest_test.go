@@ -47,17 +47,26 @@ func TestManifest(t *testing.T) {
 			append(withImage, "--limit-redis=redis://redis:6379", "--limit-redis-private-ca"), podYAML, 2, nil,
 			"--limit-redis-private-ca goes with a --limit-redis that begins with rediss://",
 		},
-		"no workload":      {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
-		"no YAML":          {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
-		"no image":         {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
-		"half an image":    {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
-		"no name":          {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
-		"no URL":           {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
-		"no socket":        {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
-		"no user ID":       {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
-		"two user IDs":     {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
-		"in place of what": {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
-		"no file":          {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
+		"a variable": {
+			append(withImage, "--env=CHATIDENTITY_LIMIT_CUSTOMER=1/s:20", "--env", "CHATIDENTITY_ORGANIZATION=a=b: $(POD), #1"), podYAML, 0,
+			[]string{"- name: CHATIDENTITY_LIMIT_CUSTOMER\n", `value: "1/s:20"`, "- name: CHATIDENTITY_ORGANIZATION\n", `value: "a=b: $(POD), #1"`},
+			"changed",
+		},
+		"a variable of a volume": {
+			append(withImage, "--audit-volume=claim", "--env=CHATIDENTITY_AUDIT_MAX_FILES=9"), podYAML, 0, []string{`value: "9"`}, "changed",
+		},
+		"a value of Kubernetes": {append(withImage, "--env=CHATIDENTITY_LIMIT_CUSTOMER=$(LIMIT)"), podYAML, 0, []string{`value: "$(LIMIT)"`}, "changed"},
+		"no workload":           {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
+		"no YAML":               {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
+		"no image":              {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
+		"half an image":         {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
+		"no name":               {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
+		"no URL":                {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
+		"no socket":             {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
+		"no user ID":            {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
+		"two user IDs":          {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
+		"in place of what":      {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
+		"no file":               {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,6 +81,43 @@ func TestManifest(t *testing.T) {
 				if !strings.Contains(stdout, part) {
 					t.Errorf("does not print %q:\n%s", part, stdout)
 				}
+			}
+		})
+	}
+}
+
+// A variable that could not do what is meant is refused, with one line that names it. What may be a
+// secret is not repeated.
+func TestManifestRefusesVariables(t *testing.T) {
+	t.Parallel()
+	const canary = "c2VjcmV0LWNhbmFyeQ"
+	for _, test := range []struct{ args, want string }{
+		{"--env=CHATIDENTITY_LIMIT_CUSTOMR=1/s", `CHATIDENTITY_LIMIT_CUSTOMR is not the variable of a flag of serve, did you mean "CHATIDENTITY_LIMIT_CUSTOMER"?`},
+		{"--env=GOMEMLIMIT=" + canary, "GOMEMLIMIT is not the variable of a flag of serve; serve --help lists them"},
+		{"--env=KUSTOMER_SECRET_KEY=" + canary, "KUSTOMER_SECRET_KEY is not the variable of a flag of serve; serve --help lists them"},
+		{"--env=CHATIDENTITY_ADDRESS=127.0.0.1:1", "CHATIDENTITY_ADDRESS is not the variable of a flag of serve; serve --help lists them"},
+		{"--env=limit-customer=1/s", "give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20"},
+		{"--env=" + canary + "==", "give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20"},
+		{"--env=CHATIDENTITY_LOG_LEVEL", "give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20"},
+		{"--env=CHATIDENTITY_LOG_LEVEL= ", "CHATIDENTITY_LOG_LEVEL has no value"},
+		{"--env=CHATIDENTITY_LIMIT_CUSTOMER=lots", "CHATIDENTITY_LIMIT_CUSTOMER: "},
+		{"--env=CHATIDENTITY_ORGANIZATION=a\nb", "the value of CHATIDENTITY_ORGANIZATION is not UTF-8 text on one line"},
+		{"--env=CHATIDENTITY_API_URL=https://u:" + canary + "@example.com", "the value of CHATIDENTITY_API_URL holds a password"},
+		{"--env=CHATIDENTITY_LIMIT_REDIS=rediss://:" + canary + "@redis", "CHATIDENTITY_LIMIT_REDIS: give --limit-redis instead"},
+		{"--env=CHATIDENTITY_LIMIT_REDIS=rediss://redis", "CHATIDENTITY_LIMIT_REDIS: give --limit-redis instead"},
+		{"--env=CHATIDENTITY_ALLOW_UID=7", "CHATIDENTITY_ALLOW_UID: give --allow-uid instead"},
+		{"--env=CHATIDENTITY_SECRET_FILE=/secret", "--env: the manifest sets CHATIDENTITY_SECRET_FILE itself"},
+		{"--env=CHATIDENTITY_AUDIT_MAX_FILES=9", "--env: the manifest sets CHATIDENTITY_AUDIT_MAX_FILES itself"},
+		{"--unix-socket --allow-uid=7 --env=CHATIDENTITY_LISTEN=127.0.0.1:1", "--env: the manifest sets CHATIDENTITY_LISTEN itself"},
+		{"--env=CHATIDENTITY_LOG_LEVEL=info --env=CHATIDENTITY_LOG_LEVEL=debug", "CHATIDENTITY_LOG_LEVEL is given twice"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Split(strings.ReplaceAll(test.args, " --", "\x00--"), "\x00")
+			code, stdout, stderr := command(t, nil, podYAML, slices.Concat(withImage, args)...)
+			if code != 2 || stdout != "" || !strings.HasPrefix(stderr, "chatidentity: --env") || !strings.Contains(stderr, test.want) ||
+				strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, canary) {
+				t.Errorf("code %d, error %q, want %q; output %q", code, stderr, test.want, stdout)
 			}
 		})
 	}

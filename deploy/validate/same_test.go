@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/yaml"
 )
 
 // options are those of a sidecar, as each of the three ways takes them: an overlay of kustomize,
@@ -73,6 +75,73 @@ func TestEveryWayAddsTheSame(t *testing.T) {
 				t.Errorf("compared %d", compared)
 			}
 		})
+	}
+}
+
+// What docs/kubernetes.md says of every other flag, for each of the three ways, as it stands there.
+func TestTheOtherFlagsOfThePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n### Every other flag\n")
+	flags := regexp.MustCompile(`--env CHATIDENTITY_[^ ]+`).FindAllString(section, -1)
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(section, 2)
+	if !found || len(flags) != 2 || len(blocks) != 2 {
+		t.Fatalf("the page has %q and %d blocks", flags, len(blocks))
+	}
+	for i := range flags {
+		flags[i] = strings.Replace(flags[i], " ", "=", 1)
+	}
+	var values struct{ Chatidentity map[string]any }
+	if err := yaml.UnmarshalStrict([]byte(blocks[0][1]), &values); err != nil {
+		t.Fatal(err)
+	}
+	helm, err := helmTemplate(t, exampleChart(t), values.Chatidentity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := manifests + "/example/deployment.yaml"
+	raw, err := os.ReadFile(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patched, err := kustomizeText(t, string(raw), "resources: [app.yaml]\ncomponents: [../kubernetes/components/sidecar]\n"+
+		"images: [{name: chatidentity, newName: registry.example.com/chatidentity, newTag: 0.1.0}]\n"+blocks[1][1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := normal(t, helm)
+	if !slices.Contains(want.Spec.InitContainers[0].Env, corev1.EnvVar{Name: "CHATIDENTITY_LIMIT_CUSTOMER", Value: "1/s:20"}) {
+		t.Errorf("Helm makes %+v", want.Spec.InitContainers[0].Env)
+	}
+	for way, documents := range map[string][]document{
+		"kustomize": patched, "manifest": addManifest(t, compile(t), flags, app),
+	} {
+		if got := normal(t, withSidecar(t, documents)); !apiequality.Semantic.DeepEqual(got, want) {
+			t.Errorf("%s makes\n%+v\nHelm\n%+v", way, got, want)
+		}
+	}
+}
+
+// A value of env is text, whatever it looks like, with Helm as with the command.
+func TestValuesOfEnvAreText(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{
+		"a: b #c", `"quoted" 'both' \ways\`, "0600", "true", "~", "Grüße, 世界 🙂", "a\u00a0\u2028b", "$(POD_NAME)", "$name", "{{ .Values }}", "<a>&b",
+	} {
+		helm, err := helmTemplate(t, exampleChart(t), map[string]any{"env": map[string]any{"CHATIDENTITY_ORGANIZATION": value}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		added := addManifest(t, compile(t), []string{"--env=CHATIDENTITY_ORGANIZATION=" + value}, manifests+"/example/deployment.yaml")
+		for way, d := range map[string]document{"Helm": helm, "manifest": withSidecar(t, added)} {
+			env := podOf(t, d).Spec.InitContainers[0].Env
+			if !slices.Contains(env, corev1.EnvVar{Name: "CHATIDENTITY_ORGANIZATION", Value: value}) {
+				t.Errorf("%s: %q becomes %+v", way, value, env[len(env)-1])
+			}
+		}
 	}
 }
 

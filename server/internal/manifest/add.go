@@ -123,7 +123,7 @@ func (t *text) addTo(o object, options Options) (pod, error) {
 		}
 	}
 	values := options.values(uid)
-	p.container = values.Replace(container(chosen, plain))
+	p.container = values.Replace(container(append(chosen, options.env()), plain))
 	p.volumes = values.Replace(volumes(chosen))
 	p.appMounts = values.Replace(appMounts(chosen))
 	for _, part := range chosen {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -146,21 +147,45 @@ var conditions = map[Option]string{
 	ReadyGated:  ".readyGated",
 }
 
+// where puts a part's text under its condition.
+func where(p part, text string) string {
+	if conditions[p.option] == "" {
+		return text
+	}
+	return "{{- if " + conditions[p.option] + " }}\n" + text + "{{- end }}\n"
+}
+
+// chartEnv is a part in the place of Options.env.
+var chartEnv = part{env: `{{- range $variable, $value := .env }}
+{{- if has $variable (include "chatidentity.sets" $ | fromYamlArray) }}
+{{- fail (printf "chatidentity.env: the chart sets %s itself" $variable) }}
+{{- end }}
+- name: {{ $variable }}
+  value: {{ quote $value }}
+{{- end }}
+`}
+
+// chartSets lists what Options.Sets reports.
+func chartSets() string {
+	return join(parts, where, func(p part) string {
+		var b strings.Builder
+		for _, name := range p.sets() {
+			b.WriteString("- " + name + "\n")
+		}
+		return b.String()
+	})
+}
+
 // chart is the Helm library chart's only template.
 func chart() string {
-	where := func(p part, text string) string {
-		if p.option == sidecar {
-			return text
-		}
-		return "{{- if " + conditions[p.option] + " }}\n" + text + "{{- end }}\n"
-	}
 	define := func(name, comment, text string) string {
 		return "\n{{/* " + comment + " */}}\n{{- define \"chatidentity." + name + "\" -}}\n{{- with .Values.chatidentity -}}\n" + text +
 			"{{- end }}\n{{- end }}\n"
 	}
 	text := "{{/* Generated from server/internal/manifest/parts.go by `make generate`. */}}\n" +
 		define("labels", "Of the pod template's labels: what a PodMonitor and a NetworkPolicy select.", label+": sidecar\n") +
-		define("container", "The first item of initContainers.", container(parts, where)) +
+		define("container", "The first item of initContainers.", container(append(slices.Clone(parts), chartEnv), where)) +
+		define("sets", "The variables that the container has in any case.", chartSets()) +
 		define("volumes", "Items of volumes.", join(parts, where, func(p part) string { return p.volumes })) +
 		define("appVolumeMounts", "Items of volumeMounts of the app's container.",
 			join(parts, where, func(p part) string { return p.appMounts })) +

@@ -12,16 +12,17 @@ import (
 
 // Options say what to add. The zero value of each but Image adds nothing.
 type Options struct {
-	Image        string  // of the sidecar
-	Secret       string  // name of the Secret with the signing secret; empty: DefaultSecret
-	UnixSocket   bool    // calls come over a socket on a shared volume instead of loopback
-	AppContainer string  // the container that calls over the socket; empty: the first
-	AllowUID     *uint32 // its user ID; nil: the runAsUser of the container or pod
-	AuditKey     string  // name of the Secret with the audit key; empty: none, unless another option needs it
-	AuditVolume  string  // name of the PersistentVolumeClaim for audit files; empty: they stay in the pod
-	Redis        string  // URL of the Redis for shared limits; empty: none
-	RedisCA      bool    // the CA of its certificate is in the Secret of its password
-	ReadyGated   bool    // the pod is ready only while a token would be issued
+	Image        string     // of the sidecar
+	Secret       string     // name of the Secret with the signing secret; empty: DefaultSecret
+	UnixSocket   bool       // calls come over a socket on a shared volume instead of loopback
+	AppContainer string     // the container that calls over the socket; empty: the first
+	AllowUID     *uint32    // its user ID; nil: the runAsUser of the container or pod
+	AuditKey     string     // name of the Secret with the audit key; empty: none, unless another option needs it
+	AuditVolume  string     // name of the PersistentVolumeClaim for audit files; empty: they stay in the pod
+	Redis        string     // URL of the Redis for shared limits; empty: none
+	RedisCA      bool       // the CA of its certificate is in the Secret of its password
+	ReadyGated   bool       // the pod is ready only while a token would be issued
+	Env          []Variable // more of the sidecar's: none that Sets reports, and none twice
 }
 
 // Names of objects that are looked for unless Options name others.
@@ -63,10 +64,15 @@ func (o Options) chosen() []part {
 
 // values puts the options into the text of parts.
 func (o Options) values(uid uint32) *strings.Replacer {
-	return strings.NewReplacer(
+	pairs := []string{
 		"$name", containerName, "$image", o.Image, "$secret", cmp.Or(o.Secret, DefaultSecret),
 		"$uid", strconv.FormatUint(uint64(uid), 10), "$auditKey", cmp.Or(o.AuditKey, DefaultAuditKey),
-		"$claim", o.AuditVolume, "$redis", o.Redis)
+		"$claim", o.AuditVolume, "$redis", o.Redis,
+	}
+	for _, v := range o.Env {
+		pairs = append(pairs, placeholder(v), v.quoted())
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // container returns the item of the list of init containers. each is given the text of every part.

@@ -26,6 +26,8 @@ var optionsOf = map[string]manifest.Options{
 	"helm-rendered":                {AuditVolume: "chatidentity-audit", AuditKey: "audit-keys"},
 	"redis-and-ready":              {Redis: "rediss://chatidentity@redis.example.com:6379/0", ReadyGated: true},
 	"job-migration":                {AuditKey: "chatidentity-audit", Secret: "chat"},
+	"json":                         {Env: []manifest.Variable{{"CHATIDENTITY_LIMIT_CUSTOMER", "1/s:20"}}},
+	"web-deployment":               {Env: []manifest.Variable{{"CHATIDENTITY_LIMIT_CUSTOMER", "1/s:20"}, {"CHATIDENTITY_ORGANIZATION", `a: "b" #c`}}},
 }
 
 // TestWorkloads adds the sidecar to workloads of many shapes. Each golden file holds the original's
@@ -64,6 +66,7 @@ func TestEveryOptionInEveryShape(t *testing.T) {
 	all := manifest.Options{
 		Image: image, UnixSocket: true, AllowUID: new(uint32(10001)), AuditVolume: "chatidentity-audit",
 		Redis: "rediss://chatidentity@redis.example.com:6379/0", ReadyGated: true,
+		Env: []manifest.Variable{{"CHATIDENTITY_LIMIT_CUSTOMER", "1/s:20"}},
 	}
 	for name, raw := range workloads(t) {
 		result, _, err := manifest.Add(raw, all)

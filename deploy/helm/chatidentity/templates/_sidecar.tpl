@@ -63,6 +63,13 @@ chatidentity: sidecar
     - name: CHATIDENTITY_LIMIT_REDIS_CA
       value: /etc/chatidentity-redis/ca.crt
     {{- end }}
+    {{- range $variable, $value := .env }}
+    {{- if has $variable (include "chatidentity.sets" $ | fromYamlArray) }}
+    {{- fail (printf "chatidentity.env: the chart sets %s itself" $variable) }}
+    {{- end }}
+    - name: {{ $variable }}
+      value: {{ quote $value }}
+    {{- end }}
   {{- if .readyGated }}
   readinessProbe: # what it prints is in the event: why the pod is not ready
     exec:
@@ -130,6 +137,40 @@ chatidentity: sidecar
       mountPath: /etc/chatidentity-redis
       readOnly: true
     {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The variables that the container has in any case. */}}
+{{- define "chatidentity.sets" -}}
+{{- with .Values.chatidentity -}}
+- CHATIDENTITY_SECRET_FILE
+- CHATIDENTITY_IDENTIFIER_POLICY
+- CHATIDENTITY_ADMIN_LISTEN
+{{- if not .auditVolume }}
+- CHATIDENTITY_AUDIT_FILE
+- CHATIDENTITY_AUDIT_MAX_SIZE
+- CHATIDENTITY_AUDIT_MAX_FILES
+- CHATIDENTITY_AUDIT_COPY
+{{- end }}
+{{- if .unixSocket }}
+- CHATIDENTITY_LISTEN
+- CHATIDENTITY_ALLOW_UID
+- CHATIDENTITY_SOCKET_MODE
+- CHATIDENTITY_ADDRESS
+{{- end }}
+{{- if or .auditKeySecret .auditVolume .limitRedis }}
+- CHATIDENTITY_AUDIT_KEY_FILE
+{{- end }}
+{{- if .auditVolume }}
+- CHATIDENTITY_AUDIT_FILE
+{{- end }}
+{{- if .limitRedis }}
+- CHATIDENTITY_LIMIT_REDIS
+- CHATIDENTITY_LIMIT_REDIS_PASSWORD_FILE
+{{- end }}
+{{- if and .limitRedis .limitRedisPrivateCA }}
+- CHATIDENTITY_LIMIT_REDIS_CA
+{{- end }}
 {{- end }}
 {{- end }}
 

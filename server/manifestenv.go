@@ -1,0 +1,75 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
+	"github.com/chatidentity/chatidentity/server/internal/manifest"
+)
+
+var (
+	variableName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+	urlOfPassword = regexp.MustCompile(`://[^/@]*:[^/@]*@`)
+)
+
+// addVariable takes a NAME=VALUE of --env. Its errors hold no more of what has no name than that,
+// because it may be a secret.
+func (c *manifestCommand) addVariable(text string) error {
+	name, value, found := strings.Cut(text, "=")
+	if !found || !variableName.MatchString(name) {
+		return errors.New("give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20")
+	}
+	flags := flagsOfServe()
+	flag, known := flags[name]
+	switch {
+	case !known:
+		names := slices.Collect(maps.Keys(flags))
+		return fmt.Errorf("%s is not the variable of a flag of serve%s", name,
+			cmp.Or(didYouMean("", name, names), "; serve --help lists them"))
+	case name == config.VariablePrefix+"LIMIT_REDIS", name == config.VariablePrefix+"ALLOW_UID":
+		return fmt.Errorf("%s: give --%s instead", name, flag.Name)
+	case slices.ContainsFunc(c.Env, func(v manifest.Variable) bool { return v.Name == name }):
+		return fmt.Errorf("%s is given twice", name)
+	case config.IsBlank(value):
+		return fmt.Errorf("%s has no value", name)
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
+		return fmt.Errorf("the value of %s is not UTF-8 text on one line", name)
+	case urlOfPassword.MatchString(value):
+		return fmt.Errorf("the value of %s holds a password, which all who read the manifest would see: leave it out", name)
+	case !strings.Contains(value, "$("): // what Kubernetes makes of that is not known here
+		if err := flag.Set(value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	c.Env = append(c.Env, manifest.Variable{Name: name, Value: value})
+	return nil
+}
+
+func flagsOfServe() map[string]config.Flag {
+	flags := map[string]config.Flag{}
+	for _, group := range new(config.Serve).Flags() {
+		for _, flag := range group.Flags {
+			flags[flag.Variable()] = flag
+		}
+	}
+	return flags
+}
+
+// checkVariables refuses what the sidecar has already: two variables of the same name would be in
+// the container, or one beside an argument that overrides it.
+func (c *manifestCommand) checkVariables() error {
+	for _, v := range c.Env {
+		if c.Sets(v.Name) {
+			return config.Usage("--env: the manifest sets %s itself: leave it out, and change it in what is printed", v.Name)
+		}
+	}
+	return nil
+}
