@@ -88,3 +88,22 @@ func TestAWholeRequestDoesNotGiveWay(t *testing.T) {
 		}
 	}
 }
+
+func TestTheEndOfAHeadIsFound(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]uint32{
+		"": 0, "GET": 0, "\r": 1, "\r\n": 2, "\r\n\r": 3, "\r\n\r\n": 4, "a: b\r\n\r\nbody": 4,
+		"\r\r\n\r\n": 4, "\r\n\r\r\n\r\n": 4, "\r\na\r\n": 2, "\n\r\n": 2, "\r\n\n": 0,
+	} {
+		if got := findHeadEnd(0, []byte(text)); got != want {
+			t.Errorf("%q: %d bytes of the end have come, want %d", text, got, want)
+		}
+		var pieces uint32
+		for i := range len(text) {
+			pieces = findHeadEnd(pieces, []byte{text[i]})
+		}
+		if pieces != want {
+			t.Errorf("%q, byte by byte: %d bytes of the end have come, want %d", text, pieces, want)
+		}
+	}
+}
