@@ -94,8 +94,10 @@ func TestEncodeWorstCase(t *testing.T) {
 
 func TestEncodeKeepsWhatFits(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"x", `back\slash "quoted"`, "tab\tand\nnewline", "<&>", "Grüße 😀", strings.Repeat("a", maxName), "\u2028",
-		"\n", "\x00", `"`, `\`, strings.Repeat("ä", maxName/len("ä"))} {
+	for _, s := range []string{
+		"x", `back\slash "quoted"`, "tab\tand\nnewline", "<&>", "Grüße 😀", strings.Repeat("a", maxName), "\u2028",
+		"\n", "\x00", `"`, `\`, strings.Repeat("ä", maxName/len("ä")),
+	} {
 		got := checkLine(t, seal(t, filled(s, 7), 0))
 		for key, value := range got {
 			switch key {

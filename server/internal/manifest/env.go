@@ -39,8 +39,9 @@ func (p part) sets() []string {
 	if p.option == sidecar {
 		text += head
 	}
-	var names []string
-	for _, found := range setting.FindAllStringSubmatch(text, -1) {
+	matches := setting.FindAllStringSubmatch(text, -1)
+	names := make([]string, 0, len(matches))
+	for _, found := range matches {
 		name := found[2]
 		if name == "" {
 			name = "CHATIDENTITY_" + strings.ToUpper(strings.ReplaceAll(found[1], "-", "_"))

@@ -14,7 +14,7 @@ func TestVariablesKeepTheirValues(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
 		"1/s:20", "a: b", "a #b", " spaces ", `"quoted" 'both' \ways\`, "- a", "{a: b}", "[a]", "*a", "&a", "!a", "|", "%a", "@a", "`a`",
-		"0600", "true", "null", "~", "1e3", "Grüße, 世界 🙂", "\u00a0\u2028\ufeff", "line\nline", "tab\t", "<a>&b",
+		"0600", "true", "null", "~", "1e3", "Grüße, 世界 🙂", "\u00a0\u2028\ufeff", "line\nnext", "tab\t", "<a>&b",
 		"$(POD_NAME)", "$$(POD_NAME)", "$name", "$image$secret$uid", "$env[CHATIDENTITY_ORGANIZATION]", "{{ .Values }}", "{instance}",
 	} {
 		for form, raw := range workloadForms {

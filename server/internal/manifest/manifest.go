@@ -64,15 +64,14 @@ func (o Options) chosen() []part {
 
 // values puts the options into the text of parts.
 func (o Options) values(uid uint32) *strings.Replacer {
-	pairs := []string{
-		"$name", containerName, "$image", o.Image, "$secret", cmp.Or(o.Secret, DefaultSecret),
-		"$uid", strconv.FormatUint(uint64(uid), 10), "$auditKey", cmp.Or(o.AuditKey, DefaultAuditKey),
-		"$claim", o.AuditVolume, "$redis", o.Redis,
-	}
+	pairs := make([]string, 0, 2*len(o.Env))
 	for _, v := range o.Env {
 		pairs = append(pairs, placeholder(v), v.quoted())
 	}
-	return strings.NewReplacer(pairs...)
+	return strings.NewReplacer(append(pairs,
+		"$name", containerName, "$image", o.Image, "$secret", cmp.Or(o.Secret, DefaultSecret),
+		"$uid", strconv.FormatUint(uint64(uid), 10), "$auditKey", cmp.Or(o.AuditKey, DefaultAuditKey),
+		"$claim", o.AuditVolume, "$redis", o.Redis)...)
 }
 
 // container returns the item of the list of init containers. each is given the text of every part.
