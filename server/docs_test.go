@@ -21,7 +21,7 @@ func TestCommandsOfTheSecretsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var script strings.Builder
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+	for _, block := range regexp.MustCompile("(?s)<!-- run by: TestCommandsOfTheSecretsPage -->\n```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
 		script.WriteString(block[1])
 	}
 	if commands := strings.Count(script.String(), "\n"); commands < 3 {

@@ -10,22 +10,35 @@ import (
 
 const systemdUnit = "../deploy/systemd/chatidentity.service"
 
-// systemd finds nothing wrong with the unit, and little that it could still forbid. The exposure is
+// systemd finds nothing wrong with the units, and little that it could still forbid. The exposure is
 // of a scale from 0 to 10.
-func TestTheSystemdUnit(t *testing.T) {
+func TestTheSystemdUnits(t *testing.T) {
 	t.Parallel()
 	requireTool(t, "systemd-analyze")
-	unit := filepath.Join(t.TempDir(), "chatidentity.service")
-	text := strings.Replace(readFile(t, systemdUnit), "/usr/local/bin/chatidentity", program, 1)
-	if err := os.WriteFile(unit, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	folder := t.TempDir()
+	units, err := filepath.Glob("../deploy/systemd/*")
+	if err != nil || len(units) == 0 {
+		t.Fatalf("units %q: %v", units, err)
 	}
-	if out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", unit).CombinedOutput(); err != nil || len(out) > 0 {
+	for i, source := range units {
+		text := strings.Replace(readFile(t, source), "/usr/local/bin/chatidentity", program, 1)
+		units[i] = filepath.Join(folder, filepath.Base(source))
+		if err := os.WriteFile(units[i], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verify := exec.CommandContext(t.Context(), "systemd-analyze", append([]string{"verify"}, units...)...)
+	if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
-	security := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=15", unit)
-	if out, err := security.CombinedOutput(); err != nil {
-		t.Errorf("security: exposure above 1.5: %v\n%s", err, out)
+	for _, unit := range units {
+		if filepath.Ext(unit) != ".service" {
+			continue
+		}
+		security := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=15", unit)
+		if out, err := security.CombinedOutput(); err != nil {
+			t.Errorf("security: exposure above 1.5: %v\n%s", err, out)
+		}
 	}
 }
 
@@ -66,5 +79,65 @@ func TestTheCommandOfTheSystemdUnit(t *testing.T) {
 	records := readFile(t, root+"/state/chatidentity/audit.jsonl")
 	if !strings.Contains(records, `"event":"token.issue"`) || !strings.Contains(token, ".") {
 		t.Errorf("no record of the token:\n%s", records)
+	}
+}
+
+// The command of the unit that verifies, with a journal of the sidecar's log: it finds all in order
+// after files were deleted, and fails when a record was changed or nobody knows what was deleted.
+func TestTheCommandOfTheVerifyingSystemdUnit(t *testing.T) {
+	t.Parallel()
+	_, command, found := strings.Cut(readFile(t, "../deploy/systemd/chatidentity-verify.service"), "\nExecStart=")
+	command, _, ends := strings.Cut(strings.ReplaceAll(command, "\\\n", " "), "\n")
+	if !found || !ends {
+		t.Fatal("the unit has no ExecStart")
+	}
+	folder, key := t.TempDir(), limitKeyFile(t)
+	records := filepath.Join(folder, "records")
+	if err := os.Mkdir(records, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(records, "audit.jsonl")
+	p := start(t, withSecret("--audit-file", file, "--audit-key-file", key, "--audit-max-files", "1"))
+	eventually(t, "deleted file", func() bool {
+		if _, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", "")); err != nil {
+			t.Fatal(err)
+		}
+		hangUp(t, p)
+		return strings.Contains(p.stderr.String(), "audit_file_deleted")
+	})
+	if _, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", "")); err != nil {
+		t.Fatal(err)
+	}
+	p.stop(t)
+	verify := func(journal string) (string, error) {
+		if err := os.WriteFile(filepath.Join(folder, "journal"), []byte(journal), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fake := "#!/bin/sh\ncat " + folder + "/journal\n"
+		if err := os.WriteFile(filepath.Join(folder, "journalctl"), []byte(fake), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		paths := strings.NewReplacer("/usr/local/bin/chatidentity", program, "/etc/chatidentity/audit.key", key,
+			"/var/lib/chatidentity", records, "$$", "$")
+		run := exec.CommandContext(t.Context(), "sh", "-c", paths.Replace(command))
+		run.Env = []string{"PATH=" + folder + ":" + os.Getenv("PATH")}
+		out, err := run.CombinedOutput()
+		return string(out), err
+	}
+	log := p.stderr.String()
+	if out, err := verify(log); err != nil {
+		t.Errorf("of whole records: %v\n%s", err, out)
+	}
+	if out, err := verify(""); err == nil || !strings.Contains(out, "missing") {
+		t.Errorf("without the journal: %v\n%s", err, out)
+	}
+	for _, file := range append(rotatedFiles(t, file), file) {
+		changed := strings.ReplaceAll(readFile(t, file), `"token.issue"`, `"token.verify"`)
+		if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := verify(log); err == nil || !strings.Contains(out, "edited") {
+		t.Errorf("of a changed record: %v\n%s", err, out)
 	}
 }

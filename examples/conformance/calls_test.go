@@ -64,8 +64,9 @@ var callers = []caller{
 	},
 }
 
-// TestCallsOfTheClientsPage cuts each call out of the page and runs it twice: it prints a token, and
-// then, with no budget left, the reason, the audit ID and the delay.
+// TestCallsOfTheClientsPage cuts each call out of the page and runs it three times: it prints a
+// token; then, with no budget left, the reason, the audit ID and the delay; and, denied by a changed
+// policy, no delay.
 //
 //nolint:paralleltest // the builds take both cores
 func TestCallsOfTheClientsPage(t *testing.T) {
@@ -77,8 +78,10 @@ func TestCallsOfTheClientsPage(t *testing.T) {
 	for _, c := range callers {
 		t.Run(c.language, func(t *testing.T) {
 			s := &sidecar{binary: binary, socket: filepath.Join(socketDirectory(t), "s"), audit: "-"}
-			s.serve(t, []string{"KUSTOMER_SECRET_KEY=" + secret}, "--limit-customer", "1/h:1")
 			folder := t.TempDir()
+			allow := policyIn(t, folder)
+			allow("{loopback: {organizations: all}}")
+			s.serve(t, []string{"KUSTOMER_SECRET_KEY=" + secret}, "--limit-customer", "1/h:1", "--policy-file", folder+"/policy.yaml")
 			text := strings.Replace(callOf(t, string(page), c), "127.0.0.1:9451", s.loopback, 1)
 			if err := os.WriteFile(filepath.Join(folder, c.file), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -93,24 +96,47 @@ func TestCallsOfTheClientsPage(t *testing.T) {
 				return string(out)
 			}
 			shell(c.prepare)
-			var token string
-			eventually(t, func() error { // a cold JVM may take too long to say who it is
-				if token = strings.TrimSpace(shell(c.run)); strings.HasPrefix(token, "ey") {
-					return nil
-				}
-				return errors.New(token)
-			})
+			await := func(want string) string {
+				var said string
+				eventually(t, func() error { // a cold JVM may take too long to say who it is
+					if said = strings.TrimSpace(shell(c.run)); regexp.MustCompile(want).MatchString(said) {
+						return nil
+					}
+					return errors.New(said)
+				})
+				return said
+			}
+			token := await("^ey")
 			verify := exec.CommandContext(t.Context(), binary, "verify", "--output", "json", "--address", s.loopback, token)
 			if verdict, err := verify.Output(); err != nil {
 				t.Errorf("the token %q is not accepted: %v\n%s", token, err, verdict)
 			}
-			refused := shell(c.run)
-			for _, want := range []string{`RATE_LIMITED`, `[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`, `(?m)^retry after 3[0-9]{3}$`} {
+			refused := await("RATE_LIMITED")
+			for _, want := range []string{`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`, `(?m)^retry after 3[0-9]{3}$`} {
 				if !regexp.MustCompile(want).MatchString(refused) {
 					t.Errorf("a refusal does not show %s:\n%s", want, refused)
 				}
 			}
+			allow("{}")
+			if refused = await("CALLER_DENIED"); strings.Contains(refused, "retry after") {
+				t.Errorf("it tells of a delay where there is none:\n%s", refused)
+			}
 		})
+	}
+}
+
+// policyIn returns a function that writes who may call.
+func policyIn(t *testing.T, folder string) func(callers string) {
+	t.Helper()
+	return func(callers string) {
+		t.Helper()
+		file := filepath.Join(folder, "policy.yaml")
+		if err := os.WriteFile(file+".new", []byte("callers: "+callers+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

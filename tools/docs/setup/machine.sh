@@ -8,6 +8,14 @@ for folder in /etc /usr/local /var/lib; do
 done
 mount -t tmpfs none /run
 useradd shop
+cat >/usr/local/bin/journalctl <<'END'
+#!/bin/sh
+case "$*" in
+*chatidentity-verify*) cat /run/verify.log ;;
+*) cat /run/service.log ;;
+esac
+END
+chmod 0755 /usr/local/bin/journalctl
 
 as() { # USER COMMAND
 	setpriv --reuid="$1" --regid="$1" --init-groups env PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${@:2}"
@@ -19,15 +27,24 @@ sudo() {
 
 systemctl() {
 	case "$*" in
-	daemon-reload) systemd-analyze verify /etc/systemd/system/chatidentity.service ;;
+	daemon-reload) systemd-analyze verify /etc/systemd/system/chatidentity* ;;
 	"enable --now chatidentity") start_unit ;;
 	"restart chatidentity")
 		kill "$unit"
 		wait "$unit" # with exit code 0
 		start_unit
 		;;
+	"enable --now chatidentity-verify.timer") test -f /etc/systemd/system/chatidentity-verify.timer ;;
+	"start chatidentity-verify")
+		setpriv --bounding-set=-all,+dac_read_search bash -c "$(command_of chatidentity-verify)" >/run/verify.log
+		;;
 	*) return 1 ;;
 	esac
+}
+
+command_of() { # UNIT
+	sed -z 's/\\\n//g' "/etc/systemd/system/$1.service" | sed -n 's/^ExecStart=//p' |
+		sed 's#%t#/run#g; s#%S#/var/lib#g; s#%d#/run/credentials#g; s/\$\$/$/g'
 }
 
 start_unit() {
@@ -37,8 +54,7 @@ start_unit() {
 	sed -n 's/^LoadCredential=\(.*\):\(.*\)/\2 \1/p' "$file" | while read -r from to; do
 		install -m 0400 -o chatidentity "$from" "/run/credentials/$to"
 	done
-	command=$(sed -z 's/\\\n//g' "$file" | sed -n 's/^ExecStart=//p' |
-		sed 's#%t#/run#g; s#%S#/var/lib#g; s#%d#/run/credentials#g')
+	command=$(command_of chatidentity)
 	(
 		set -a
 		. /etc/chatidentity/environment
