@@ -62,6 +62,7 @@ func TestOnlyWhatTheLogWritesIsARecord(t *testing.T) {
 		"an escape in capitals":       `\u001B`,
 		"half of an escape":           `\u00`,
 		"no escape":                   `\x`,
+		"no escape, and its digits":   `\x001f`,
 		"an escaped control":          "\\\x1b",
 		"twice":                       `backend","caller":"other`,
 		"twice, unknown":              `backend","zz":"1","zz":"2`,
@@ -112,6 +113,9 @@ func TestALineThatBeginsOrEndsOtherwiseIsNoRecord(t *testing.T) {
 		"a known one without":      RecordStart + `1,"caller":` + mac + sum + `"}`,
 		"a field without a comma":  RecordStart + `1;"zz":1` + mac + sum + `"}`,
 		"a text that does not end": RecordStart + `1,"zz":"x` + mac + sum + `"}`,
+		"an escape that does not":  RecordStart + `1,"zz":"\` + mac + sum + `"}`,
+		"a sign without a number":  RecordStart + `1,"zz":-` + mac + sum + `"}`,
+		"nothing where a value is": RecordStart + `1,"yy":,"zz":1` + mac + sum + `"}`,
 	} {
 		if err := l.Parse([]byte(raw)); err == nil {
 			t.Errorf("%s: %q is taken for a record", name, raw)
@@ -123,5 +127,51 @@ func TestALineThatBeginsOrEndsOtherwiseIsNoRecord(t *testing.T) {
 	}
 	if err := l.Parse([]byte(long[:MaxLine-1])); errors.Is(err, ErrTooLong) {
 		t.Errorf("the longest line: %v", err)
+	}
+}
+
+func TestALineHasItsValuesUnescaped(t *testing.T) {
+	t.Parallel()
+	raw := seal(t, &Record{Instance: "\nb", Caller: `a\b`, Event: EventIssue}, 0)
+	var l Line
+	if err := l.Parse(raw[:len(raw)-1]); err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []struct{ name, value, other string }{
+		{"event", "token.issue", "token.verify"}, {"instance", "\nb", `\u000ab`}, {"caller", `a\b`, `a\\b`}, {"peer", "", "x"},
+	} {
+		if !l.Is(field.name, field.value) || l.Is(field.name, field.other) {
+			t.Errorf("%s is %q: %t; is %q: %t", field.name,
+				field.value, l.Is(field.name, field.value), field.other, l.Is(field.name, field.other))
+		}
+	}
+}
+
+func TestALineFollowsTheOneBefore(t *testing.T) {
+	t.Parallel()
+	key, other := testKey(t, "k"), testKey(t, "other")
+	chain := NewChain(key, Head{})
+	chain.Seal(nil, AppendBody(nil, &Record{Event: EventIssue}), 0)
+	first := chain.Head().MAC
+	raw := chain.Seal(nil, AppendBody(nil, &Record{Event: EventVerify}), 0)
+	var l Line
+	if err := l.Parse(raw[:len(raw)-1]); err != nil {
+		t.Fatal(err)
+	}
+	if !l.Follows(first, NewLinker(key)) || l.Follows(MAC{}, NewLinker(key)) || l.Follows(first, NewLinker(other)) {
+		t.Error("the second line follows the first under its key, and nothing else")
+	}
+}
+
+// Only these replies wait for their record.
+func TestOnlyAnAnsweredIssueCarriesAToken(t *testing.T) {
+	t.Parallel()
+	for _, event := range []Event{EventIssue, EventVerify, EventRefused, EventStart, EventCopyGap} {
+		for _, outcome := range []string{OutcomeOK, OutcomeUnavailable, ""} {
+			r := Record{Event: event, Outcome: outcome}
+			if got, want := r.CarriesToken(), event == EventIssue && outcome == "OK"; got != want {
+				t.Errorf("%s, %s: carries a token: %t", event, outcome, got)
+			}
+		}
 	}
 }

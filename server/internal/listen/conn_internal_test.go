@@ -149,11 +149,40 @@ func TestWhoIsProvenIsNoStrangerAnyMore(t *testing.T) {
 	}
 }
 
+// Everyone on loopback is a stranger until the first whole request.
+func TestOnLoopbackARequestProvesWhoItIs(t *testing.T) {
+	t.Parallel()
+	listener, err := Open(t.Context(), Address{Network: "tcp", Address: "127.0.0.1:0"}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	dialed, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dialed.Close()
+	accepted, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	connection, _, err := Credentials().ServerHandshake(accepted)
+	if err != nil || listener.known.count() != 0 {
+		t.Errorf("%d known before a request, error %v", listener.known.count(), err)
+	}
+	connection.(*traffic).apply(change{whole: true})
+	if strangers, known := listener.strangers.count(), listener.known.count(); strangers != 0 || known != 1 {
+		t.Errorf("%d strangers and %d known after it", strangers, known)
+	}
+}
+
 // A caller that has all its places gets one more only if one of its connections is idle.
 func TestABusyConnectionNeverGivesWay(t *testing.T) {
 	t.Parallel()
 	listener, reported := socketOf(t, Options{})
 	listener.known.most = 2
+	listener.pace.SetLimit(0) // what strangers have of it does not come back
 	var all []*conn
 	for range 2 {
 		_, c := join(t, listener)
@@ -172,6 +201,9 @@ func TestABusyConnectionNeverGivesWay(t *testing.T) {
 	}
 	if kinds := reported(); !slices.Equal(kinds, []string{kindPlaces, kindPlaces}) {
 		t.Errorf("reported %v", kinds)
+	}
+	if left := listener.pace.Tokens(); left != strangerBurst {
+		t.Errorf("strangers wait for a caller's connections: %v are left", left)
 	}
 }
 
