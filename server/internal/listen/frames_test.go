@@ -83,3 +83,21 @@ func BenchmarkFrames(b *testing.B) {
 		}
 	}
 }
+
+// A flag means what it means in frames of its kind alone: 0x1 is also a SETTINGS' or a PING's ACK.
+func TestFlagsCountInTheirKindsOfFrames(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[frameType]struct{ stream, headers bool }{
+		frameData: {true, false}, frameHeaders: {true, true}, frameContinuation: {false, true},
+		frameResetStream: {}, 0x4: {}, 0x6: {}, frameGoAway: {},
+	} {
+		all := frame{kind: kind, flags: 0xff}
+		if all.endsStream() != want.stream || all.endsHeaders() != want.headers {
+			t.Errorf("frame of kind %d ends its stream: %t, its headers: %t", kind, all.endsStream(), all.endsHeaders())
+		}
+		none := frame{kind: kind, flags: 0xff &^ (flagEndStream | flagEndHeaders)}
+		if none.endsStream() || none.endsHeaders() {
+			t.Errorf("frame of kind %d ends something without a flag", kind)
+		}
+	}
+}
