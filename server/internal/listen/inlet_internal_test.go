@@ -82,6 +82,22 @@ func TestALostSocketThatAnotherServes(t *testing.T) {
 	}
 }
 
+// A socket is removed when the inlet closes: it is not lost, and not made anew.
+func TestAClosedInletStaysClosed(t *testing.T) {
+	t.Parallel()
+	in, log := openInlet(t)
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	in.mend(t.Context())
+	if _, err := os.Lstat(in.address.Address); !errors.Is(err, fs.ErrNotExist) || log.String() != "" {
+		t.Errorf("the socket is there again: %v, logged: %s", err, log)
+	}
+	if _, err := in.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("accepted from a closed inlet: %v", err)
+	}
+}
+
 func openInlet(t *testing.T) (*inlet, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer

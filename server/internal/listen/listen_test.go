@@ -123,6 +123,21 @@ func TestAnAddressThatNobodyListensOn(t *testing.T) {
 	}
 }
 
+func TestOpenAdminReportsWhatOpenReports(t *testing.T) {
+	t.Parallel()
+	if _, err := listen.OpenAdmin(t.Context(), "192.0.2.1:1", listen.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "not an address of this machine") {
+		t.Errorf("error %v", err)
+	}
+	opened, err := listen.OpenAdmin(t.Context(), "127.0.0.1:0", listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := opened.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestProbeLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()

@@ -4,6 +4,7 @@ package listen
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -44,8 +45,8 @@ func TestTwoStartAtTheSameInstant(t *testing.T) {
 	wantEmpty(t, directory)
 }
 
-// What a kill left behind goes at the next start; a private directory that is in use, and files that
-// are not ours, stay.
+// What a kill left behind goes at the next start; a private directory that is in use, and files and
+// directories that are not ours, stay.
 func TestAStartRemovesWhatAKillLeft(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
@@ -62,6 +63,10 @@ func TestAStartRemovesWhatAKillLeft(t *testing.T) {
 		os.WriteFile(filepath.Join(precious, "file"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	notOurs := filepath.Join(directory, "empty")
+	if err := os.Mkdir(notOurs, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	other, err := makeSocket(t.Context(), filepath.Join(starting, newName), 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -73,8 +78,45 @@ func TestAStartRemovesWhatAKillLeft(t *testing.T) {
 	}
 	opened.Close()
 	left, err := os.ReadDir(directory)
-	if err != nil || len(left) != 2 || left[0].Name() != ".ci-precious" || left[1].Name() != ".ci-starting" {
+	if err != nil || len(left) != 3 || left[0].Name() != ".ci-precious" || left[1].Name() != ".ci-starting" ||
+		left[2].Name() != "empty" {
 		t.Errorf("left: %v, error %v", left, err)
+	}
+}
+
+func TestAStaleSocketIsMovedAsideAndRemoved(t *testing.T) {
+	t.Parallel()
+	directory, private := t.TempDir(), t.TempDir()
+	path := filepath.Join(directory, "s")
+	leaveSocket(t, path)
+	if err := moveAside(t.Context(), private, path); err != nil {
+		t.Error(err)
+	}
+	wantEmpty(t, directory)
+	wantEmpty(t, private)
+	if err := moveAside(t.Context(), private, path); err != nil {
+		t.Errorf("another process was faster: %v", err)
+	}
+}
+
+// Where a file system cannot rename without replacing, a link does the same.
+func TestALinkReplacesNothing(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	from, to := filepath.Join(directory, "from"), filepath.Join(directory, "to")
+	leaveSocket(t, from)
+	if err := linkTo(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(from); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what was moved is still there: %v", err)
+	}
+	leaveSocket(t, from)
+	if err := linkTo(from, to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Lstat(from); err != nil {
+		t.Errorf("what was not moved is gone: %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
@@ -51,6 +52,44 @@ func TestASilentConnectionHoldsNoBuffer(t *testing.T) {
 	}
 	if buffer, n, err := server.ReadOnReady(1024, &pool); !errors.Is(err, io.EOF) || buffer != nil || n != 0 || pool.out != 0 {
 		t.Errorf("at the end: %v, %v, %d bytes, %d buffers", err, buffer, n, pool.out)
+	}
+}
+
+// Why nothing will come is what the socket says.
+func TestAConnectionThatEndsSaysWhy(t *testing.T) {
+	t.Parallel()
+	for want, end := range map[error]func(client, accepted net.Conn) error{
+		io.EOF:        func(client, _ net.Conn) error { return client.Close() },
+		net.ErrClosed: func(_, accepted net.Conn) error { return accepted.Close() },
+		syscall.ECONNRESET: func(client, _ net.Conn) error {
+			return errors.Join(client.(*net.TCPConn).SetLinger(0), client.Close())
+		},
+	} {
+		client, accepted := connected(t)
+		server := newTraffic(newConn(accepted, nil, caller.Identity{}), accepted, NewBounds().strangers, func(string) {})
+		if err := end(client, accepted); err != nil {
+			t.Fatal(err)
+		}
+		var pool lender
+		buffer, n, err := server.ReadOnReady(1024, &pool)
+		if !errors.Is(err, want) || buffer != nil || n != 0 || pool.out != 0 || !server.over.Load() {
+			t.Errorf("%v, %d bytes, %d buffers are out; want %v", err, n, pool.out, want)
+		}
+	}
+}
+
+// A connection that is not the socket itself, as with TLS, is read with a buffer of its own.
+func TestAConnectionThatIsNoSocketIsRead(t *testing.T) {
+	t.Parallel()
+	client, ours := net.Pipe()
+	defer client.Close()
+	defer ours.Close()
+	server := newTraffic(ours, ours, NewBounds().strangers, func(string) {})
+	go func() { _, _ = client.Write([]byte("PRI")) }()
+	var pool lender
+	buffer, n, err := server.ReadOnReady(1024, &pool)
+	if err != nil || string((*buffer)[:n]) != "PRI" || pool.out != 1 {
+		t.Errorf("%v, %d bytes, %d buffers are out", err, n, pool.out)
 	}
 }
 

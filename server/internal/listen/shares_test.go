@@ -91,3 +91,18 @@ func TestAModestConnectionFindsAPlaceBesideGreedyOnes(t *testing.T) {
 		})
 	}
 }
+
+func TestAQuarterThatIsFreeIsForModestConnections(t *testing.T) {
+	t.Parallel()
+	all := pool{size: 8, modest: 4}
+	caller := &share{pool: &all}
+	newPortion(caller).take(5)
+	modest := newPortion(caller)
+	for places, over := range map[int64]bool{1: false, 2: true} { // a quarter is free, less is free
+		modest.take(places)
+		if modest.isOver() != over {
+			t.Errorf("a modest connection with %d places is over its share: %t", places, !over)
+		}
+		modest.take(-places)
+	}
+}

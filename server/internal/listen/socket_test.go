@@ -141,3 +141,29 @@ func TestSocketPathThatIsTaken(t *testing.T) {
 		}
 	})
 }
+
+// A path may have as many bytes as can be dialed.
+func TestTheLongestPath(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir() + "/"
+	for length, want := range map[int]string{107: "", 108: "too long"} {
+		path := directory + strings.Repeat("x", length-len(directory))
+		opened, err := openSocketAt(t, path, 0o600)
+		if want != "" {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%d bytes: error %v", length, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%d bytes: %v", length, err)
+		}
+		dialed, err := net.Dial("unix", path)
+		if err != nil {
+			t.Errorf("%d bytes: %v", length, err)
+		} else {
+			dialed.Close()
+		}
+		opened.Close()
+	}
+}
