@@ -53,6 +53,9 @@ func TestStreamsCountWhatIsOpen(t *testing.T) {
 		"empty DATA":                  {youngAge, []heard{client(frameHeaders, 1, 50, head), client(frameData, 1, 0, 0)}, 1, 50, 1},
 		"a number used again":         {youngAge, []heard{client(frameHeaders, 3, 50, end|head), server(frameHeaders, 3, end), client(frameHeaders, 3, 50, head), client(frameHeaders, 1, 50, head)}, 0, 0, 2 - answerCredit},
 		"CONTINUATION":                {youngAge, []heard{client(frameHeaders, 1, 50, end), client(frameContinuation, 1, 9, 0), client(frameContinuation, 1, 9, head)}, 1, 68, 2},
+		"a long header block": {youngAge, []heard{
+			client(frameHeaders, 1, 20_000, 0), client(frameContinuation, 1, 20_000, head), client(frameData, 1, 40_000, end),
+		}, 1, maxBlockBytes + 40_000, 1},
 		"not of a call": {youngAge, []heard{
 			client(0x6, 0, 8, 0), client(0x4, 0, 6, 0), client(0x2, 1, 5, 0), client(0x8, 0, 4, 0), client(frameGoAway, 0, 8, 0), client(frameData, 7, 8, 0),
 		}, 0, 0, 6},
