@@ -1,12 +1,17 @@
 package listen
 
 import (
+	"errors"
+	"io"
 	"math"
 	"net"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // unread is a connection of a caller on which nothing comes, and what it has reported.
@@ -158,4 +163,92 @@ func TestAClosedConnectionHasACost(t *testing.T) {
 			t.Errorf("%d calls and %d in excess are held after the end", calls, excess)
 		}
 	})
+}
+
+// Whoever is slowed down and did not owe too much keeps its calls, however old they are.
+func TestWhoeverIsSlowedDownKeepsItsCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		of, _ := NewBounds().join("somebody")
+		server, kinds := unread(t, of)
+		server.apply(server.streams.received(client(frameHeaders, 1, 50, flagEndHeaders).frame, 0))
+		time.Sleep(2 * heldAge)
+		server.debt.Store(callerFrames * 3 / 2)
+		if slept, err := server.pay(); !slept || err != nil || !slices.Equal(*kinds, []string{kindFrameBudget}) {
+			t.Errorf("slept %t, error %v, reported %v", slept, err, *kinds)
+		}
+	})
+}
+
+// Only a call that is opened beyond the share is refused, not one that was there before.
+func TestOnlyANewCallIsBeyondTheShare(t *testing.T) {
+	t.Parallel()
+	of, _ := NewBounds().join("somebody")
+	server, _ := unread(t, of)
+	server.in = frameReader{} // behind the preface
+	for id := byte(1); id <= 11; id += 2 {
+		server.receive([]byte{0, 0, 0, byte(frameHeaders), flagEndHeaders, 0, 0, 0, id})
+	}
+	newPortion(&of.calls).take(maxCalls)
+	server.receive([]byte{0, 0, 0, byte(frameData), flagEndStream, 0, 0, 0, 1})
+	if excess := server.excess.Load(); excess != 0 || !server.calls.isOver() {
+		t.Errorf("%d calls that were open are refused", excess)
+	}
+	server.receive([]byte{0, 0, 0, byte(frameHeaders), flagEndHeaders, 0, 0, 0, 13})
+	if excess := server.excess.Load(); excess != 1 {
+		t.Errorf("%d calls are refused, want the newest", excess)
+	}
+}
+
+// deaf is a TLS connection that waits to say farewell to a client that does not read.
+type deaf struct {
+	net.Conn
+	left chan struct{}
+}
+
+func (d deaf) Close() error { <-d.left; return nil }
+
+// leaving is the socket beneath it.
+type leaving struct {
+	net.Conn
+	left chan struct{}
+}
+
+func (l leaving) Close() error { close(l.left); return l.Conn.Close() }
+
+func TestAFarewellTakesNoLongerThanItMay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		of, _ := NewBounds().join("somebody")
+		left := make(chan struct{})
+		server := newTraffic(deaf{ours, left}, leaving{ours, left}, of, func(string) {})
+		began := time.Now()
+		if err := server.Close(); err != nil || time.Since(began) != farewellTimeout {
+			t.Errorf("closed after %v, error %v", time.Since(began), err)
+		}
+	})
+}
+
+// The kernel is asked whether a client is gone only if the client had time to go: what fits in the
+// buffer is answered.
+func TestACallThatCameWholeIsAnswered(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]error{prefaceSize: io.EOF, prefaceSize + 1: nil} {
+		w := newWire(t, NewBounds().strangers)
+		if _, err := io.WriteString(w.client, http2.ClientPreface); err != nil {
+			t.Fatal(err)
+		}
+		w.client.Close()
+		for !isGone(w.server.socket) { // the kernel tells a moment later
+			runtime.Gosched()
+		}
+		if n, err := w.server.Read(make([]byte, size)); !errors.Is(err, want) || (n == prefaceSize) != (want == nil) {
+			t.Errorf("with room for %d bytes: %d read, error %v", size, n, err)
+		}
+		if w.server.over.Load() != (want != nil) {
+			t.Errorf("with room for %d bytes: the connection is over: %t", size, want == nil)
+		}
+	}
 }

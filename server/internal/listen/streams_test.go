@@ -145,3 +145,37 @@ func TestAnErrorHasAReason(t *testing.T) {
 		})
 	}
 }
+
+// An age is counted from a call's own beginning.
+func TestACallIsAsOldAsItIsOpen(t *testing.T) {
+	t.Parallel()
+	var s streams
+	for id := uint32(1); id <= 5; id += 2 {
+		s.received(client(frameHeaders, id, 50, flagEndHeaders).frame, time.Hour)
+	}
+	for age, want := range map[time.Duration]int64{heldAge: 0, heldAge + 1: 3} {
+		if older := s.olderThan(heldAge, time.Hour+age); older != want {
+			t.Errorf("after %v %d calls are older than %v, want %d", age, older, heldAge, want)
+		}
+	}
+	if c := s.received(client(frameResetStream, 1, 4, 0).frame, time.Hour+youngAge-1); c.idle != youngResetCost {
+		t.Errorf("to reset a young call costs %d", c.idle)
+	}
+	if c := s.received(client(frameResetStream, 3, 4, 0).frame, time.Hour+youngAge); c.idle != 1 {
+		t.Errorf("to reset a call costs %d", c.idle)
+	}
+}
+
+// A reason that was given for a call explains no call after the last of its time.
+func TestAReasonEndsWithTheLastCall(t *testing.T) {
+	t.Parallel()
+	var s streams
+	now := func() time.Duration { return 0 }
+	s.received(client(frameHeaders, 1, 50, flagEndStream|flagEndHeaders).frame, 0)
+	s.explain()
+	s.received(client(frameResetStream, 1, 4, 0).frame, 0) // its answer is never sent
+	s.received(client(frameHeaders, 3, 50, flagEndStream|flagEndHeaders).frame, 0)
+	if c := s.sent(server(frameHeaders, 3, flagEndStream).frame, now); !c.failed {
+		t.Error("a call has the reason of another")
+	}
+}
