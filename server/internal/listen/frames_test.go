@@ -74,6 +74,21 @@ func TestFramesAreSeenHoweverTheBytesAreCutUp(t *testing.T) {
 	}
 }
 
+// A GOAWAY goes out between two frames, never in the middle of one.
+func TestAFrameBeginsAfterTheOneBefore(t *testing.T) {
+	t.Parallel()
+	text := []byte{0, 0, 2, byte(frameData), 0, 0, 0, 0, 1, 'x', 'y'}
+	for size := range len(text) + 1 {
+		var reader frameReader
+		for rest := text[:size]; len(rest) > 0; {
+			_, rest, _ = reader.next(rest)
+		}
+		if want := size == 0 || size == len(text); reader.atBoundary() != want {
+			t.Errorf("after %d bytes: a frame may begin: %t", size, !want)
+		}
+	}
+}
+
 func BenchmarkFrames(b *testing.B) {
 	text := conversation(b)[prefaceSize:]
 	var reader frameReader

@@ -98,6 +98,26 @@ func TestAClosedInletStaysClosed(t *testing.T) {
 	}
 }
 
+// replaced is a socket that another takes the place of while a newcomer is awaited.
+type replaced struct {
+	net.Listener
+	by func()
+}
+
+func (r *replaced) Accept() (net.Conn, error) { r.by(); return nil, net.ErrClosed }
+
+func TestAcceptGoesOnWithTheNewSocket(t *testing.T) {
+	t.Parallel()
+	in, _ := openInlet(t)
+	anew := in.current
+	in.current = &replaced{anew, func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.current = anew
+	}}
+	connect(t, in)
+}
+
 func openInlet(t *testing.T) (*inlet, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
