@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +50,9 @@ func TestMain(m *testing.M) {
 // runTests runs the tests, none of which may leave a goroutine behind: of its own, that is, since
 // the program runs in processes.
 func runTests(m *testing.M) {
+	if signal.Ignored(syscall.SIGHUP) { // under nohup: what the tests start is not under it
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
 	directory, err := os.MkdirTemp("", "chatidentity-test-*")
 	if err != nil {
 		panic(err)
