@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -93,6 +94,36 @@ func TestServeStartsWithEveryVariableBlank(t *testing.T) {
 		if want := fmt.Sprintf("chatidentity_blank_gate{flag=%q} 1\n", gate); !strings.Contains(metrics, want) {
 			t.Errorf("no metric %s", want)
 		}
+	}
+}
+
+// Serve names each variable that looks like a flag's and is not, once and without its value, as doctor
+// does. Those of a client command in the same container are none, nor those of a Service.
+func TestServeNamesMisspeltVariables(t *testing.T) {
+	t.Parallel()
+	const canary = "c2VjcmV0LWNhbmFyeQ"
+	p := start(t, setup{args: []string{"--secret-file", writeFile(t, testSecret+"\n")}, env: []string{
+		"CHATIDENTITY_LIMIT_CUSTOMR=" + canary, "CHATIDENTITY_SECRET=" + canary,
+		"CHATIDENTITY_ADDRESS=127.0.0.1:1", "CHATIDENTITY_SERVICE_HOST=" + canary, "CHATIDENTITY_PORT_1_TCP=" + canary,
+	}})
+	p.mustIssue(t)
+	times := map[string]int{}
+	for line := range strings.Lines(p.stderr.String()) {
+		var said struct{ Level, Msg, Event, Setting string }
+		if json.Unmarshal([]byte(line), &said) == nil && strings.Contains(said.Msg, "belongs to no flag") {
+			times[said.Level+" "+said.Event+" "+said.Setting]++
+		}
+	}
+	want := map[string]int{
+		"WARN configuration_notice CHATIDENTITY_LIMIT_CUSTOMR": 1, "WARN configuration_notice CHATIDENTITY_SECRET": 1,
+	}
+	for variable := range times { // of whoever runs the tests
+		if _, set := os.LookupEnv(strings.TrimPrefix(variable, "WARN configuration_notice ")); set {
+			delete(times, variable)
+		}
+	}
+	if !maps.Equal(times, want) || strings.Contains(p.stderr.String(), canary) {
+		t.Errorf("it names %v, want %v", times, want)
 	}
 }
 

@@ -109,7 +109,7 @@ var secretSetUps = map[string]setUp{
 	"a misspelt variable": {func(_ *testing.T, p *patient) {
 		p.env = append(p.env, "CHATIDENTITY_IDENTIFIER_POLIC=x", "CHATIDENTITY_SERVICE_PORT=x", "CHATIDENTITY_PORT_1_TCP=x")
 	}, want{
-		"environment": {doctor.Warning, "CHATIDENTITY_IDENTIFIER_POLIC"},
+		"environment CHATIDENTITY_IDENTIFIER_POLIC": {doctor.Warning, "belongs to no flag"},
 	}},
 	"not a socket": {func(t *testing.T, p *patient) { p.flags["listen"] = "unix:" + p.write(t, "f", "") }, want{
 		"listen unix:DIR/f": {doctor.Failed, "remove it"},

@@ -30,8 +30,8 @@ commands.`,
 type manualEntry struct {
 	*cobra.Command
 
-	groups    []helpGroup // without the flags that it shares with serve
-	likeServe bool        // it shares some
+	groups    []helpGroup // if it is like serve, without the flags that it shares
+	likeServe bool        // it has every flag of serve
 }
 
 // manualEntries returns the commands in the order of the help.
@@ -56,7 +56,7 @@ func manualEntries(root *cobra.Command) []manualEntry {
 }
 
 func entryOf(command, serve *cobra.Command) manualEntry {
-	entry := manualEntry{Command: command}
+	entry := manualEntry{Command: command, likeServe: command != serve && hasFlagsOf(command, serve)}
 	for _, group := range helpGroups(command) {
 		own := helpGroup{group.title, pflag.NewFlagSet("", pflag.ContinueOnError)}
 		own.flags.SortFlags = false
@@ -65,8 +65,7 @@ func entryOf(command, serve *cobra.Command) manualEntry {
 			shared := serve.Flags().Lookup(flag.Name)
 			switch {
 			case !ours: // --help
-			case command != serve && shared != nil && shared.Usage == value.Help:
-				entry.likeServe = true
+			case entry.likeServe && shared != nil && shared.Usage == value.Help:
 			default:
 				own.flags.AddFlag(flag)
 			}
@@ -76,6 +75,15 @@ func entryOf(command, serve *cobra.Command) manualEntry {
 		}
 	}
 	return entry
+}
+
+// hasFlagsOf reports whether a command has every flag of another.
+func hasFlagsOf(command, other *cobra.Command) bool {
+	all := true
+	other.Flags().VisitAll(func(flag *pflag.Flag) {
+		all = all && command.Flags().Lookup(flag.Name) != nil
+	})
+	return all
 }
 
 // manualPage returns the page in the language of man, the same for the same program.

@@ -67,8 +67,8 @@ chatidentity manifest --image registry.example.com/chatidentity:1.0.0 \
 			"The pod is ready only while a token would be issued. For apps that are of no use without chat."),
 		{
 			Name: "env", Placeholder: "NAME=VALUE", Set: c.addVariable,
-			Help: "Another flag of serve, as its variable in the sidecar, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20. " +
-				"Once for each.",
+			Help: "Another flag of serve, as its variable in the sidecar, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20; " +
+				"or a variable of OpenTelemetry or of a proxy. Once for each.",
 		},
 		config.Switch(&c.InPlace, "in-place", "Change the files instead of printing them."),
 		outputChoice(&c.Output, "The list on standard error: text or json. auto is text."),
@@ -95,6 +95,8 @@ func (c *manifestCommand) run(console *console, files []string) error {
 		switch {
 		case errors.Is(err, manifest.ErrNoWorkload):
 			result = raw
+		case errors.Is(err, manifest.ErrNoUserID):
+			return config.Usage("%s: %v: --allow-uid UID, or its runAsUser", source(file), err)
 		case err != nil:
 			return config.Usage("%s: %v", source(file), err)
 		default:
@@ -205,17 +207,25 @@ func readManifest(console *console, file string) (string, error) {
 	return string(raw), nil
 }
 
-// manifestChange is a line of the list.
+// manifestChange is a line of the list. What the variables need comes after it.
 type manifestChange struct {
 	File string `json:"file"`
 	manifest.Change
 }
 
 func (c *manifestCommand) list(console *console, list []manifestChange) error {
+	var files []unmounted
+	if slices.ContainsFunc(list, func(one manifestChange) bool { return one.Changed }) {
+		files = c.unmounted()
+	}
 	if c.Output == "json" {
 		encoder := json.NewEncoder(console.err)
 		encoder.SetEscapeHTML(false)
-		return encoder.Encode(list)
+		err := encoder.Encode(list)
+		for _, file := range files {
+			err = cmp.Or(err, encoder.Encode(file))
+		}
+		return err
 	}
 	for _, one := range list {
 		object := strings.TrimSpace(cmp.Or(one.Kind, "document") + " " + one.Name)
@@ -226,6 +236,11 @@ func (c *manifestCommand) list(console *console, list []manifestChange) error {
 		}
 		_, err := fmt.Fprintf(console.err, "%s  %s:%d  %s\n", verb, one.File, one.Line, printable(object))
 		if err != nil {
+			return err
+		}
+	}
+	for _, file := range files {
+		if _, err := fmt.Fprintf(console.err, "missing  %s=%s: %s\n", file.Variable, printable(file.Path), file.Why); err != nil {
 			return err
 		}
 	}

@@ -56,17 +56,31 @@ func TestManifest(t *testing.T) {
 			append(withImage, "--audit-volume=claim", "--env=CHATIDENTITY_AUDIT_MAX_FILES=9"), podYAML, 0, []string{`value: "9"`}, "changed",
 		},
 		"a value of Kubernetes": {append(withImage, "--env=CHATIDENTITY_LIMIT_CUSTOMER=$(LIMIT)"), podYAML, 0, []string{`value: "$(LIMIT)"`}, "changed"},
-		"no workload":           {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
-		"no YAML":               {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
-		"no image":              {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
-		"half an image":         {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
-		"no name":               {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
-		"no URL":                {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
-		"no socket":             {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
-		"no user ID":            {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given"},
-		"two user IDs":          {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
-		"in place of what":      {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
-		"no file":               {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
+		"variables of others": {
+			append(withImage, "--env=OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4317", "--env=OTEL_TRACES_SAMPLER_ARG=0.1",
+				"--env=HTTPS_PROXY=proxy:3128", "--env=NO_PROXY=.example.com,10.0.0.0/8"), podYAML, 0,
+			[]string{"- name: OTEL_EXPORTER_OTLP_ENDPOINT\n", `value: "http://otel:4317"`, `value: "0.1"`, `value: "proxy:3128"`, "- name: NO_PROXY\n"},
+			"changed  standard input:1  Pod shop\n",
+		},
+		"a file that nobody mounts": {
+			append(withImage, "--env=CHATIDENTITY_POLICY_FILE=/etc/chat/policy.yaml"), podYAML, 0, []string{`value: "/etc/chat/policy.yaml"`},
+			"changed  standard input:1  Pod shop\nmissing  CHATIDENTITY_POLICY_FILE=/etc/chat/policy.yaml: no volume of the sidecar holds it: mount one",
+		},
+		"its list as JSON": {
+			append(withImage, "--output=json", "--env=OTEL_EXPORTER_OTLP_CERTIFICATE=/ca"), podYAML, 0, nil,
+			`"changed":true}]` + "\n" + `{"variable":"OTEL_EXPORTER_OTLP_CERTIFICATE","path":"/ca","why":"no volume`,
+		},
+		"no workload":      {withImage, "kind: Service\n", 2, nil, "chatidentity: there is no Deployment"},
+		"no YAML":          {withImage, "a: [", 2, nil, "chatidentity: standard input: line "},
+		"no image":         {[]string{"manifest"}, podYAML, 2, nil, "chatidentity: --image is required"},
+		"half an image":    {[]string{"manifest", "--image", "a b"}, podYAML, 2, nil, "--image"},
+		"no name":          {append(withImage, "--secret-name", "A"), podYAML, 2, nil, `--secret-name "A"`},
+		"no URL":           {append(withImage, "--limit-redis", `redis://"`), podYAML, 2, nil, "--limit-redis"},
+		"no socket":        {append(withImage, "--allow-uid", "7"), podYAML, 2, nil, "--unix-socket"},
+		"no user ID":       {append(withImage, "--unix-socket"), podYAML, 2, nil, "its user ID must be given: --allow-uid UID, or its runAsUser"},
+		"two user IDs":     {append(withImage, "--unix-socket", "--allow-uid=7,8"), podYAML, 2, nil, "give one user ID"},
+		"in place of what": {append(withImage, "--in-place"), podYAML, 2, nil, "--in-place needs files"},
+		"no file":          {append(withImage, "/nowhere"), "", 2, nil, "/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -92,10 +106,10 @@ func TestManifestRefusesVariables(t *testing.T) {
 	t.Parallel()
 	const canary = "c2VjcmV0LWNhbmFyeQ"
 	for _, test := range []struct{ args, want string }{
-		{"--env=CHATIDENTITY_LIMIT_CUSTOMR=1/s", `CHATIDENTITY_LIMIT_CUSTOMR is not the variable of a flag of serve, did you mean "CHATIDENTITY_LIMIT_CUSTOMER"?`},
-		{"--env=GOMEMLIMIT=" + canary, "GOMEMLIMIT is not the variable of a flag of serve; serve --help lists them"},
-		{"--env=KUSTOMER_SECRET_KEY=" + canary, "KUSTOMER_SECRET_KEY is not the variable of a flag of serve; serve --help lists them"},
-		{"--env=CHATIDENTITY_ADDRESS=127.0.0.1:1", "CHATIDENTITY_ADDRESS is not the variable of a flag of serve; serve --help lists them"},
+		{"--env=CHATIDENTITY_LIMIT_CUSTOMR=1/s", `CHATIDENTITY_LIMIT_CUSTOMR is not a variable that serve reads, did you mean "CHATIDENTITY_LIMIT_CUSTOMER"?`},
+		{"--env=GOMEMLIMIT=" + canary, "the manifest sets GOMEMLIMIT itself, to the memory that the sidecar requests"},
+		{"--env=KUSTOMER_SECRET_KEY=" + canary, "KUSTOMER_SECRET_KEY is not a variable that serve reads; serve --help lists those of its flags"},
+		{"--env=CHATIDENTITY_ADDRESS=127.0.0.1:1", "CHATIDENTITY_ADDRESS is not a variable that serve reads; serve --help lists those of its flags"},
 		{"--env=limit-customer=1/s", "give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20"},
 		{"--env=" + canary + "==", "give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20"},
 		{"--env=CHATIDENTITY_LOG_LEVEL", "give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20"},
@@ -103,6 +117,13 @@ func TestManifestRefusesVariables(t *testing.T) {
 		{"--env=CHATIDENTITY_LIMIT_CUSTOMER=lots", "CHATIDENTITY_LIMIT_CUSTOMER: "},
 		{"--env=CHATIDENTITY_ORGANIZATION=a\nb", "the value of CHATIDENTITY_ORGANIZATION is not UTF-8 text on one line"},
 		{"--env=CHATIDENTITY_API_URL=https://u:" + canary + "@example.com", "the value of CHATIDENTITY_API_URL holds a password"},
+		{"--env=HTTPS_PROXY=http://u:" + canary + "@proxy:3128", "the value of HTTPS_PROXY holds a password"},
+		{"--env=HTTP_PROXY=u:" + canary + "@proxy:3128", "the value of HTTP_PROXY holds a password"},
+		{"--env=HTTPS_PROXY=ftp://proxy", "HTTPS_PROXY: must be a URL, such as http://proxy:3128"},
+		{"--env=OTEL_EXPORTER_OTLP_HEADERS=Authorization=" + canary, "OTEL_EXPORTER_OTLP_HEADERS usually holds a key"},
+		{"--env=OTEL_EXPORTER_OTLP_TRACES_HEADERS=Authorization=" + canary, "OTEL_EXPORTER_OTLP_TRACES_HEADERS usually holds a key"},
+		{"--env=OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317", "OTEL_EXPORTER_OTLP_ENDPOINT: must be http:// or https://"},
+		{"--env=OTEL_EXPORTER_OTLP_ENDPONT=x", `did you mean "OTEL_EXPORTER_OTLP_ENDPOINT"?`},
 		{"--env=CHATIDENTITY_LIMIT_REDIS=rediss://:" + canary + "@redis", "CHATIDENTITY_LIMIT_REDIS: give --limit-redis instead"},
 		{"--env=CHATIDENTITY_LIMIT_REDIS=rediss://redis", "CHATIDENTITY_LIMIT_REDIS: give --limit-redis instead"},
 		{"--env=CHATIDENTITY_ALLOW_UID=7", "CHATIDENTITY_ALLOW_UID: give --allow-uid instead"},
@@ -120,6 +141,29 @@ func TestManifestRefusesVariables(t *testing.T) {
 				t.Errorf("code %d, error %q, want %q; output %q", code, stderr, test.want, stdout)
 			}
 		})
+	}
+}
+
+// A file is not missing where a volume of the sidecar holds it, or where nothing was added.
+func TestManifestKnowsWhatIsMounted(t *testing.T) {
+	t.Parallel()
+	const certificate = "--env=CHATIDENTITY_LIMIT_REDIS_CERT=/etc/chatidentity-redis/tls.crt"
+	for args, want := range map[string]bool{
+		certificate: true,
+		certificate + " --limit-redis=rediss://redis:6379":                false,
+		"--env=CHATIDENTITY_CA_FILE=/etc/kustomer/ca.crt":                 false,
+		"--env=CHATIDENTITY_CA_FILE=/etc/kustomer-ca/ca.crt":              true,
+		"--env=CHATIDENTITY_API_KEY_FILE=$(DIRECTORY)/key":                true,
+		"--env=CHATIDENTITY_LIMIT_REDIS_PREFIX=/no/file":                  false,
+		"--env=OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY=/etc/collector/t.key": true,
+	} {
+		code, added, stderr := command(t, nil, podYAML, append(slices.Clone(withImage), strings.Fields(args)...)...)
+		if code != 0 || strings.Contains(stderr, "\nmissing  ") != want {
+			t.Errorf("%s: code %d, %s", args, code, stderr)
+		}
+		if code, _, stderr := command(t, nil, added, append(slices.Clone(withImage), strings.Fields(args)...)...); code != 0 || strings.Contains(stderr, "missing") {
+			t.Errorf("%s, again: code %d, %s", args, code, stderr)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 var (
 	variableName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
-	urlOfPassword = regexp.MustCompile(`://[^/@]*:[^/@]*@`)
+	urlOfPassword = regexp.MustCompile(`(^|://)[^/@]*:[^/@]*@`)
 )
 
 // addVariable takes a NAME=VALUE of --env. Its errors hold no more of what has no name than that,
@@ -27,13 +27,18 @@ func (c *manifestCommand) addVariable(text string) error {
 	if !found || !variableName.MatchString(name) {
 		return errors.New("give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20")
 	}
-	flags := flagsOfServe()
+	flags := variablesOfServe()
 	flag, known := flags[name]
 	switch {
+	case name == "GOMEMLIMIT":
+		return fmt.Errorf("the manifest sets %s itself, to the memory that the sidecar requests", name)
+	case config.HoldsKey(name):
+		return fmt.Errorf("%s usually holds a key, which all who read the manifest would see: "+
+			"take it from a Secret, with a patch of kustomize", name)
 	case !known:
 		names := slices.Collect(maps.Keys(flags))
-		return fmt.Errorf("%s is not the variable of a flag of serve%s", name,
-			cmp.Or(didYouMean("", name, names), "; serve --help lists them"))
+		return fmt.Errorf("%s is not a variable that serve reads%s", name,
+			cmp.Or(didYouMean("", name, names), "; serve --help lists those of its flags"))
 	case name == config.VariablePrefix+"LIMIT_REDIS", name == config.VariablePrefix+"ALLOW_UID":
 		return fmt.Errorf("%s: give --%s instead", name, flag.Name)
 	case slices.ContainsFunc(c.Env, func(v manifest.Variable) bool { return v.Name == name }):
@@ -53,8 +58,8 @@ func (c *manifestCommand) addVariable(text string) error {
 	return nil
 }
 
-func flagsOfServe() map[string]config.Flag {
-	flags := map[string]config.Flag{}
+func variablesOfServe() map[string]config.Flag {
+	flags := config.OtherVariables()
 	for _, group := range new(config.Serve).Flags() {
 		for _, flag := range group.Flags {
 			flags[flag.Variable()] = flag
@@ -72,4 +77,25 @@ func (c *manifestCommand) checkVariables() error {
 		}
 	}
 	return nil
+}
+
+// unmounted is a file that a variable names and that no volume of the sidecar holds.
+type unmounted struct {
+	Variable string `json:"variable"`
+	Path     string `json:"path"`
+	Why      string `json:"why"`
+}
+
+func (c *manifestCommand) unmounted() []unmounted {
+	variables := variablesOfServe()
+	var files []unmounted
+	for _, v := range c.Env {
+		if variables[v.Name].Placeholder == config.PathPlaceholder && !c.Mounts(v.Value) {
+			files = append(files, unmounted{
+				v.Name, v.Value, "no volume of the sidecar holds it: mount one, or what needs the file fails " +
+					"(docs/kubernetes.md, A flag that names a file)",
+			})
+		}
+	}
+	return files
 }

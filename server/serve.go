@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"slices"
 	"time"
 
@@ -28,13 +29,16 @@ Any other SIGHUP reloads the secret and rotates the audit file.`,
 KUSTOMER_SECRET_KEY=... chatidentity serve --identifier-policy external-id`,
 		PersistentPreRunE: completeFlags,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return c.run(command.Context(), console, originsOf(command))
+			misspelt := config.Misspelt(variables(command.Root()), os.Environ())
+			return c.run(command.Context(), console, originsOf(command), misspelt)
 		},
 	}, c.Flags()...)
 }
 
 // run serves until a signal.
-func (c *serveCommand) run(ctx context.Context, console *console, origins config.Origins) error {
+func (c *serveCommand) run(
+	ctx context.Context, console *console, origins config.Origins, misspelt []config.Notice,
+) error {
 	if err := serveSupported(); err != nil {
 		return err
 	}
@@ -44,7 +48,7 @@ func (c *serveCommand) run(ctx context.Context, console *console, origins config
 	}
 	log := process.OpenLog(console.err, c.NewLogger)
 	defer log.Close()
-	logNotices(log, c.Blank(), c.Idle(), c.Exposed())
+	logNotices(log, c.Blank(), misspelt, c.Idle(), c.Exposed())
 	if err := process.Harden(); err != nil {
 		log.Warn("not hardened", "event", "hardening_failed", "error", err.Error())
 	}

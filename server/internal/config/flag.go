@@ -20,6 +20,9 @@ type Flag struct {
 	Set         func(text string) error // parses and stores a value; says what it expected
 }
 
+// PathPlaceholder is that of flags that name a file.
+const PathPlaceholder = "PATH"
+
 // VariablePrefix begins the name of every flag's environment variable.
 const VariablePrefix = "CHATIDENTITY_"
 
@@ -33,18 +36,18 @@ func (f Flag) Example() string { return cmp.Or(f.Default, examples[f.Placeholder
 
 // examples are those of flags without a default, by placeholder.
 var examples = map[string]string{
-	"":         "true",
-	"ADDRESS":  "127.0.0.1:9451",
-	"DURATION": "10s",
-	"EMAIL":    "ada@example.com",
-	"ID":       "user_id",
-	"INSTANCE": "chatidentity-0",
-	"NAME":     "acme",
-	"PATH":     "/etc/chatidentity/file",
-	"SEQ:MAC":  "12:" + strings.Repeat("0", 64),
-	"TIME":     "24h",
-	"UID":      "1000",
-	"URL":      "rediss://redis:6379",
+	"":              "true",
+	"ADDRESS":       "127.0.0.1:9451",
+	"DURATION":      "10s",
+	"EMAIL":         "ada@example.com",
+	"ID":            "user_id",
+	"INSTANCE":      "chatidentity-0",
+	"NAME":          "acme",
+	PathPlaceholder: "/etc/chatidentity/file",
+	"SEQ:MAC":       "12:" + strings.Repeat("0", 64),
+	"TIME":          "24h",
+	"UID":           "1000",
+	"URL":           "rediss://redis:6379",
 }
 
 // IsBlank reports whether a text is no value: it is empty, or white space alone.
@@ -107,7 +110,7 @@ func String(to *string, name, placeholder, standard, help string) Flag {
 
 // Path returns a flag that takes the path of a file.
 func Path(to *string, name, standard, help string) Flag {
-	return Value(to, func(text string) (string, error) { return text, nil }, name, "PATH", standard, help)
+	return Value(to, func(text string) (string, error) { return text, nil }, name, PathPlaceholder, standard, help)
 }
 
 // Duration returns a flag that takes a duration.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -42,6 +43,28 @@ func (s *Serve) Blank() []Notice {
 		}
 	}
 	return notices
+}
+
+// Misspelt returns a notice for each variable of the environment that looks like a flag's but is not.
+// It names no value: that may be a secret. known are the variables of all flags of all commands.
+func Misspelt(known map[string]bool, environment []string) []Notice {
+	var notices []Notice
+	for _, entry := range environment {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, VariablePrefix) && !known[name] && !isServiceLink(name) {
+			notices = append(notices, Notice{
+				Setting: name, Text: "the variable belongs to no flag and has no effect: correct its name " +
+					"(serve --help lists them) or remove it",
+			})
+		}
+	}
+	return notices
+}
+
+// isServiceLink reports whether Kubernetes sets the variable, for a Service whose name begins with
+// chatidentity.
+func isServiceLink(name string) bool {
+	return strings.HasSuffix(name, "_PORT") || strings.Contains(name, "_PORT_") || strings.Contains(name, "_SERVICE_")
 }
 
 func isGate(variable string) bool {

@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
@@ -33,14 +34,20 @@ const (
 	attributesVariable     = "OTEL_RESOURCE_ATTRIBUTES"
 )
 
-// exporterVariables are checked with and without TRACES_ before their names.
+// exporterPrefixes begin the names of exporterVariables. The second form is for traces alone.
+var exporterPrefixes = []string{"OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"}
+
+// headers is the exporter's variable that holds the key of a collector, if there is one.
+const headers = "HEADERS"
+
+// exporterVariables are checked with each prefix.
 var exporterVariables = map[string]func(value string) error{
 	"ENDPOINT":    checkEndpoint,
 	"PROTOCOL":    checkProtocol,
 	"TIMEOUT":     checkMilliseconds,
 	"COMPRESSION": oneOf("gzip", "none"),
 	"INSECURE":    oneOf("true", "false"),
-	"HEADERS":     checkHeaders,
+	headers:       checkHeaders,
 }
 
 // environment looks variables up.
@@ -90,7 +97,9 @@ func parseTracing(env environment) (Tracing, error) {
 func checkExporter(env environment) error {
 	checks := map[string]func(string) error{attributesVariable: checkPairs}
 	for name, check := range exporterVariables {
-		checks["OTEL_EXPORTER_OTLP_"+name], checks["OTEL_EXPORTER_OTLP_TRACES_"+name] = check, check
+		for _, prefix := range exporterPrefixes {
+			checks[prefix+name] = check
+		}
 	}
 	for _, variable := range slices.Sorted(maps.Keys(checks)) {
 		value := env.get(variable)
@@ -111,15 +120,30 @@ func parseSampler(env environment) (trace.Sampler, error) {
 	}
 	if arg := env.get(samplerArgVariable); arg != "" && strings.HasSuffix(name, "traceidratio") {
 		var err error
-		if share, err = strconv.ParseFloat(arg, 64); err != nil || math.IsNaN(share) || share < 0 || share > 1 {
-			return trace.Sampler{}, Usage("%s: %q must be a number from 0 to 1", samplerArgVariable, arg)
+		if share, err = parseShare(arg); err != nil {
+			return trace.Sampler{}, Usage("%s: %v", samplerArgVariable, err)
 		}
 	}
 	sampler, found := trace.NewSampler(name, share)
 	if !found {
-		return trace.Sampler{}, Usage("OTEL_TRACES_SAMPLER: %q is not one of %s", name, strings.Join(trace.Samplers(), ", "))
+		return trace.Sampler{}, Usage("OTEL_TRACES_SAMPLER: %v", checkSampler(name))
 	}
 	return sampler, nil
+}
+
+func checkSampler(text string) error { return oneOf(trace.Samplers()...)(strings.ToLower(text)) }
+
+func parseShare(text string) (float64, error) {
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(share) || share < 0 || share > 1 {
+		return 0, fmt.Errorf("%q must be a number from 0 to 1", text)
+	}
+	return share, nil
+}
+
+func checkShare(text string) error {
+	_, err := parseShare(text)
+	return err
 }
 
 // checkEndpoint never repeats what may be a password.

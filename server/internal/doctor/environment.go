@@ -3,7 +3,7 @@ package doctor
 import (
 	"context"
 	"os"
-	"strings"
+	"slices"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
 	"github.com/chatidentity/chatidentity/server/internal/process"
@@ -16,24 +16,9 @@ func hardening(context.Context, *setup) []Finding {
 	return nil
 }
 
-// environment warns of variables that are blank, and of those that look like a flag's but are not:
-// serve ignores a misspelt one silently.
+// environment warns of variables that are blank, and of those that look like a flag's but are not.
 func environment(_ context.Context, s *setup) []Finding {
-	findings := noticed("", s.Blank())
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, config.VariablePrefix) && !s.variables[name] && !isServiceLink(name) {
-			findings = append(findings, warningf("%s belongs to no flag and has no effect: correct its name "+
-				"(serve --help lists them) or remove it", name)...)
-		}
-	}
-	return findings
-}
-
-// isServiceLink reports whether Kubernetes sets the variable, for a Service whose name begins with
-// chatidentity.
-func isServiceLink(name string) bool {
-	return strings.HasSuffix(name, "_PORT") || strings.Contains(name, "_PORT_") || strings.Contains(name, "_SERVICE_")
+	return noticed("", slices.Concat(s.Blank(), config.Misspelt(s.variables, os.Environ())))
 }
 
 // flags warns of those that have no effect.

@@ -22,6 +22,9 @@ type Change struct {
 	Why     string `json:"why,omitempty"` // it was not changed
 }
 
+// ErrNoUserID means that no user ID of the app is known for a unix socket.
+var ErrNoUserID = errors.New("its user ID must be given")
+
 // ErrNoWorkload means that no document is a workload.
 var ErrNoWorkload = errors.New("there is no Deployment, StatefulSet, DaemonSet, Job, CronJob or Pod in it")
 
@@ -191,8 +194,8 @@ func appOf(spec, containers *yaml.Node, options Options) (string, uint32, error)
 	user := cmp.Or(scalar(app, "securityContext", "runAsUser"), scalar(spec, "securityContext", "runAsUser"))
 	uid, err := strconv.ParseUint(user, 10, 32)
 	if err != nil || uid == 0 {
-		return "", 0, fmt.Errorf("line %d: the container %s has no runAsUser other than 0, so its user ID must be given",
-			app.Line, strings.TrimSpace(name))
+		return "", 0, fmt.Errorf("line %d: the container %s has no runAsUser other than 0, so %w",
+			app.Line, strings.TrimSpace(name), ErrNoUserID)
 	}
 	return name, uint32(uid), nil
 }

@@ -31,6 +31,17 @@ func (o Options) Sets(variable string) bool {
 	return slices.ContainsFunc(o.chosen(), func(p part) bool { return slices.Contains(p.sets(), variable) })
 }
 
+// Mounts reports whether a volume of the sidecar holds the path.
+func (o Options) Mounts(path string) bool {
+	return slices.ContainsFunc(o.chosen(), func(p part) bool {
+		return slices.ContainsFunc(mountPath.FindAllStringSubmatch(p.mounts, -1), func(found []string) bool {
+			return strings.HasPrefix(path, found[1]+"/")
+		})
+	})
+}
+
+var mountPath = regexp.MustCompile(`(?m)^ *mountPath: (.+)$`)
+
 var setting = regexp.MustCompile(`(?m)^ *- (?:--([a-z-]+)=|name: (CHATIDENTITY_[A-Z_]+))`)
 
 // sets returns the variables that a part sets. An argument overrides its variable.
