@@ -36,6 +36,9 @@ func TestLive(t *testing.T) {
 		}
 	}
 	for _, rule := range r.rules.rules {
+		if rule.Alert == "ChatidentitySecretFetchFailing" {
+			continue // it looks at kube-state-metrics, not at the program
+		}
 		for _, missing := range r.store.unknown(rule.Expr) {
 			t.Errorf("%s%s: %s", rule.Record, rule.Alert, missing)
 		}

@@ -2,11 +2,14 @@ package validate
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
@@ -50,7 +53,9 @@ func kustomizeText(t *testing.T, app, kustomization string) ([]document, error) 
 	if err := os.Mkdir(own, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"app.yaml": app, "kustomization.yaml": kustomization} {
+	for name, content := range map[string]string{
+		"app.yaml": app, "kustomization.yaml": kustomization, "policy.yaml": "callers: {}\n",
+	} {
 		if err := os.WriteFile(filepath.Join(own, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -81,6 +86,50 @@ func TestTheKustomizationOfThePage(t *testing.T) {
 	spec := podOf(t, documents[0]).Spec
 	if len(spec.InitContainers) != 2 || spec.InitContainers[0].Image != "registry.example.com/chatidentity:0.1.0" || len(spec.Volumes) != 3 {
 		t.Errorf("it makes %+v", spec)
+	}
+}
+
+// The page's kustomization of a policy file, as it stands there, and on what manifest prints: the file
+// is mounted where the variable says.
+func TestTheFileOfThePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n### A flag that names a file\n")
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(section)
+	if !found || block == nil {
+		t.Fatal("the page shows none")
+	}
+	app := filepath.Join(t.TempDir(), "app.yaml")
+	if err := os.WriteFile(app, []byte(ownApp), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	added, err := exec.Command(compile(t), "manifest", "--image=registry.example.com/chatidentity:0.1.0", app).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := regexp.MustCompile("(?s)components:.*?configMapGenerator").ReplaceAllString(block[1], "configMapGenerator")
+	for app, text := range map[string]string{ownApp: block[1], string(added): alone} {
+		documents, err := kustomizeText(t, app, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range documents {
+			if err := newSchema(t).check(d); err != nil {
+				t.Error(err)
+			}
+		}
+		spec := podOf(t, withSidecar(t, documents)).Spec
+		sidecar := sidecarsOf(t, documents)[0]
+		file := corev1.EnvVar{Name: "CHATIDENTITY_POLICY_FILE", Value: "/etc/chatidentity-policy/policy.yaml"}
+		mount := corev1.VolumeMount{Name: "chatidentity-policy", MountPath: filepath.Dir(file.Value), ReadOnly: true}
+		volume := func(v corev1.Volume) bool { return v.ConfigMap != nil && v.ConfigMap.Name == "chatidentity-policy" }
+		if len(documents) != 2 || !slices.Contains(sidecar.Env, file) || !slices.Contains(sidecar.VolumeMounts, mount) ||
+			!slices.ContainsFunc(spec.Volumes, volume) || len(spec.InitContainers) != 2 {
+			t.Errorf("it makes %+v", spec)
+		}
 	}
 }
 

@@ -257,3 +257,60 @@ func TestTheJobFetchesAsTheManifestSays(t *testing.T) {
 		t.Errorf("%d containers fetch, want 1", found)
 	}
 }
+
+// TestTheJobVerifiesAsTheManifestSays gives the real program the values of the job that verifies the
+// audit volume: it succeeds over what a pod's sidecar wrote there, also when a whole pod's files are
+// gone, and fails once a record is changed.
+func TestTheJobVerifiesAsTheManifestSays(t *testing.T) {
+	t.Parallel()
+	program := compile(t)
+	place, documents := newPlace(t), render(t, "audit-volume")
+	for _, pod := range []string{"shop-1", "shop-2"} {
+		sidecar := sidecarsOf(t, documents)[0]
+		command := exec.Command(program)
+		for _, argument := range sidecar.Args {
+			command.Args = append(command.Args, place.moved(argument))
+		}
+		command.Env = []string{"CHATIDENTITY_LISTEN=127.0.0.1:0", "CHATIDENTITY_INSTANCE=" + pod}
+		for _, variable := range sidecar.Env {
+			if variable.ValueFrom == nil {
+				command.Env = append(command.Env, variable.Name+"="+place.moved(variable.Value))
+			}
+		}
+		startAndStop(t, command)
+	}
+	verify := func() (int, string) {
+		for _, container := range containersOf(t, documents) {
+			if container.Name == "verify" {
+				command := exec.Command(program)
+				for _, argument := range container.Args {
+					command.Args = append(command.Args, place.moved(argument))
+				}
+				said, _ := command.CombinedOutput()
+				return command.ProcessState.ExitCode(), string(said)
+			}
+		}
+		t.Fatal("no container verifies")
+		return 0, ""
+	}
+	one, other := place.moved("/var/log/chatidentity/shop-1.jsonl"), place.moved("/var/log/chatidentity/shop-2.jsonl")
+	if code, said := verify(); code != 0 || !strings.Contains(said, "shop-1") || !strings.Contains(said, "shop-2") {
+		t.Errorf("over two pods' files: code %d, %s", code, said)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := verify(); code != 0 {
+		t.Errorf("without the files of one: code %d, %s", code, said)
+	}
+	text, err := os.ReadFile(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(one, []byte(strings.Replace(string(text), "NEW_CHAIN", "NEW_CHAIM", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := verify(); code != 1 || !strings.Contains(said, "edited") {
+		t.Errorf("over a changed record: code %d, %s", code, said)
+	}
+}

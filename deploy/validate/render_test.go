@@ -23,7 +23,7 @@ const manifests = "../kubernetes"
 // operator, and only monitored a policy for the app's own traffic.
 var overlays = map[string][]string{
 	"audit-key":      {"CronJob", "Deployment", "Job"},
-	"audit-volume":   {"CronJob", "Deployment", "Job", "PersistentVolumeClaim"},
+	"audit-volume":   {"CronJob", "CronJob", "Deployment", "Job", "PersistentVolumeClaim"},
 	"monitored":      {"CronJob", "Deployment", "Job", "NetworkPolicy"},
 	"plain":          {"CronJob", "Deployment", "Job"},
 	"ready-gated":    {"CronJob", "Deployment", "Job"},

@@ -86,9 +86,10 @@ func TestTheOtherFlagsOfThePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, section, found := strings.Cut(string(page), "\n### Every other flag\n")
+	section, _, ends := strings.Cut(section, "\n### ")
 	flags := regexp.MustCompile(`--env CHATIDENTITY_[^ ]+`).FindAllString(section, -1)
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(section, 2)
-	if !found || len(flags) != 2 || len(blocks) != 2 {
+	if !found || !ends || len(flags) != 2 || len(blocks) != 2 {
 		t.Fatalf("the page has %q and %d blocks", flags, len(blocks))
 	}
 	for i := range flags {
@@ -142,6 +143,27 @@ func TestValuesOfEnvAreText(t *testing.T) {
 				t.Errorf("%s: %q becomes %+v", way, value, env[len(env)-1])
 			}
 		}
+	}
+}
+
+// Variables that are not of flags are the same with Helm as with the command.
+func TestOtherVariablesOfThePod(t *testing.T) {
+	t.Parallel()
+	given := map[string]any{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel-collector:4317", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+		"HTTPS_PROXY": "http://proxy.example.com:3128", "NO_PROXY": ".example.com",
+	}
+	var flags []string
+	for name, value := range given {
+		flags = append(flags, "--env="+name+"="+value.(string))
+	}
+	helm, err := helmTemplate(t, exampleChart(t), map[string]any{"env": given})
+	if err != nil {
+		t.Fatal(err)
+	}
+	added := withSidecar(t, addManifest(t, compile(t), flags, manifests+"/example/deployment.yaml"))
+	if got, want := normal(t, added), normal(t, helm); !apiequality.Semantic.DeepEqual(got, want) || len(want.Spec.InitContainers[0].Env) < 5+len(given) {
+		t.Errorf("manifest makes\n%+v\nHelm\n%+v", got, want)
 	}
 }
 
