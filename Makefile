@@ -36,7 +36,7 @@ ci: ## Run all that CI runs (installs what it needs; Debian)
 
 # The long proofs, in parts of at most 25 minutes on two cores. docs/reliability.md says what each shows.
 PROOFS = models audit secret stops pod soak server rooms limits fuzz-1 fuzz-2 mutants-1 mutants-2 mutants-3 release cluster observe
-PROOF  = CHATIDENTITY_PROOF=1 go test -count=1 -timeout 25m
+PROOF  = PROOF=1 go test -count=1 -timeout 25m
 SECRET = Secret
 SOAK   = Soak
 STOPS  = SIG|Signal|ClosedTerminal|Drain
@@ -55,7 +55,7 @@ proof-audit: ## The audit log: 200 kills, ten million records, every tear
 
 .PHONY: proof-secret
 proof-secret: ## A thousand changes of the secret from each source, under load
-	CHATIDENTITY_SECRET_CHANGES=1000 $(PROOF) -skip 'Model$$' ./server/internal/secret
+	SECRET_CHANGES=1000 $(PROOF) -skip 'Model$$' ./server/internal/secret
 	$(PROOF) -run '$(SECRET)' ./server
 
 .PHONY: proof-stops
@@ -76,12 +76,12 @@ proof-server: ## The other tests of the program, in their long form
 
 .PHONY: proof-rooms
 proof-rooms: ## The tests of all other packages, shuffled and twice in one process
-	CHATIDENTITY_PROOF=1 go test -count=2 -shuffle on -timeout 25m $$(go list ./... | grep -Ev '/server$$|/audit|/secret$$|/ratelimit/redis$$')
+	PROOF=1 go test -count=2 -shuffle on -timeout 25m $$(go list ./... | grep -Ev '/server$$|/audit|/secret$$|/ratelimit/redis$$')
 
 .PHONY: proof-limits
 proof-limits: ## Shared limits against a Redis that fails, moves and forgets
 	$(PROOF) -skip 'Model$$' ./server/internal/ratelimit/redis
-	cd bench/limits && CHATIDENTITY_PROOF=1 go test -count=1 -v -timeout 25m ./...
+	cd bench/limits && PROOF=1 go test -count=1 -v -timeout 25m ./...
 
 # A minute on two cores is two minutes of CPU.
 .PHONY: proof-fuzz proof-fuzz-1 proof-fuzz-2

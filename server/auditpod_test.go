@@ -75,7 +75,7 @@ func podAuditOfManifests(t *testing.T) podAudit {
 func TestTokensGoOnWhileNobodyReadsTheLog(t *testing.T) {
 	t.Parallel()
 	audit, records, least := podAuditOfManifests(t), hour, 40
-	if os.Getenv("CHATIDENTITY_PROOF") == "" {
+	if os.Getenv("PROOF") == "" {
 		audit.sizeLimit, records, least = audit.sizeLimit/8, hour/24, 10
 		audit.variables["CHATIDENTITY_AUDIT_MAX_SIZE"] = "1MiB"
 		audit.variables["CHATIDENTITY_AUDIT_SYNC"] = "off"

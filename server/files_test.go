@@ -180,7 +180,7 @@ func move(t *testing.T, from, to string) {
 // wait10sInProofs makes a late file late by 10 s in the long form of the test.
 func wait10sInProofs(t *testing.T) {
 	t.Helper()
-	if os.Getenv("CHATIDENTITY_PROOF") == "" {
+	if os.Getenv("PROOF") == "" {
 		return
 	}
 	select {

@@ -66,7 +66,7 @@ func TestMetricNames(t *testing.T) {
 	for _, problem := range problems {
 		t.Errorf("%s: %s", problem.Metric, problem.Text)
 	}
-	if os.Getenv("CHATIDENTITY_PROOF") == "" {
+	if os.Getenv("PROOF") == "" {
 		return
 	}
 	promtool := exec.Command("go", "tool", "-modfile=../tools/promtool/go.mod", "promtool", "check", "metrics")

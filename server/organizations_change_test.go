@@ -70,7 +70,7 @@ func (v *tenants) write(t *testing.T, round, tenants int) {
 func TestOrganizationsComeAndGoUnderLoad(t *testing.T) {
 	t.Parallel()
 	rounds := 5 // in CI under the race detector, which makes a fingerprint of a secret fifty times as dear
-	if os.Getenv("CHATIDENTITY_PROOF") != "" {
+	if os.Getenv("PROOF") != "" {
 		rounds = 100
 	}
 	v := &tenants{directory: t.TempDir(), vendor: startVendor(t, standin.New(standin.Options{APIKey: canaryAPIKey, Secret: canarySecret}))}

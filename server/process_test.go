@@ -289,7 +289,7 @@ func needs(t *testing.T, what string, have bool) {
 // CI, most in `make proof`.
 func rounds(usual, ci, proof int) int {
 	switch {
-	case os.Getenv("CHATIDENTITY_PROOF") != "":
+	case os.Getenv("PROOF") != "":
 		return proof
 	case os.Getenv("CI") == "true":
 		return ci

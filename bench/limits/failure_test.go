@@ -21,7 +21,7 @@ const (
 // length is how long each of the three parts of a run lasts: before, while Redis
 // is known to be down, and after.
 func length() time.Duration {
-	if os.Getenv("CHATIDENTITY_PROOF") != "" {
+	if os.Getenv("PROOF") != "" {
 		return 5 * time.Second
 	}
 	return 700 * time.Millisecond

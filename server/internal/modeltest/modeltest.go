@@ -9,19 +9,19 @@ import (
 )
 
 // Play plays one schedule after the other, each in a bubble and with its own seed, until they have
-// taken that many steps or one has failed: steps in CI, proof with CHATIDENTITY_PROOF. play returns
-// how many it took. CHATIDENTITY_SEED plays that schedule alone. Play reports whether it was all.
+// taken that many steps or one has failed: steps in CI, proof with PROOF. play returns
+// how many it took. MODEL_SEED plays that schedule alone. Play reports whether it was all.
 func Play(t *testing.T, steps, proof int, play func(t *testing.T, seed uint64) int) bool {
 	t.Helper()
-	if text := os.Getenv("CHATIDENTITY_SEED"); text != "" {
+	if text := os.Getenv("MODEL_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			t.Fatalf("CHATIDENTITY_SEED: %v", err)
+			t.Fatalf("MODEL_SEED: %v", err)
 		}
 		synctest.Test(t, func(t *testing.T) { play(t, seed) })
 		return false
 	}
-	if os.Getenv("CHATIDENTITY_PROOF") != "" {
+	if os.Getenv("PROOF") != "" {
 		steps = proof
 	}
 	for seed := uint64(1); steps > 0 && !t.Failed(); seed++ {

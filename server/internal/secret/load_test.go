@@ -17,11 +17,11 @@ import (
 	"github.com/chatidentity/chatidentity/server/internal/secret"
 )
 
-// rounds is how many changes a test makes: CHATIDENTITY_SECRET_CHANGES (1000 for the proof), else
+// rounds is how many changes a test makes: SECRET_CHANGES (1000 for the proof), else
 // few.
 func rounds(t *testing.T) int {
 	t.Helper()
-	text := os.Getenv("CHATIDENTITY_SECRET_CHANGES")
+	text := os.Getenv("SECRET_CHANGES")
 	if text == "" {
 		return 25
 	}

@@ -20,8 +20,8 @@ import (
 
 // TestModel drives a store over a simulated vendor by a random schedule of changes, answers that come
 // at once, late, wrong or never, requests to refresh, clocks that step, and stores that are closed
-// and opened. It compares what a call sees with what it may see (model). CHATIDENTITY_PROOF takes
-// millions of steps instead of some thousand. A failure names its seed, and CHATIDENTITY_SEED
+// and opened. It compares what a call sees with what it may see (model). PROOF takes
+// millions of steps instead of some thousand. A failure names its seed, and MODEL_SEED
 // runs that one again, step for step.
 func TestModel(t *testing.T) {
 	t.Parallel()
@@ -169,7 +169,7 @@ func (p *playing) upTo(most time.Duration) time.Duration {
 func (p *playing) failf(format string, args ...any) {
 	p.t.Helper()
 	if !p.t.Failed() {
-		p.t.Errorf("%s\nafter %d steps of CHATIDENTITY_SEED=%d (refresh %v, stale after %v); the last ones: %s",
+		p.t.Errorf("%s\nafter %d steps of MODEL_SEED=%d (refresh %v, stale after %v); the last ones: %s",
 			fmt.Sprintf(format, args...), p.steps, p.seed, p.api.Refresh, p.api.MaxStale,
 			strings.Join(p.trace[max(0, len(p.trace)-60):], ", "))
 	}

@@ -20,8 +20,8 @@ import (
 
 // TestModel drives the log over a simulated disk by a random schedule of calls, faults, rotations,
 // stops, kills and losses of power, and compares what stands on the disk with what may stand there
-// (model). CHATIDENTITY_PROOF takes millions of steps instead of some thousand. A failure names
-// its seed, and CHATIDENTITY_SEED runs that one again, step for step.
+// (model). PROOF takes millions of steps instead of some thousand. A failure names
+// its seed, and MODEL_SEED runs that one again, step for step.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() // of the lock alone
@@ -94,7 +94,7 @@ func (s *stage) failf(format string, args ...any) {
 		return
 	}
 	trace := s.trace[max(0, len(s.trace)-60):]
-	s.t.Errorf("%s\nafter %d steps of CHATIDENTITY_SEED=%d; the last ones: %s",
+	s.t.Errorf("%s\nafter %d steps of MODEL_SEED=%d; the last ones: %s",
 		fmt.Sprintf(format, args...), s.steps, s.seed, strings.Join(trace, ", "))
 }
 

@@ -20,8 +20,8 @@ import (
 
 // TestModel drives replicas over a simulated Redis by a random schedule of calls, answers that come,
 // come late or never, restarts, and a server that forgets or whose clock steps. It compares what was
-// admitted with what may be (model). CHATIDENTITY_PROOF takes millions of steps instead of some ten
-// thousand. A failure names its seed, and CHATIDENTITY_SEED runs that one again, step for step.
+// admitted with what may be (model). PROOF takes millions of steps instead of some ten
+// thousand. A failure names its seed, and MODEL_SEED runs that one again, step for step.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	var total counts
@@ -140,7 +140,7 @@ func (w *world) newPod() *pod {
 func (w *world) failf(format string, args ...any) {
 	w.t.Helper()
 	if !w.t.Failed() {
-		w.t.Errorf("%s\nafter %d steps of CHATIDENTITY_SEED=%d (%v, failure %v); the last ones: %s",
+		w.t.Errorf("%s\nafter %d steps of MODEL_SEED=%d (%v, failure %v); the last ones: %s",
 			fmt.Sprintf(format, args...), w.steps, w.seed, w.rates, w.failure,
 			strings.Join(w.trace[max(0, len(w.trace)-60):], ", "))
 	}
