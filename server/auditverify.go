@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,8 +29,10 @@ func newAuditVerifyCommand(console *console) *cobra.Command {
 		Long: `It verifies each log by itself.
 ` + whichFiles + `
 The exit code is 0 when all records are intact. Otherwise it is 1, and the first
-fault is shown; it is 2 when a file cannot be read to its end. For what this
-proves and what it does not, see docs/audit.md.`,
+fault is shown; it is 2 when a file cannot be read to its end. It is 1 also when
+a file is left out that serve put aside because somebody changed it (.altered-,
+.untrusted-): look at it, then move it elsewhere. For what this proves and what
+it does not, see docs/audit.md.`,
 		Example: "chatidentity audit verify --audit-key-file audit.key /var/log/chatidentity",
 		RunE: func(command *cobra.Command, args []string) error {
 			c.Files = args
@@ -52,23 +55,28 @@ func parseFromHead(text string) (*audit.Head, error) {
 
 // verifyReport is what audit verify prints for programs.
 type verifyReport struct {
-	Log          string `json:"log,omitempty"` // when there are several
-	OK           bool   `json:"ok"`
-	Records      uint64 `json:"records"`
-	Unverifiable uint64 `json:"unverifiable"`
-	OtherLines   uint64 `json:"other_lines"`
-	Chains       uint64 `json:"chains"`
-	FromSeq      uint64 `json:"from_seq,omitempty"`
-	Gone         uint64 `json:"gone,omitempty"` // between --from-head and from_seq
-	First        string `json:"first,omitempty"`
-	Last         string `json:"last,omitempty"`
-	Head         string `json:"head"`
-	Fault        string `json:"fault,omitempty"`
-	FaultFile    string `json:"fault_file,omitempty"`
-	FaultLine    int    `json:"fault_line,omitempty"`
-	Detail       string `json:"detail,omitempty"`
-	Error        string `json:"error,omitempty"` // why a file could not be read to its end
+	Log          string   `json:"log,omitempty"` // when there are several
+	OK           bool     `json:"ok"`
+	Records      uint64   `json:"records"`
+	Unverifiable uint64   `json:"unverifiable"`
+	OtherLines   uint64   `json:"other_lines"`
+	Chains       uint64   `json:"chains"`
+	FromSeq      uint64   `json:"from_seq,omitempty"`
+	Gone         uint64   `json:"gone,omitempty"` // between --from-head and from_seq
+	First        string   `json:"first,omitempty"`
+	Last         string   `json:"last,omitempty"`
+	Head         string   `json:"head"`
+	Fault        string   `json:"fault,omitempty"`
+	FaultFile    string   `json:"fault_file,omitempty"`
+	FaultLine    int      `json:"fault_line,omitempty"`
+	Detail       string   `json:"detail,omitempty"`
+	PutAside     []string `json:"put_aside,omitempty"` // files that somebody changed, left out
+	Error        string   `json:"error,omitempty"`     // why a file could not be read to its end
 }
+
+// lookAtIt is what to do about files that serve put aside.
+const lookAtIt = "serve put it aside because somebody changed it, and it is not verified here: " +
+	"look at it, then move it elsewhere"
 
 // run verifies each log.
 func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
@@ -91,7 +99,7 @@ func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
 		if len(logs) > 1 {
 			name = logs[i].Name
 		}
-		if err := c.verify(ctx, console, name, logs[i].Sources, options); err != nil {
+		if err := c.verify(ctx, console, name, &logs[i], options); err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -112,37 +120,53 @@ func worst(failed []error) error {
 
 // verify prints what is whole, and the first fault.
 func (c *auditVerifyCommand) verify(
-	ctx context.Context, console *console, name string, sources []reader.Source, options reader.VerifyOptions,
+	ctx context.Context, console *console, name string, log *reader.Log, options reader.VerifyOptions,
 ) error {
-	bar := newProgressBar(console, sources)
+	bar := newProgressBar(console, log.Sources)
 	options.Progress = bar.show
-	report, err := reader.Verify(ctx, sources, options)
+	report, err := reader.Verify(ctx, log.Sources, options)
 	bar.done()
-	answer := verifyReport{
-		Log: name, OK: report.Fault == nil && err == nil, Records: report.Records, Unverifiable: report.Unverifiable,
-		OtherLines: report.Others, Chains: report.Chains, FromSeq: report.From, Gone: report.Gone,
-		First: report.First, Last: report.Last, Head: report.Head.String(),
+	if fault := report.Fault; fault != nil && fault.Kind == reader.FaultMissing && len(log.Aside) > 0 {
+		fault.Detail += "; records may be in " + visibleLine(strings.Join(log.Aside, ", ")) +
+			": give it by name, before the current file"
 	}
-	if err != nil {
-		answer.Error = err.Error()
-	}
-	if fault := report.Fault; fault != nil {
-		answer.Fault, answer.Detail = string(fault.Kind), fault.Detail
-		answer.FaultFile, answer.FaultLine = fault.File, fault.Line
-	}
+	answer := verifyReportOf(name, log, report, err)
 	text := report.String()
 	if name != "" {
 		text = visibleLine(name) + ": " + text
+	}
+	for _, file := range log.Aside {
+		text += "\n" + visibleLine(file) + ": " + lookAtIt
 	}
 	switch printErr := c.print(console, answer, text); {
 	case printErr != nil:
 		return printErr
 	case err != nil:
 		return unreadable(err)
-	case report.Fault != nil:
+	case !answer.OK:
 		return errNegative
 	}
 	return nil
+}
+
+func verifyReportOf(name string, log *reader.Log, report *reader.Report, err error) verifyReport {
+	answer := verifyReport{
+		Log: name, OK: report.Fault == nil && err == nil && len(log.Aside) == 0,
+		Records: report.Records, Unverifiable: report.Unverifiable,
+		OtherLines: report.Others, Chains: report.Chains, FromSeq: report.From, Gone: report.Gone,
+		First: report.First, Last: report.Last, Head: report.Head.String(), PutAside: log.Aside,
+	}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	switch fault := report.Fault; {
+	case fault != nil:
+		answer.Fault, answer.Detail = string(fault.Kind), fault.Detail
+		answer.FaultFile, answer.FaultLine = fault.File, fault.Line
+	case len(log.Aside) > 0:
+		answer.Detail = lookAtIt
+	}
+	return answer
 }
 
 func (c *auditVerifyCommand) options() (reader.VerifyOptions, error) {

@@ -18,6 +18,7 @@ var errRotated = errors.New("it was rotated while this program ran: try again")
 type Log struct {
 	Name    string // of the audit file
 	Sources []Source
+	Aside   []string // left out, and evidence that somebody changed it: serve put these files aside
 }
 
 // LeftOut is a file in a directory, or of a pattern, that is not read, and why.
@@ -38,13 +39,15 @@ func Logs(ctx context.Context, args ...string) ([]Log, []LeftOut, error) {
 	if len(logs) == 0 {
 		return nil, f.leftOut, fmt.Errorf("there are no audit files in %s", strings.Join(args, ", "))
 	}
+	f.addEvidence(logs)
 	return logs, f.leftOut, nil
 }
 
 type logFinder struct {
-	named   []string
-	found   []foundFile
-	leftOut []LeftOut
+	named    []string
+	found    []foundFile
+	leftOut  []LeftOut
+	evidence []foundFile // left out, too
 }
 
 func (f *logFinder) add(ctx context.Context, arg string) error {
@@ -114,6 +117,9 @@ func (f *logFinder) addFound(ctx context.Context, path string) error {
 	}
 	if reason != "" {
 		f.leftOut = append(f.leftOut, LeftOut{path, reason})
+		if file.evidence {
+			f.evidence = append(f.evidence, file)
+		}
 		return nil
 	}
 	f.found = append(f.found, file)
@@ -124,7 +130,7 @@ func (f *logFinder) addFound(ctx context.Context, path string) error {
 func (f *logFinder) logs() []Log {
 	var logs []Log
 	if len(f.named) > 0 {
-		logs = append(logs, Log{f.named[0], Files(f.named...)})
+		logs = append(logs, Log{Name: f.named[0], Sources: Files(f.named...)})
 	}
 	slices.SortStableFunc(f.found, func(a, b foundFile) int {
 		return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.time, b.time))
@@ -138,6 +144,15 @@ func (f *logFinder) logs() []Log {
 		last.Sources = append(last.Sources, file.source())
 	}
 	return logs
+}
+
+// addEvidence names what was put aside with the log that it was put aside from, or with the first
+// one if that log is gone.
+func (f *logFinder) addEvidence(logs []Log) {
+	for _, file := range f.evidence {
+		log := max(0, slices.IndexFunc(logs, func(l Log) bool { return l.Name == file.log }))
+		logs[log].Aside = append(logs[log].Aside, file.path)
+	}
 }
 
 // inOrderOfNumbers mends the order of files that begin at about the same time: calls that run

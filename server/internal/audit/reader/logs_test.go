@@ -243,6 +243,30 @@ func namesOf(sources []Source) string {
 	return strings.Join(names, " ")
 }
 
+// TestEvidenceIsNamedWithItsLog: what serve put aside belongs to the log that it was part of, also
+// when that had been rotated; to the first log if its own is gone. A torn record is no evidence.
+func TestEvidenceIsNamedWithItsLog(t *testing.T) {
+	t.Parallel()
+	directory, a := t.TempDir(), newTrail(t, "pod-a", 1)
+	const stamp, stamp2 = "-20261123T070809.123456Z", "-20261124T000000.000000Z"
+	write(t, directory, map[string][]byte{
+		"a.jsonl": a.parts[0], "b.jsonl": a.parts[1],
+		"a.jsonl.altered" + stamp: nil, "b.jsonl.torn" + stamp: nil,
+		"b" + stamp + ".jsonl.untrusted" + stamp2: nil, "gone.jsonl.untrusted" + stamp: nil,
+	})
+	logs, leftOut, err := Logs(t.Context(), directory)
+	if err != nil || len(logs) != 2 || len(leftOut) != 4 {
+		t.Fatalf("%v, %v, %v", logs, leftOut, err)
+	}
+	for i, want := range []string{
+		"a.jsonl.altered" + stamp + " gone.jsonl.untrusted" + stamp, "b" + stamp + ".jsonl.untrusted" + stamp2,
+	} {
+		if got := strings.ReplaceAll(strings.Join(logs[i].Aside, " "), directory+"/", ""); got != want {
+			t.Errorf("%s: %q, want %q", logs[i].Name, got, want)
+		}
+	}
+}
+
 // TestOrderOfFilesThatBeginTogether: calls that run together are recorded as they end, so a file
 // may begin with a call that came in before the first one of the file before it.
 func TestOrderOfFilesThatBeginTogether(t *testing.T) {

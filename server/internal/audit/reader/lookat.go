@@ -38,6 +38,8 @@ type foundFile struct {
 	// Of its first record.
 	time string
 	seq  uint64
+
+	evidence bool // put aside by serve because somebody changed it
 }
 
 // swapped reports whether f, which comes after before by time, was written first.
@@ -51,11 +53,14 @@ func (f *foundFile) swapped(before *foundFile) bool {
 }
 
 // aside are parts of the names of files that serve keeps beside the audit file, and that are not in
-// its chain.
-var aside = []struct{ mark, reason string }{
-	{".torn-", "put aside by serve: a torn record"},
-	{".altered-", "put aside by serve: changed by somebody else"},
-	{".untrusted-", "put aside by serve: its last record was not believed"},
+// its chain. A crash leaves a torn record; the others are evidence that somebody changed the file.
+var aside = []struct {
+	mark, reason string
+	evidence     bool
+}{
+	{".torn-", "put aside by serve: a torn record", false},
+	{".altered-", "put aside by serve: changed by somebody else", true},
+	{".untrusted-", "put aside by serve: its last record was not believed", true},
 }
 
 // rotation is what rotation adds to the name of an audit file: serve a time before the extension,
@@ -72,8 +77,10 @@ func logOf(path string) string {
 // lookAt finds out what a file is. Without a reason against it, it is an audit file.
 func lookAt(ctx context.Context, path string) (foundFile, string, error) {
 	f := foundFile{path: path, log: logOf(path)}
+	directory, name := filepath.Split(path)
 	for _, a := range aside {
-		if strings.Contains(filepath.Base(path), a.mark) {
+		if before, _, is := strings.Cut(name, a.mark); is {
+			f.log, f.evidence = logOf(directory+before), a.evidence
 			return f, a.reason, nil
 		}
 	}

@@ -85,6 +85,7 @@ func (s *fileSink) distrust(path string) error {
 	}
 	s.o.Logger.Error("the last record of an audit file is not one that was written there; "+
 		"the file is put aside and a new chain begins", "event", "audit_file_untrusted", "file", path)
+	s.m.replaced.Inc()
 	if err := renameStamped(s.o.disk, path, untrustedPath, s.o.Now()); err != nil || path != s.o.File {
 		return err
 	}

@@ -40,8 +40,8 @@ func newMetrics() *metrics {
 		failures: counter("write_failures_total", "Attempts to write a batch of audit records that failed. When it moves: "+
 			"event outage_began of part audit in the log says why."),
 		replaced: counter("file_replacements_total",
-			"Times somebody else deleted or replaced the audit file, or changed its length. When it moves: "+
-				"find out who; records may have been removed."),
+			"Times somebody else deleted or replaced the audit file, or changed its length, or changed its last record "+
+				"while the sidecar was stopped. When it moves: find out who; records may have been removed."),
 		deleted: counter("deleted_files_total", "Rotated audit files deleted because of --audit-max-files. When it moves: "+
 			"their records are gone from the volume; event audit_file_deleted names each file and its last record."),
 		copied: counter("copied_records_total", "Audit records copied to standard output, with --audit-copy. "+

@@ -106,7 +106,12 @@ func TestChainFollowsOnlyWhatCanBeBelieved(t *testing.T) {
 			in, err := Inspect(o)
 			mustDo(t, err)
 			o.Logger = slog.New(slog.NewJSONHandler(&log, nil))
-			runOnce(t, o, "z")
+			l := mustOpen(t, o)
+			mustWrite(t, l, "z")
+			if counted := metricsOf(t, l)["chatidentity_audit_file_replacements_total"]; (counted == 1) != test.aside {
+				t.Errorf("%v replacements are counted", counted)
+			}
+			mustClose(t, l)
 			if got := lastStart(t, o.File); got != test.start {
 				t.Errorf("last start %q, want %q", got, test.start)
 			}
