@@ -118,6 +118,15 @@ func worst(failed []error) error {
 	return worst
 }
 
+// aside names the files that serve put aside, a line for each.
+func aside(log *reader.Log) string {
+	var b strings.Builder
+	for _, file := range log.Aside {
+		b.WriteString("\n" + visibleLine(file) + ": " + lookAtIt)
+	}
+	return b.String()
+}
+
 // verify prints what is whole, and the first fault.
 func (c *auditVerifyCommand) verify(
 	ctx context.Context, console *console, name string, log *reader.Log, options reader.VerifyOptions,
@@ -131,12 +140,9 @@ func (c *auditVerifyCommand) verify(
 			": give it by name, before the current file"
 	}
 	answer := verifyReportOf(name, log, report, err)
-	text := report.String()
+	text := report.String() + aside(log)
 	if name != "" {
 		text = visibleLine(name) + ": " + text
-	}
-	for _, file := range log.Aside {
-		text += "\n" + visibleLine(file) + ": " + lookAtIt
 	}
 	switch printErr := c.print(console, answer, text); {
 	case printErr != nil:

@@ -87,21 +87,11 @@ func (c *manifestCommand) run(console *console, files []string) error {
 	list := []manifestChange{}
 	workloads := false
 	for i, file := range files {
-		raw, err := readManifest(console, file)
-		if err != nil {
+		result, changes, err := c.add(console, file)
+		if err != nil && !errors.Is(err, manifest.ErrNoWorkload) {
 			return err
 		}
-		result, changes, err := manifest.Add(raw, c.Options)
-		switch {
-		case errors.Is(err, manifest.ErrNoWorkload):
-			result = raw
-		case errors.Is(err, manifest.ErrNoUserID):
-			return config.Usage("%s: %v: --allow-uid UID, or its runAsUser", source(file), err)
-		case err != nil:
-			return config.Usage("%s: %v", source(file), err)
-		default:
-			workloads = true
-		}
+		workloads = workloads || err == nil
 		results[i] = result
 		for _, change := range changes {
 			list = append(list, manifestChange{source(file), change})
@@ -117,6 +107,24 @@ func (c *manifestCommand) run(console *console, files []string) error {
 		return overwrite(files, results)
 	}
 	return printDocuments(console.out, results)
+}
+
+// add returns a file with sidecars. With ErrNoWorkload it is as it was.
+func (c *manifestCommand) add(console *console, file string) (string, []manifest.Change, error) {
+	raw, err := readManifest(console, file)
+	if err != nil {
+		return "", nil, err
+	}
+	result, changes, err := manifest.Add(raw, c.Options)
+	switch {
+	case errors.Is(err, manifest.ErrNoWorkload):
+		return raw, changes, err
+	case errors.Is(err, manifest.ErrNoUserID):
+		err = config.Usage("%s: %v: --allow-uid UID, or its runAsUser", source(file), err)
+	case err != nil:
+		err = config.Usage("%s: %v", source(file), err)
+	}
+	return result, changes, err
 }
 
 var (
@@ -240,7 +248,8 @@ func (c *manifestCommand) list(console *console, list []manifestChange) error {
 		}
 	}
 	for _, file := range files {
-		if _, err := fmt.Fprintf(console.err, "missing  %s=%s: %s\n", file.Variable, printable(file.Path), file.Why); err != nil {
+		_, err := fmt.Fprintf(console.err, "missing  %s=%s: %s\n", file.Variable, printable(file.Path), file.Why)
+		if err != nil {
 			return err
 		}
 	}

@@ -63,7 +63,8 @@ func TestManifest(t *testing.T) {
 			"changed  standard input:1  Pod shop\n",
 		},
 		"a file that nobody mounts": {
-			append(withImage, "--env=CHATIDENTITY_POLICY_FILE=/etc/chat/policy.yaml"), podYAML, 0, []string{`value: "/etc/chat/policy.yaml"`},
+			append(withImage, "--env=CHATIDENTITY_POLICY_FILE=/etc/chat/policy.yaml"), podYAML, 0,
+			[]string{`value: "/etc/chat/policy.yaml"`},
 			"changed  standard input:1  Pod shop\nmissing  CHATIDENTITY_POLICY_FILE=/etc/chat/policy.yaml: no volume of the sidecar holds it: mount one",
 		},
 		"its list as JSON": {

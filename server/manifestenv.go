@@ -27,34 +27,53 @@ func (c *manifestCommand) addVariable(text string) error {
 	if !found || !variableName.MatchString(name) {
 		return errors.New("give NAME=VALUE, such as CHATIDENTITY_LIMIT_CUSTOMER=1/s:20")
 	}
+	flag, err := variableOfServe(name)
+	if err == nil && slices.ContainsFunc(c.Env, func(v manifest.Variable) bool { return v.Name == name }) {
+		err = fmt.Errorf("%s is given twice", name)
+	}
+	if err == nil {
+		err = checkValue(flag, name, value)
+	}
+	if err != nil {
+		return err
+	}
+	c.Env = append(c.Env, manifest.Variable{Name: name, Value: value})
+	return nil
+}
+
+func variableOfServe(name string) (config.Flag, error) {
 	flags := variablesOfServe()
 	flag, known := flags[name]
 	switch {
 	case name == "GOMEMLIMIT":
-		return fmt.Errorf("the manifest sets %s itself, to the memory that the sidecar requests", name)
+		return flag, fmt.Errorf("the manifest sets %s itself, to the memory that the sidecar requests", name)
 	case config.HoldsKey(name):
-		return fmt.Errorf("%s usually holds a key, which all who read the manifest would see: "+
+		return flag, fmt.Errorf("%s usually holds a key, which all who read the manifest would see: "+
 			"take it from a Secret, with a patch of kustomize", name)
 	case !known:
 		names := slices.Collect(maps.Keys(flags))
-		return fmt.Errorf("%s is not a variable that serve reads%s", name,
+		return flag, fmt.Errorf("%s is not a variable that serve reads%s", name,
 			cmp.Or(didYouMean("", name, names), "; serve --help lists those of its flags"))
 	case name == config.VariablePrefix+"LIMIT_REDIS", name == config.VariablePrefix+"ALLOW_UID":
-		return fmt.Errorf("%s: give --%s instead", name, flag.Name)
-	case slices.ContainsFunc(c.Env, func(v manifest.Variable) bool { return v.Name == name }):
-		return fmt.Errorf("%s is given twice", name)
+		return flag, fmt.Errorf("%s: give --%s instead", name, flag.Name)
+	}
+	return flag, nil
+}
+
+func checkValue(flag config.Flag, name, value string) error {
+	switch {
 	case config.IsBlank(value):
 		return fmt.Errorf("%s has no value", name)
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
 		return fmt.Errorf("the value of %s is not UTF-8 text on one line", name)
 	case urlOfPassword.MatchString(value):
 		return fmt.Errorf("the value of %s holds a password, which all who read the manifest would see: leave it out", name)
-	case !strings.Contains(value, "$("): // what Kubernetes makes of that is not known here
-		if err := flag.Set(value); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	case strings.Contains(value, "$("): // what Kubernetes makes of that is not known here
+		return nil
 	}
-	c.Env = append(c.Env, manifest.Variable{Name: name, Value: value})
+	if err := flag.Set(value); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	return nil
 }
 

@@ -15,7 +15,8 @@ func TestAHandshakeFailsForAReason(t *testing.T) {
 		kindUntrusted: {x509.UnknownAuthorityError{}},
 		kindName:      {errName},
 		kindHandshake: {
-			errors.New("no TLS"), x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign},
+			errors.New("no TLS"),
+			x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign},
 			x509.CertificateInvalidError{Reason: x509.TooManyIntermediates},
 		},
 	} {
