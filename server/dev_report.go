@@ -149,7 +149,7 @@ func findRecord(path, auditID string) (json.RawMessage, error) {
 		return nil, fmt.Errorf("read the audit record: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, auditID) {
+		if strings.HasSuffix(line, "\n") && strings.Contains(line, auditID) {
 			return json.RawMessage(strings.TrimSpace(line)), nil
 		}
 	}

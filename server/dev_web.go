@@ -67,9 +67,21 @@ func (b *devBackend) Verify(ctx context.Context, token string) (devweb.Verdict, 
 	return devweb.Verdict{Verdict: shortName("VERDICT_", reply.GetVerdict()), Detail: reply.GetDetail()}, nil
 }
 
-// Record finds a record in the audit file.
+// The record of a refusal may come later than the refusal: a call without a token does not wait for
+// the disk.
+const (
+	recordTimeout = 5 * time.Second
+	recordPause   = 20 * time.Millisecond
+)
+
+// Record finds a record in the audit file, and waits for it.
 func (b *devBackend) Record(auditID string) (json.RawMessage, error) {
-	return findRecord(b.records, auditID)
+	for deadline := time.Now().Add(recordTimeout); ; time.Sleep(recordPause) {
+		record, err := findRecord(b.records, auditID)
+		if err == nil || time.Now().After(deadline) {
+			return record, err
+		}
+	}
 }
 
 // LogIn asks the stand-in.
