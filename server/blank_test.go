@@ -27,8 +27,8 @@ func eachFlag(command *cobra.Command, do func(*cobra.Command, *flagValue)) {
 	}
 }
 
-// A variable that is set but blank is as one that is not set, whatever its flag; on the command line a
-// blank value is refused, since there somebody wrote the flag.
+// A variable that is set but blank is as one that is not set, whatever its flag; on the command
+// line a blank value is refused, since there somebody wrote the flag.
 func TestEmptyMeansUnsetForEveryFlag(t *testing.T) {
 	rows := 0
 	eachFlag(newRoot(&console{}), func(command *cobra.Command, flag *flagValue) {
@@ -55,8 +55,8 @@ func TestEmptyMeansUnsetForEveryFlag(t *testing.T) {
 	t.Logf("%d rows", rows)
 }
 
-// Every variable of serve at once, as Compose's ${X:-} sets them: the program starts and serves, each
-// variable is named once, and of the gates a metric tells.
+// Every variable of serve at once, as Compose's ${X:-} sets them: the program starts and serves,
+// each variable is named once, and of the gates a metric tells.
 func TestServeStartsWithEveryVariableBlank(t *testing.T) {
 	t.Parallel()
 	env := []string{"KUSTOMER_SECRET_KEY=", "KUSTOMER_API_KEY=\n"}
@@ -97,8 +97,8 @@ func TestServeStartsWithEveryVariableBlank(t *testing.T) {
 	}
 }
 
-// Serve names each variable that looks like a flag's and is not, once and without its value, as doctor
-// does. Those of a client command in the same container are none, nor those of a Service.
+// Serve names each variable that looks like a flag's and is not, once and without its value, as
+// doctor does. Those of a client command in the same container are none, nor those of a Service.
 func TestServeNamesMisspeltVariables(t *testing.T) {
 	t.Parallel()
 	const canary = "c2VjcmV0LWNhbmFyeQ"

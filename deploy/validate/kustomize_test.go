@@ -89,8 +89,8 @@ func TestTheKustomizationOfThePage(t *testing.T) {
 	}
 }
 
-// The page's kustomization of a policy file, as it stands there, and on what manifest prints: the file
-// is mounted where the variable says.
+// The page's kustomization of a policy file, as it stands there, and on what manifest prints: the
+// file is mounted where the variable says.
 func TestTheFileOfThePage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/kubernetes.md")

@@ -21,8 +21,8 @@ import (
 const patience = 30 * time.Second
 
 // TestMain keeps results out of go's test cache, which would call them good for a changed product:
-// it looks at no file outside this module, and at none that a child reads. Without the log of what the
-// test binary opened, cmd/go keeps nothing.
+// it looks at no file outside this module, and at none that a child reads. Without the log of what
+// the test binary opened, cmd/go keeps nothing.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.testlogfile", ""); err != nil {
@@ -258,9 +258,9 @@ func TestTheJobFetchesAsTheManifestSays(t *testing.T) {
 	}
 }
 
-// TestTheJobVerifiesAsTheManifestSays gives the real program the values of the job that verifies the
-// audit volume: it succeeds over what a pod's sidecar wrote there, also when a whole pod's files are
-// gone, and fails once a record is changed.
+// TestTheJobVerifiesAsTheManifestSays gives the real program the values of the job that verifies
+// the audit volume: it succeeds over what a pod's sidecar wrote there, also when a whole pod's
+// files are gone, and fails once a record is changed.
 func TestTheJobVerifiesAsTheManifestSays(t *testing.T) {
 	t.Parallel()
 	program := compile(t)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// caller runs a call of docs/clients.md, which is in the file named, in a folder of its own. ROOT is
-// the top of the checkout.
+// caller runs a call of docs/clients.md, which is in the file named, in a folder of its own. ROOT
+// is the top of the checkout.
 type caller struct {
 	language, fence, file, prepare, run string
 
@@ -65,8 +65,8 @@ var callers = []caller{
 }
 
 // TestCallsOfTheClientsPage cuts each call out of the page and runs it three times: it prints a
-// token; then, with no budget left, the reason, the audit ID and the delay; and, denied by a changed
-// policy, no delay.
+// token; then, with no budget left, the reason, the audit ID and the delay; and, denied by a
+// changed policy, no delay.
 //
 //nolint:paralleltest // the builds take both cores
 func TestCallsOfTheClientsPage(t *testing.T) {

@@ -45,8 +45,9 @@ func (s *Serve) Blank() []Notice {
 	return notices
 }
 
-// Misspelt returns a notice for each variable of the environment that looks like a flag's but is not.
-// It names no value: that may be a secret. known are the variables of all flags of all commands.
+// Misspelt returns a notice for each variable of the environment that looks like a flag's but is
+// not. It names no value: that may be a secret. known are the variables of all flags of all
+// commands.
 func Misspelt(known map[string]bool, environment []string) []Notice {
 	var notices []Notice
 	for _, entry := range environment {

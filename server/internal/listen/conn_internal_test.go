@@ -40,7 +40,7 @@ func socketOf(t *testing.T, options Options) (*Listener, func() []string) {
 // join returns both ends of a new connection.
 func join(t *testing.T, listener *Listener) (net.Conn, *conn) {
 	t.Helper()
-	dialed, err := net.Dial("unix", listener.Addr().String())
+	dialed, err := net.Dial(listener.Addr().Network(), listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,16 +157,7 @@ func TestOnLoopbackARequestProvesWhoItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	dialed, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dialed.Close()
-	accepted, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer accepted.Close()
+	_, accepted := join(t, listener)
 	connection, _, err := Credentials().ServerHandshake(accepted)
 	if err != nil || listener.known.count() != 0 {
 		t.Errorf("%d known before a request, error %v", listener.known.count(), err)
