@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 	"sync"
 
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
@@ -23,14 +22,15 @@ const (
 	// maxTokens bounds the cost of a call, which compares every digest.
 	maxTokens    = 1000
 	digestPrefix = "sha256:"
+	namePattern  = `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`
 )
 
 var (
 	tokenName = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+		return regexp.MustCompile("^" + namePattern + "$")
 	})
-	tokenDigest = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^[0-9a-f]{64}$`)
+	tokenLine = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(` + namePattern + `)[ \t]+[Ss][Hh][Aa]256:([0-9A-Fa-f]{64})$`)
 	})
 )
 
@@ -44,7 +44,7 @@ type tokenEntry struct {
 	digest [sha256.Size]byte
 }
 
-// ParseTokens reads up to 1,000 tokens. A line is a name, white space and "sha256:" with the digest of
+// ParseTokens reads up to 1,000 tokens. A line is a name, spaces or tabs and "sha256:" with the digest of
 // the token in hexadecimal; see watch.Lines for what is skipped. Anything else is an error, so a line
 // is never half read. A name may have several tokens, for a change from one to the next. Errors name
 // the line and never repeat it.
@@ -72,16 +72,13 @@ func ParseTokens(text []byte) (*Tokens, error) {
 }
 
 func parseTokenLine(line string) (tokenEntry, error) {
-	name, rest, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
-	digits, found := strings.CutPrefix(strings.ToLower(strings.TrimSpace(rest)), digestPrefix)
-	if !found || !tokenName().MatchString(name) || !tokenDigest().MatchString(digits) {
+	parts := tokenLine().FindStringSubmatch(line)
+	if parts == nil {
 		return tokenEntry{}, errors.New("must be a name, a space and sha256: with 64 hexadecimal digits, " +
 			"as `chatidentity caller-token NAME` prints it")
 	}
-	entry := tokenEntry{name: name}
-	if _, err := hex.Decode(entry.digest[:], []byte(digits)); err != nil {
-		return tokenEntry{}, errors.New("the digest is not hexadecimal")
-	}
+	entry := tokenEntry{name: parts[1]}
+	_, _ = hex.Decode(entry.digest[:], []byte(parts[2])) // the pattern lets nothing else through
 	return entry, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller"
+	"github.com/chatidentity/chatidentity/server/internal/watch"
 )
 
 func lineOf(name, token string) string {
@@ -57,6 +58,8 @@ func TestParseTokens(t *testing.T) {
 		"a comment after the line":      {good + " # mine", "line 1"},
 		"two spaces":                    {"checkout  sha256:" + digest, ""},
 		"a tab":                         {"checkout\tsha256:" + digest, ""},
+		"a prefix in capitals":          {"checkout SHA256:" + digest, ""},
+		"another white space":           {"checkout \u00a0sha256:" + digest, "line 1"},
 		"a digest in capitals":          {"checkout sha256:" + strings.ToUpper(digest), ""},
 		"no name":                       {" sha256:" + digest, "line 1"},
 		"a name with a space":           {"check out sha256:" + digest, "line 1"},
@@ -190,15 +193,16 @@ func TestEveryBitOfATokenCounts(t *testing.T) {
 func FuzzParseTokens(f *testing.F) {
 	f.Add([]byte(lineOf("checkout", "x") + "\n"))
 	f.Add([]byte("checkout sha256:"))
-	f.Add([]byte("\n"))
+	f.Add([]byte("# of whom\n\n checkout \tsha256:" + strings.Repeat("0A", 32) + "\r\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		tokens, err := caller.ParseTokens(text)
 		if (tokens == nil) == (err == nil) {
 			t.Errorf("tokens %v, error %v", tokens, err)
 		}
-		for line := range strings.Lines(string(text)) {
-			name, digest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " sha256:")
-			if err == nil && (name == "" || len(digest) != 64) {
+		for _, line := range watch.Lines(text) {
+			name, digest, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
+			digest, found := strings.CutPrefix(strings.ToLower(strings.TrimLeft(digest, " ")), "sha256:")
+			if err == nil && (name == "" || !found || len(digest) != 64) {
 				t.Errorf("took the line %q", line)
 			}
 		}
