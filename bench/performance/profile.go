@@ -3,60 +3,45 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
 const profileLength = 5 * time.Second
 
-// profile shows where the CPU time goes, of each way to write records whose target was missed. The
-// sidecar has no profiler, so this one is built with a file more.
+// profile shows where the CPU time goes, of each way to write records whose target was missed.
 func (b *bench) profile(ctx context.Context) error {
-	for name, keys := range map[string][]string{written: {"written 64"}, durable: {"durable 64", "durable 512"}} {
-		if !b.missed(keys) {
-			continue
-		}
-		if err := b.profileOf(ctx, name); err != nil {
+	if b.missed("written 64") {
+		if err := b.profileOf(ctx, written); err != nil {
 			return err
 		}
+	}
+	if b.missed("durable 64", "durable 512") {
+		return b.profileOf(ctx, durable, "--audit-sync", "on")
 	}
 	return nil
 }
 
-func (b *bench) profileOf(ctx context.Context, name string) error {
-	program := b.file("profiled")
-	added := filepath.Join(b.repository, "server", "profiled.go")
-	source := filepath.Join(b.here(), "profiled", "profiled.go")
-	build := sidecarOf(b.repository)
-	build.Tags, build.Overlay = append(build.Tags, "bench_profile"), map[string]string{added: source}
-	if err := build.Into(ctx, program); err != nil {
-		return err
-	}
+func (b *bench) profileOf(ctx context.Context, name string, more ...string) error {
 	file := b.file(name + ".pprof")
-	command := b.sidecarCommand(program, "profiled-"+name)
-	if name == durable {
-		command.Args = append(command.Args, "--audit-sync", "on")
-	}
-	command.Env = append(command.Env, "BENCH_PROFILE="+file)
+	command := b.sidecarCommand(b.sidecar, "profiled-"+name, append(more, "--profile-listen", "127.0.0.1:0")...)
 	c, err := b.start(name, command)
 	if err != nil {
 		return err
 	}
-	if _, err := c.closed(ctx, inFlight, profileLength); err != nil {
+	taken := make(chan error, 1)
+	go func() { taken <- c.process.Profile(ctx, profileLength, file) }()
+	_, loadErr := c.closed(ctx, inFlight, profileLength)
+	if err := errors.Join(loadErr, <-taken); err != nil {
 		return err
 	}
-	if err := syscall.Kill(c.process.PID(), syscall.SIGUSR1); err != nil {
-		return err
-	}
-	time.Sleep(time.Second) // it writes the profile
 	return b.showProfile(ctx, name, file)
 }
 

@@ -135,7 +135,7 @@ func (b *bench) showNoise() error {
 }
 
 // missed reports whether a target of one of the figures is missed, or was not measured.
-func (b *bench) missed(keys []string) bool {
+func (b *bench) missed(keys ...string) bool {
 	for _, t := range targets {
 		for _, key := range keys {
 			if t.key == key && !t.holds(b.figures[key].Median(), t.bound) {

@@ -26,6 +26,8 @@ type Process struct {
 	Admin  string   // host:port of the admin listener; "" if there is none
 	Began  time.Time
 
+	profiles string // host:port of the profile listener; "" if there is none
+
 	command *exec.Cmd
 	exited  chan struct{}
 }
@@ -81,9 +83,16 @@ func (p *Process) follow(log io.Reader, announces bool, said chan<- error) {
 			Message string   `json:"msg"`
 			Listen  []string `json:"listen"`
 			Admin   string   `json:"admin"`
+			Address string   `json:"address"`
 		}
 		fmt.Fprintln(&text, lines.Text())
-		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Message != "serving" {
+		if json.Unmarshal(lines.Bytes(), &line) != nil {
+			continue
+		}
+		if line.Message == "serving profiles" {
+			p.profiles = line.Address
+		}
+		if line.Message != "serving" {
 			continue
 		}
 		for _, address := range line.Listen {
