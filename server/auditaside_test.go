@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,4 +109,33 @@ func TestVerifySaysWhereMissingRecordsMayBe(t *testing.T) {
 	verified(t, key, 1, "json", []string{directory}, `"fault":"missing"`, where, `"put_aside":["`+aside+`"]`)
 	verified(t, key, 1, "text", []string{directory}, "missing: ", where, aside+": serve put it aside")
 	verified(t, key, 0, "json", []string{aside, file}, `"ok":true`, `"chains":1`)
+}
+
+// TestVerifyOfFilesThatWereMoved: two rotated files go to an archive, the oldest first, and what is
+// left follows the archive's last head.
+func TestVerifyOfFilesThatWereMoved(t *testing.T) {
+	t.Parallel()
+	started, file, key := trailOf(t)
+	p := start(t, started)
+	for n := 1; n <= 3; n++ {
+		p.mustIssue(t)
+		hangUp(t, p)
+		eventually(t, "rotated file", func() bool { return len(rotatedFiles(t, file)) == n })
+	}
+	p.mustIssue(t)
+	p.stop(t)
+
+	directory, archive := filepath.Dir(file), t.TempDir()
+	for _, moved := range rotatedFiles(t, file)[:2] {
+		if err := os.Rename(moved, filepath.Join(archive, filepath.Base(moved))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verified(t, key, 1, "text", []string{directory}, "missing: ")
+	_, stdout, _ := command(t, nil, "", "audit", "verify", "--audit-key-file", key, "--output", "json", archive)
+	var whole struct{ Head string }
+	if err := json.Unmarshal([]byte(stdout), &whole); err != nil || whole.Head == "" {
+		t.Fatalf("%v, %s", err, stdout)
+	}
+	verified(t, key, 0, "json", []string{"--from-head", whole.Head, directory}, `"ok":true`, `"from_seq":4`)
 }

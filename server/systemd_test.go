@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -109,7 +110,7 @@ func TestTheCommandOfTheVerifyingSystemdUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.stop(t)
-	verify := func(journal string) (string, error) {
+	verify := func(journal string, variables ...string) (string, error) {
 		if err := os.WriteFile(filepath.Join(folder, "journal"), []byte(journal), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func TestTheCommandOfTheVerifyingSystemdUnit(t *testing.T) {
 		paths := strings.NewReplacer("/usr/local/bin/chatidentity", program, "/etc/chatidentity/audit.key", key,
 			"/var/lib/chatidentity", records, "$$", "$")
 		run := exec.CommandContext(t.Context(), "sh", "-c", paths.Replace(command))
-		run.Env = []string{"PATH=" + folder + ":" + os.Getenv("PATH")}
+		run.Env = append([]string{"PATH=" + folder + ":" + os.Getenv("PATH")}, variables...)
 		out, err := run.CombinedOutput()
 		return string(out), err
 	}
@@ -130,6 +131,10 @@ func TestTheCommandOfTheVerifyingSystemdUnit(t *testing.T) {
 	}
 	if out, err := verify(""); err == nil || !strings.Contains(out, "missing") {
 		t.Errorf("without the journal: %v\n%s", err, out)
+	}
+	head := regexp.MustCompile(`[0-9]+:[0-9a-f]{64}`).FindString(log[strings.Index(log, "audit_file_deleted"):])
+	if out, err := verify("", "CHATIDENTITY_FROM_HEAD="+head); err != nil {
+		t.Errorf("with the head %q in the unit's environment: %v\n%s", head, err, out)
 	}
 	for _, file := range append(rotatedFiles(t, file), file) {
 		changed := strings.ReplaceAll(readFile(t, file), `"token.issue"`, `"token.verify"`)

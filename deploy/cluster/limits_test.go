@@ -22,7 +22,7 @@ func cpuLimit(s *space) saw {
 		flood: "-flood=16",
 		change: func(yaml string) string {
 			yaml = s.replaced(yaml, `cpu: "1"`, "cpu: 100m")
-			return s.replaced(yaml, "            - --identifier-policy", unlimited+"            - --identifier-policy")
+			return s.replaced(yaml, "            - --admin-listen", unlimited+"            - --admin-listen")
 		},
 	}, 2*time.Minute)
 }

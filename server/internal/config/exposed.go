@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 )
 
 // What users other than a file's owner and group can do with it.
@@ -38,13 +39,21 @@ func exposed(forbidden fs.FileMode, paths ...string) []Notice {
 		if err != nil || !info.Mode().IsRegular() || info.Mode()&forbidden == 0 {
 			continue // whoever reads the file says what else is wrong with it
 		}
+		if info.Mode()&othersWrite == 0 && inVolume(path) {
+			continue // only containers that mount the Secret see the file
+		}
 		can := "read"
 		if info.Mode()&othersWrite != 0 {
 			can = "change"
 		}
 		notices = append(notices, Notice{Setting: path, Text: fmt.Sprintf("%#o: every user here can %s the file: "+
-			"give it the mode 0600, or 0640 and a group of its own (in Kubernetes: defaultMode 0440 and fsGroup)",
-			info.Mode().Perm(), can)})
+			"give it the mode 0600, or 0640 and a group of its own", info.Mode().Perm(), can)})
 	}
 	return notices
+}
+
+// inVolume reports whether the kubelet wrote the file: in its volumes a file is a link into ..data.
+func inVolume(path string) bool {
+	to, err := os.Readlink(path)
+	return err == nil && strings.HasPrefix(to, "..data/")
 }

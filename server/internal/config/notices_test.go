@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -195,6 +196,29 @@ func TestExposedFilesAreTold(t *testing.T) {
 		told := len(notices) == 1 && notices[0].Setting == path && strings.Contains(notices[0].Text, "can "+test.can+" the file")
 		if told != (test.can != "") || !told && len(notices) > 0 {
 			t.Errorf("--%s with mode %#o: %v, want %q", test.flag, test.mode, notices, test.can)
+		}
+	}
+}
+
+// The kubelet writes the files of a Secret with mode 0644, for the containers that mount it alone.
+func TestFilesOfAVolumeAreNotExposed(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[os.FileMode]int{0o644: 0, 0o666: 1} {
+		volume := t.TempDir()
+		written := filepath.Join(volume, "..2026_11_26")
+		path := filepath.Join(volume, "secret")
+		err := errors.Join(os.Mkdir(written, 0o700), os.WriteFile(filepath.Join(written, "secret"), []byte("x"), 0o600),
+			os.Chmod(filepath.Join(written, "secret"), mode),
+			os.Symlink(filepath.Base(written), filepath.Join(volume, "..data")), os.Symlink("..data/secret", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		serve, err := given(t, map[string]string{"secret-file": path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notices := serve.Exposed(); len(notices) != want {
+			t.Errorf("mode %#o: %v", mode, notices)
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"path"
 	"strconv"
 	"sync"
 
@@ -27,13 +29,13 @@ var page embed.FS
 func Handler(backend Backend) http.Handler {
 	a := &app{backend: backend}
 	mux := http.NewServeMux()
-	for path, name := range map[string]string{
+	for route, name := range map[string]string{
 		"/{$}": "page/index.html", "/page.css": "page/page.css", "/page.js": "page/page.js", "/icon.svg": "page/icon.svg",
 	} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, page, name) })
+		mux.HandleFunc("GET "+route, file(page, name))
 	}
-	for path, name := range map[string]string{"/chat.js": "public/chat.js", "/widget.js": "widget.js"} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, web.Files, name) })
+	for route, name := range map[string]string{"/chat.js": "public/chat.js", "/widget.js": "widget.js"} {
+		mux.HandleFunc("GET "+route, file(web.Files, name))
 	}
 	mux.HandleFunc("POST /session", a.logIn)
 	mux.HandleFunc("POST /session/end", a.logOut)
@@ -41,6 +43,20 @@ func Handler(backend Backend) http.Handler {
 	mux.HandleFunc("POST /state", a.state)
 	mux.HandleFunc("POST /log-in", a.vendorLogIn)
 	return guard(mux)
+}
+
+// file serves one file, whole: http.ServeFileFS would answer requests for ranges too.
+func file(files embed.FS, name string) http.HandlerFunc {
+	kind := mime.TypeByExtension(path.Ext(name))
+	return func(w http.ResponseWriter, _ *http.Request) {
+		content, err := files.ReadFile(name)
+		if err != nil {
+			http.Error(w, "the program was built without this file", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", kind)
+		_, _ = w.Write(content) // the browser may be gone
+	}
 }
 
 // app is a backend of an app with one user: whoever sits at this machine. A cookie would be sent to

@@ -66,6 +66,7 @@ func TestWhatIsSetInAnyCase(t *testing.T) {
 		want    bool
 	}{
 		"CHATIDENTITY_SECRET_FILE":               {manifest.Options{}, true},
+		"CHATIDENTITY_ADMIN_LISTEN":              {manifest.Options{}, true},
 		"CHATIDENTITY_IDENTIFIER_POLICY":         {manifest.Options{}, true},
 		"CHATIDENTITY_AUDIT_FILE":                {manifest.Options{AuditVolume: "claim"}, true},
 		"CHATIDENTITY_AUDIT_MAX_SIZE":            {manifest.Options{}, true},
@@ -77,6 +78,24 @@ func TestWhatIsSetInAnyCase(t *testing.T) {
 	} {
 		if got := test.options.Sets(name); got != test.want {
 			t.Errorf("%s with %+v: %t", name, test.options, got)
+		}
+	}
+}
+
+// What the container signs is its default, which Env replaces.
+func TestTheIdentifierPolicyIsADefault(t *testing.T) {
+	t.Parallel()
+	const name = "CHATIDENTITY_IDENTIFIER_POLICY"
+	for form, raw := range workloadForms {
+		if got := variablesIn(t, raw, nil)[name]; got != "external-id" {
+			t.Errorf("%s: %q without another", form, got)
+		}
+		given := []manifest.Variable{{name, "as-given"}}
+		if got := variablesIn(t, raw, given)[name]; got != "as-given" {
+			t.Errorf("%s: %q in place of as-given", form, got)
+		}
+		if (manifest.Options{Env: given}).Sets(name) {
+			t.Errorf("%s is refused", name)
 		}
 	}
 }

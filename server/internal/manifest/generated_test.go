@@ -38,8 +38,8 @@ func generatedFiles() map[string]string {
 	files := map[string]string{
 		"kubernetes/sidecar.yaml":                    page(),
 		"helm/chatidentity/templates/_sidecar.tpl":   chart(),
-		"kubernetes/components/sidecar/patch.yaml":   workloadPatch(partsOf(sidecar, podAudit)...),
-		"kubernetes/components/sidecar/cronjob.yaml": cronJobPatch(partsOf(sidecar, podAudit)...),
+		"kubernetes/components/sidecar/patch.yaml":   workloadPatch(partsOf(sidecar, externalIDs, podAudit)...),
+		"kubernetes/components/sidecar/cronjob.yaml": cronJobPatch(partsOf(sidecar, externalIDs, podAudit)...),
 	}
 	for component, options := range map[string][]Option{
 		"unix-socket": {UnixSocket}, "audit-key": {AuditKey}, "audit-volume": {AuditKey, AuditVolume},
@@ -75,8 +75,8 @@ func page() string {
 	return examples(generated + `# What ` + "`chatidentity manifest`" + ` adds to a pod's spec. To read, not to paste: of two lists
 # under the same key kubectl keeps one, and drops the sidecar or your own without a word.
 initContainers:
-` + indent(container(partsOf(sidecar, podAudit), plain), 2) +
-		"volumes:\n" + indent(volumes(partsOf(sidecar, podAudit)), 2))
+` + indent(container(partsOf(sidecar, externalIDs, podAudit), plain), 2) +
+		"volumes:\n" + indent(volumes(partsOf(sidecar, externalIDs, podAudit)), 2))
 }
 
 // workloadPatch is a strategic merge patch of every kind that has its pod template at the same
@@ -138,6 +138,7 @@ func removed(p part) string {
 
 // conditions are those of the chart's values.
 var conditions = map[Option]string{
+	externalIDs: `not (hasKey (.env | default dict) "` + identifierPolicy + `")`,
 	podAudit:    "not .auditVolume",
 	UnixSocket:  ".unixSocket",
 	AuditKey:    "or .auditKeySecret .auditVolume .limitRedis",

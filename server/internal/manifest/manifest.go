@@ -47,6 +47,7 @@ fsGroupChangePolicy: OnRootMismatch # no walk over every file at each start
 func (o Options) has(option Option) bool {
 	return map[Option]bool{
 		sidecar:     true,
+		externalIDs: !slices.ContainsFunc(o.Env, func(v Variable) bool { return v.Name == identifierPolicy }),
 		podAudit:    o.AuditVolume == "",
 		UnixSocket:  o.UnixSocket,
 		AuditKey:    o.AuditKey != "" || o.AuditVolume != "" || o.Redis != "",

@@ -17,6 +17,7 @@ type Option string
 // The options.
 const (
 	sidecar     Option = "sidecar"      // what every pod gets
+	externalIDs Option = "external-ids" // they alone are signed, unless Env says otherwise
 	podAudit    Option = "audit-in-pod" // records stay in the pod, unless AuditVolume keeps them
 	UnixSocket  Option = "unix-socket"
 	AuditKey    Option = "audit-key"
@@ -26,6 +27,9 @@ const (
 	ReadyGated  Option = "ready-gated"
 )
 
+// identifierPolicy is the one variable of the container that Env may replace.
+const identifierPolicy = "CHATIDENTITY_IDENTIFIER_POLICY"
+
 // The sidecar's container is head, then the lists and fields of the parts, with tail between them.
 const (
 	head = `name: $name
@@ -34,8 +38,7 @@ restartPolicy: Always # a native sidecar: it starts before the app and stops aft
 args:
   - serve
   - --secret-file=/etc/kustomer/secret
-  - --identifier-policy=external-id
-  - --admin-listen=:9452 # on the pod's address, which is where Kubernetes probes; calls come over loopback
+  - --admin-listen=:9452 # on the pod's address, which is where Kubernetes probes
 `
 	tail = `ports:
   - name: chatidentity
@@ -92,6 +95,12 @@ var parts = []part{
   secret:
     secretName: "$secret"
     optional: true # without it there is no chat log-in, but there is the pod
+`,
+	},
+	{
+		option: externalIDs,
+		env: `- name: ` + identifierPolicy + `
+  value: external-id
 `,
 	},
 	{

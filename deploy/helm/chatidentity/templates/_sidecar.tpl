@@ -16,14 +16,17 @@ chatidentity: sidecar
   args:
     - serve
     - --secret-file=/etc/kustomer/secret
-    - --identifier-policy=external-id
-    - --admin-listen=:9452 # on the pod's address, which is where Kubernetes probes; calls come over loopback
+    - --admin-listen=:9452 # on the pod's address, which is where Kubernetes probes
   env:
     # Go collects harder above this; between it and the limit is room for what is not Go's heap.
     - name: GOMEMLIMIT
       valueFrom:
         resourceFieldRef:
           resource: requests.memory
+    {{- if not (hasKey (.env | default dict) "CHATIDENTITY_IDENTIFIER_POLICY") }}
+    - name: CHATIDENTITY_IDENTIFIER_POLICY
+      value: external-id
+    {{- end }}
     {{- if not .auditVolume }}
     # Records are durable in files of the pod. Collectors read a copy on standard output, for which nobody waits.
     - name: CHATIDENTITY_AUDIT_FILE
@@ -144,8 +147,10 @@ chatidentity: sidecar
 {{- define "chatidentity.sets" -}}
 {{- with .Values.chatidentity -}}
 - CHATIDENTITY_SECRET_FILE
-- CHATIDENTITY_IDENTIFIER_POLICY
 - CHATIDENTITY_ADMIN_LISTEN
+{{- if not (hasKey (.env | default dict) "CHATIDENTITY_IDENTIFIER_POLICY") }}
+- CHATIDENTITY_IDENTIFIER_POLICY
+{{- end }}
 {{- if not .auditVolume }}
 - CHATIDENTITY_AUDIT_FILE
 - CHATIDENTITY_AUDIT_MAX_SIZE

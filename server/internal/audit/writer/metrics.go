@@ -58,7 +58,7 @@ func newMetrics() *metrics {
 		available: gauge("available", "1 while the sink takes audit records, else 0. When it moves: "+
 			"at 0 no token leaves in strict mode; /readyz says why."),
 		free: gauge("free_bytes", "Free bytes on the file system of the audit file; of standard output, 0. "+
-			"When it moves: below --audit-min-free, move rotated files away; when it is full no token is issued."),
+			"When it moves: below --audit-min-free, move rotated files away; when it is full no record can be written."),
 		waiting: gauge("waiting_records", "Audit records that wait to be written. When it moves: "+
 			"more than a batch or two means that the sink is slow or hangs."),
 		waitingBytes: gauge("waiting_bytes", "Bytes of the audit records that wait. When it moves: "+

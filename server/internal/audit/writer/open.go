@@ -14,7 +14,7 @@ import (
 // The warnings about a place that keeps no records, or will soon not.
 const (
 	WarnDevice   = "the audit file is a device: no record of any token is kept"
-	WarnLowSpace = "the disk of the audit file is nearly full; when it is full no token is issued"
+	WarnLowSpace = "the disk of the audit file is nearly full; when it is full no record can be written"
 )
 
 // position is the last record that is there, where a chain is taken up.
