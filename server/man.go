@@ -9,8 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// newManCommand prints the manual page, for those who package the program. It is not in the list of
-// commands.
+// newManCommand prints the manual page, for those who package the program.
 func newManCommand(console *console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "man",
@@ -18,7 +17,6 @@ func newManCommand(console *console) *cobra.Command {
 		Long: `Packagers keep it as chatidentity.1 in a directory man1. It has the help of all
 commands.`,
 		Example: "chatidentity man | man -l -",
-		Hidden:  true,
 		RunE: func(command *cobra.Command, _ []string) error {
 			_, err := io.WriteString(console.out, manualPage(command.Root()))
 			return err
@@ -42,9 +40,6 @@ func manualEntries(root *cobra.Command) []manualEntry {
 	}
 	var entries []manualEntry
 	for _, command := range root.Commands() {
-		if command.Hidden {
-			continue
-		}
 		if !command.HasSubCommands() {
 			entries = append(entries, entryOf(command, serve))
 		}

@@ -24,7 +24,7 @@ variable, and a variable that is empty counts as not set, except
 |---|---|
 | DURATION | a number with a unit: ` + "`500ms`, `10s`, `5m`, `24h`, `1d`" + ` |
 | SIZE | bytes, or with a unit: ` + "`100MiB`, `1GiB`, `100MB`" + ` (a million bytes each) |
-| RATE | ` + "`N/s`, `N/m` or `N/h`, with `:BURST` for what passes at once from rest; or `off`" + ` |
+| RATE | ` + "`N/s`, `N/m` or `N/h`, with `:BURST` for what passes at once from rest, N and BURST from 1 to 1000000; or `off`" + ` |
 | ADDRESS, HOST:PORT | ` + "`127.0.0.1:9451`, `[::1]:9451`; ADDRESS also `unix:/run/chatidentity/chatidentity.sock`" + ` |
 | PATH | a file |
 | repeatable | several times, or once with commas |

@@ -59,8 +59,9 @@ func (s *Serve) Flags() []Group {
 			Text(&s.IdentifierPolicy, "identifier-policy", "POLICY", "as-given",
 				"What to sign: as-given, external-id, email (only that one), or exclusive (refuse calls that give both)."),
 			Switch(&s.StrictStart, "strict-start",
-				"Exit with code 2 when a file of the configuration is missing or wrong at the start. Otherwise serve answers "+
-					"NOT_CONFIGURED until the file is mended, so that the app beside it starts."),
+				"Exit with code 2 when a file of the configuration is missing or wrong at the start, except --secret-file and "+
+					"--api-key-file: until they are good, calls get SECRET_UNAVAILABLE. Without this flag, serve answers "+
+					"NOT_CONFIGURED until a wrong file is mended, so that the app beside it starts."),
 		}},
 		s.SecretSource.flags(), s.Audit.flags(), s.Limits.flags(), s.Redis.flags(), s.CallerFiles.flags(), s.TLS.flags(),
 		s.Unix.flags(), s.Drain.flags(), s.Log.flags(),
@@ -99,11 +100,12 @@ func (a *Audit) flags() Group {
 		Path(&a.AuditKeyFile, "audit-key-file", "",
 			"Keys of the chain and the pseudonyms: each line is base64 of at least 32 bytes, optionally after name:. "+
 				"The first line is the current key."),
-		Duration(&a.AuditTimeout, "audit-timeout", writer.DefaultTimeout.String(), "How long a call waits for its record."),
+		Duration(&a.AuditTimeout, "audit-timeout", writer.DefaultTimeout.String(),
+			"How long a call waits for its record: 1ms to 1m."),
 		Value(&a.AuditFileMode, parseFileMode, "audit-file-mode", "MODE", "0600",
-			"Permissions of the file and the rotated ones, in octal."),
+			"Permissions of the file and the rotated ones, in octal: the owner reads and writes, others never write."),
 		Value(&a.AuditMaxSize, parseBytes, "audit-max-size", "SIZE", Bytes(writer.DefaultMaxSize).String(),
-			"Size at which to rotate the file."),
+			"Size at which to rotate the file; at least 1MiB."),
 		Value(&a.AuditMaxFiles, parseCount, "audit-max-files", "COUNT", "0",
 			"How many rotated files to keep; the oldest are deleted. 0 keeps all."),
 		Value(&a.AuditMinFree, parseBytes, "audit-min-free", "SIZE", Bytes(writer.DefaultMinFree).String(),
@@ -171,7 +173,7 @@ func (r *Redis) flags() Group {
 		Path(&r.LimitRedisKey, "limit-redis-key", "", "Its private key, in PEM."),
 		String(&r.LimitRedisPrefix, "limit-redis-prefix", "TEXT", "chatidentity",
 			"Prefix of every key. Replicas with the same prefix share their budgets."),
-		Duration(&r.LimitRedisTimeout, "limit-redis-timeout", "50ms", "How long to wait for a decision."),
+		Duration(&r.LimitRedisTimeout, "limit-redis-timeout", "50ms", "How long to wait for a decision: 1ms to 10s."),
 		Text(&r.LimitRedisFailure, "limit-redis-failure", "MODE", "local",
 			"What to do when Redis fails: local (each replica applies its own limits) or closed (refuse calls)."),
 	}}
@@ -237,7 +239,7 @@ type Drain struct {
 func (d *Drain) flags() Group {
 	return Group{"Stopping, after SIGTERM", []Flag{
 		Duration(&d.DrainDelay, "drain-delay", "0s", "How long to keep accepting calls while not ready."),
-		Duration(&d.DrainTimeout, "drain-timeout", "10s", "How long running calls may then take."),
+		Duration(&d.DrainTimeout, "drain-timeout", "10s", "How long running calls may then take; more than 0s."),
 	}}
 }
 

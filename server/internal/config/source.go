@@ -62,8 +62,8 @@ func (s *SecretSource) flags() Group {
 				"CAs, in PEM, that may sign for Kustomer's API and for the URLs of issuers' keys, beside the system's."),
 			Duration(&s.SecretRefresh, "secret-refresh", "5m", "How often to read the secret from the API; at least 1s."),
 			Duration(&s.SecretMaxStale, "secret-max-stale", "24h",
-				"How long to use the last secret from the API while the API fails."),
-			Duration(&s.MaxClockSkew, "max-clock-skew", "5m", "How far the clock may differ from Kustomer's."),
+				"How long to use the last secret from the API while the API fails; at least --secret-refresh."),
+			Duration(&s.MaxClockSkew, "max-clock-skew", "5m", "How far the clock may differ from Kustomer's: 1s to 15m."),
 		},
 	}
 }
