@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/chatidentity/chatidentity/server/internal/config"
 )
 
 // attempt is how connecting to the sidecar went. grpc tells an error's text, and this the error.
@@ -25,13 +27,14 @@ type attempt struct {
 
 	mu        sync.Mutex
 	connected bool
-	err       error // of the last connection
+	err       error  // of the last connection
+	answer    []byte // the first bytes that the last connection read
 }
 
 func (a *attempt) keep(connected bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.connected, a.err = connected, err
+	a.connected, a.err, a.answer = connected, err, nil
 }
 
 func (a *attempt) last() (bool, error) {
@@ -47,7 +50,46 @@ func (a *attempt) dial(ctx context.Context, address string) (net.Conn, error) {
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	a.keep(err == nil, err)
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	return listening{conn, a}, nil
+}
+
+// listening is a connection whose first bytes are kept.
+type listening struct {
+	net.Conn
+
+	attempt *attempt
+}
+
+// Read implements net.Conn.
+func (l listening) Read(buffer []byte) (int, error) {
+	n, err := l.Conn.Read(buffer)
+	l.attempt.hear(buffer[:n])
+	return n, err
+}
+
+// frameHeader is the size of the header of an HTTP/2 frame; settings is the type of the frame with
+// which a server begins.
+const (
+	frameHeader = 9
+	settings    = 4
+)
+
+func (a *attempt) hear(heard []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if room := frameHeader - len(a.answer); room > 0 {
+		a.answer = append(a.answer, heard[:min(room, len(heard))]...)
+	}
+}
+
+// heardAnother reports whether the answer was not that of an HTTP/2 server.
+func (a *attempt) heardAnother() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.answer) == frameHeader && a.answer[3] != settings
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
@@ -88,6 +130,9 @@ func (f *clientFlags) hint(err error, tried *attempt) string {
 			"and it must be valid and have a name"
 	case !f.Address.IsUnix() && speaksTLS(f.Address.String()):
 		return "the sidecar listens with TLS there: give --server-ca, --client-cert and --client-key"
+	case tried.heardAnother():
+		return "what answers there speaks no gRPC: it is a web server, such as the sidecar's own --admin-listen " +
+			"(" + config.DefaultAdminListen + "); calls go to its --listen (" + config.DefaultListen + ")"
 	default:
 		return "it was closed at once: the sidecar's limit of connections is reached (connection_limit in " +
 			"its log), or what listens there is no sidecar"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,17 @@ func accepting(t *testing.T, do func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
+// answering says the same to each connection, and no more.
+func answering(t *testing.T, text string) string {
+	t.Helper()
+	return accepting(t, func(conn net.Conn) {
+		_, _ = conn.Write([]byte(text))
+		_ = conn.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, conn) // what is unread at the end would cut off the answer
+		conn.Close()
+	})
+}
+
 // A client command says what to do about the cause at hand, in one line.
 func TestHintsFitTheCause(t *testing.T) {
 	t.Parallel()
@@ -60,6 +72,8 @@ func TestHintsFitTheCause(t *testing.T) {
 	plain := start(t, withSecret())
 	silent := accepting(t, func(conn net.Conn) { t.Cleanup(func() { conn.Close() }) })
 	full := accepting(t, func(conn net.Conn) { conn.Close() })
+	old := answering(t, "<!DOCTYPE HTML>\n<html lang=\"en\">")
+	cut := answering(t, "\x00\x00\x00\x04\x00\x00\x00\x00\x00") // empty settings
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
 	other, err := net.Listen("tcp", "127.0.0.1:0")
@@ -86,7 +100,10 @@ func TestHintsFitTheCause(t *testing.T) {
 		"a socket that nobody serves":     {"unix:" + abandoned, nil, "nothing listens there"},
 		"no host of that name":            {"sidecar.invalid:9451", []string{"--timeout", "20s"}, "there is no host of that name"},
 		"the connection limit":            {full, nil, "limit of connections is reached (connection_limit in its log)"},
-		"a web server":                    {web.Listener.Addr().String(), nil, "what listens there is no sidecar"},
+		"a web server":                    {web.Listener.Addr().String(), nil, "speaks no gRPC: it is a web server"},
+		"an old web server":               {old, nil, "speaks no gRPC: it is a web server"},
+		"the port of /readyz":             {plain.admin, nil, "the sidecar's own --admin-listen (127.0.0.1:9452); calls go to its --listen (127.0.0.1:9451)"},
+		"a cut connection":                {cut, nil, "limit of connections is reached (connection_limit in its log)"},
 		"another gRPC server":             {other.Addr().String(), nil, "is no sidecar, or one of another version"},
 		"silence":                         {silent, []string{"--timeout", "200ms"}, "connected, but no answer within --timeout 200ms"},
 		"silence instead of TLS":          {silent, append(with("ca.crt", "client"), "--timeout", "200ms"), "connected, but no answer"},
