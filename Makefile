@@ -149,7 +149,7 @@ schema: ## Check the schema of audit records with a JSON Schema validator
 	cd tools/schema && go test -count=1 ./...
 
 .PHONY: bench
-bench: ## Measure calls, latency and footprint, and write docs/performance.md (a quiet machine; ten minutes)
+bench: ## Measure calls, latency and footprint, and write docs/performance*.md (a quiet machine; ten minutes)
 	cd bench/performance && go run . $(BENCH)
 
 .PHONY: bench-others

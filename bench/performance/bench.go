@@ -36,6 +36,7 @@ type bench struct {
 	work       string // a temporary directory
 	page       *page.Page
 	figures    map[string]stats.Series // what targets.go compares with the targets
+	saturated  []string                // calls a second that are too many even for the floor
 	ends       []func() error          // what to do at the end of the section
 	faults     []error                 // what could not be measured; the rest could
 
@@ -102,7 +103,17 @@ func run(ctx context.Context, o options) error {
 	if o.page == "" {
 		return errors.Join(b.faults...)
 	}
-	return errors.Join(append(b.faults, b.page.WriteTo(filepath.Join(b.repository, o.page)))...)
+	return errors.Join(append(b.faults, b.write())...)
+}
+
+// write writes the blocks into the page and the one for contributors beside it, and then sums up what
+// they show.
+func (b *bench) write() error {
+	path := filepath.Join(b.repository, b.options.page)
+	if err := b.page.WriteTo(path, internals(path)); err != nil {
+		return err
+	}
+	return summarize(path)
 }
 
 // prepare builds the programs and makes their files, in a directory for the time of the run.

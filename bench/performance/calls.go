@@ -62,6 +62,9 @@ func (b *bench) startMain(withBefore bool) ([]*contender, error) {
 	return b.startAll(commands)
 }
 
+// inMicroseconds ends the name of a column of latencies.
+const inMicroseconds = ", p50 · p99 in µs"
+
 // rows are the lanes of one way: by contender.
 type rows map[string]*lane
 
@@ -169,11 +172,12 @@ func (b *bench) showCalls(table []rows, disk stats.Series) {
 	}
 	b.page.Addf("calls", "CPU of the server per call:\n")
 	b.page.Table("calls", header, costs)
-	b.page.Addf("calls", "Calls per second, and their latency in µs (p50 · p99):\n")
-	b.page.Table("calls", []string{
-		"way in", "connections", "in flight",
-		"floor, calls/s", "latency", "written, calls/s", "latency", "durable, calls/s", "latency",
-	}, speeds)
+	b.page.Addf("calls", "Calls per second, and the latency that the caller sees:\n")
+	header = []string{"way in", "connections", "in flight"}
+	for _, name := range []string{floor, written, durable} {
+		header = append(header, name+", calls/s", name+inMicroseconds)
+	}
+	b.page.Table("calls", header, speeds)
 	b.page.Addf("calls", "Appending 1 KiB to a file and `fdatasync` took %s µs in the same rounds.", disk.Text(0))
 }
 

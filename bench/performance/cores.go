@@ -99,7 +99,8 @@ func (b *bench) measureCores(ctx context.Context) error {
 		table = append(table, row)
 	}
 	b.page.Table("cores", []string{
-		"GOMAXPROCS", "floor, calls/s", "µs per call", "written, calls/s", "µs per call", "durable, calls/s", "µs per call",
+		"GOMAXPROCS", "floor, calls/s", "floor, µs per call", "written, calls/s", "written, µs per call",
+		"durable, calls/s", "durable, µs per call",
 	}, table)
 	return nil
 }

@@ -1,7 +1,7 @@
 // Performance measures what a call of the sidecar costs, and what the sidecar costs a pod, against a
 // stock grpc-go server that answers with a constant. It runs the real programs over real sockets on
 // this machine, in interleaved rounds, prints medians with their quartiles, and writes them into
-// docs/performance.md.
+// docs/performance.md and docs/performance-internals.md.
 //
 //	make bench            # ten minutes; Go alone (and redis-server for what shared limits cost)
 //	make bench-others     # the same job in Node, Go, Python and Java, against the floor and the sidecar
@@ -31,7 +31,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "",
 		"where audit files are written; its disk is what is measured (default: the system's temporary directory)")
 	flag.StringVar(&o.page, "page", "docs/performance.md",
-		"the page to write, relative to the repository; empty: print only")
+		"the page to write, relative to the repository, with performance-internals.md beside it; empty: print only")
 	flag.Parse()
 	debug.SetGCPercent(400)                  // the load generator's own collections disturb
 	runtime.GOMAXPROCS(runtime.NumCPU() + 1) // one more for the thread that sleeps until calls are due

@@ -52,6 +52,7 @@ func (b *bench) measureOpen(ctx context.Context) error {
 func (b *bench) showOpen(lanes []*lane, disk *lane, each int) {
 	header := []string{"calls/s"}
 	var table [][]string
+	var tooMany []string
 	for i, rate := range openRates {
 		row := []string{strconv.Itoa(rate)}
 		of := lanes[i*each : (i+1)*each]
@@ -59,6 +60,9 @@ func (b *bench) showOpen(lanes []*lane, disk *lane, each int) {
 			row = append(row, fmt.Sprintf("%s · %s", l.p50.Text(0), l.p99.Text(0)))
 		}
 		table = append(table, row)
+		if isSaturated(of[0].p50.Median()) {
+			tooMany = append(tooMany, row[0])
+		}
 		b.figures[fmt.Sprintf("open p50 %d", rate)] = of[2].p50.Minus(of[0].p50).Over(disk.p50)
 		b.figures[fmt.Sprintf("open p99 %d", rate)] = of[2].p99.Minus(of[0].p99).Over(disk.p50)
 		if each > 3 { //nolint:mnd // floor, written, durable, and before
@@ -67,10 +71,14 @@ func (b *bench) showOpen(lanes []*lane, disk *lane, each int) {
 		}
 	}
 	for _, name := range []string{floor, written, durable, before}[:each] {
-		header = append(header, name+", p50 · p99 in µs")
+		header = append(header, name+inMicroseconds)
 	}
 	b.page.Table("open", header, table)
 	b.page.Addf("open", "Appending 1 KiB to a file and `fdatasync` took %s µs in the same rounds.", disk.p50.Text(0))
+	if tooMany != nil {
+		b.page.Addf("open", "\n%s", saturation(tooMany))
+	}
+	b.saturated = tooMany
 }
 
 func (b *bench) plotOpen(lanes []*lane, each int) error {

@@ -2,7 +2,6 @@
 package page
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +24,7 @@ type part struct {
 // Addf appends text to a block, wrapped like the rest of the page. Blocks of a page stand between
 // "<!-- NAME: begin -->" and "<!-- NAME: end -->".
 func (p *Page) Addf(block, format string, values ...any) {
-	p.add(block, wrap(fmt.Sprintf(format, values...)))
+	p.add(block, Wrap(fmt.Sprintf(format, values...)))
 }
 
 func (p *Page) add(block, text string) {
@@ -35,18 +34,22 @@ func (p *Page) add(block, text string) {
 
 const columns = 100
 
-// wrap breaks long lines of text between words.
-func wrap(text string) string {
+// Wrap breaks long lines of text between words. An item of a list goes on below its first word.
+func Wrap(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
+		indent := ""
+		if strings.HasPrefix(line, "- ") {
+			indent = "  "
+		}
 		at := 0
 		for i, word := range strings.Fields(line) {
 			length := utf8.RuneCountInString(word)
 			switch {
 			case i == 0:
 			case at+1+length > columns:
-				b.WriteByte('\n')
-				at = 0
+				b.WriteString("\n" + indent)
+				at = len(indent)
 			default:
 				b.WriteByte(' ')
 				at++
@@ -74,25 +77,41 @@ func (p *Page) Table(block string, header []string, rows [][]string) {
 	p.add(block, text.String())
 }
 
-// WriteTo replaces in the file each block that has something, and leaves the others as they are.
-func (p *Page) WriteTo(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
+// WriteTo writes each block into the page that has it, and leaves the other blocks as they are.
+func (p *Page) WriteTo(paths ...string) error {
+	documents := make([]Document, len(paths))
+	for i, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		documents[i] = Document(text)
 	}
 	blocks := map[string]string{}
 	for _, part := range p.parts {
 		blocks[part.block] += part.text + "\n"
 	}
-	content := string(text)
-	for name, block := range blocks {
-		begin, end := "<!-- "+name+": begin -->\n", "<!-- "+name+": end -->"
-		before, rest, found := strings.Cut(content, begin)
-		_, after, closed := strings.Cut(rest, end)
-		if !found || !closed {
-			return errors.New(path + " has no block " + name)
+	for name, text := range blocks {
+		if err := put(documents, name, text); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(paths, ", "), err)
 		}
-		content = before + begin + "\n" + strings.TrimRight(block, "\n") + "\n\n" + end + after
 	}
-	return os.WriteFile(path, []byte(content), 0o644)
+	for i, path := range paths {
+		if err := os.WriteFile(path, []byte(documents[i]), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put(documents []Document, name, text string) error {
+	var err error
+	for i, d := range documents {
+		var changed Document
+		if changed, err = d.Put(name, text); err == nil {
+			documents[i] = changed
+			return nil
+		}
+	}
+	return err
 }

@@ -4,7 +4,9 @@ package stats
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
+	"strconv"
 )
 
 // Series holds the values of one figure, a round each, in the order of the rounds.
@@ -46,4 +48,29 @@ func (s Series) Text(decimals int) string {
 		return fmt.Sprintf("%.*f", decimals, s.Median())
 	}
 	return fmt.Sprintf("%.*f (%.*f–%.*f)", decimals, s.Median(), decimals, s.At(0.25), decimals, s.At(0.75))
+}
+
+// Spread is a median and its quartiles. All three are equal if there was one value.
+type Spread struct{ Median, Low, High float64 }
+
+var spread = regexp.MustCompile(`^([^ ()]+)(?: \(([^ ()]+)–([^ ()]+)\))?$`)
+
+// Parse reads what Series.Text has written.
+func Parse(text string) (Spread, error) {
+	found := spread.FindStringSubmatch(text)
+	if found == nil {
+		return Spread{}, fmt.Errorf("%q is no median with its quartiles", text)
+	}
+	var values [3]float64
+	for i, number := range found[1:] {
+		if number == "" {
+			values[i] = values[0]
+			continue
+		}
+		var err error
+		if values[i], err = strconv.ParseFloat(number, 64); err != nil {
+			return Spread{}, err
+		}
+	}
+	return Spread{values[0], values[1], values[2]}, nil
 }
