@@ -148,7 +148,11 @@ func refuse(w http.ResponseWriter, failed *status.Status) {
 	if isSetUp(failed.Code(), reason) { // nobody gets a token until it is mended: alarm on this line
 		what = "ERROR: the set-up of chat is wrong"
 	}
-	log.Printf("%s: %v %s audit_id=%s: %s", what, failed.Code(), reason, auditID, failed.Message())
+	line := fmt.Sprintf("%s: %v", what, failed.Code())
+	if reason != "" {
+		line += fmt.Sprintf(" %s audit_id=%s", reason, auditID)
+	}
+	log.Printf("%s: %s", line, failed.Message())
 	switch failed.Code() {
 	case codes.ResourceExhausted:
 		w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter)))

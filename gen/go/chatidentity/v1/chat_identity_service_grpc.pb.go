@@ -60,8 +60,9 @@ type ChatIdentityServiceClient interface {
 	// RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
 	// retry on any other code.
 	//
-	// Every call counts against the rate limits, and calls that were refused or
-	// that failed later are not refunded.
+	// A call spends all its rate limits or none: one that a limit refuses leaves the
+	// others as they were. What a call has spent is not given back when it is refused
+	// for another reason or fails later.
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
 	// VerifyToken says what Kustomer would say of a token now.
 	//
@@ -136,8 +137,9 @@ type ChatIdentityServiceServer interface {
 	// RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
 	// retry on any other code.
 	//
-	// Every call counts against the rate limits, and calls that were refused or
-	// that failed later are not refunded.
+	// A call spends all its rate limits or none: one that a limit refuses leaves the
+	// others as they were. What a call has spent is not given back when it is refused
+	// for another reason or fails later.
 	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
 	// VerifyToken says what Kustomer would say of a token now.
 	//

@@ -98,8 +98,9 @@ class ChatIdentityServiceServicer:
         RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
         retry on any other code.
 
-        Every call counts against the rate limits, and calls that were refused or
-        that failed later are not refunded.
+        A call spends all its rate limits or none: one that a limit refuses leaves the
+        others as they were. What a call has spent is not given back when it is refused
+        for another reason or fails later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

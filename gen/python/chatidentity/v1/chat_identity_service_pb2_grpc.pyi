@@ -64,8 +64,9 @@ class ChatIdentityServiceStub:
     RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
     retry on any other code.
 
-    Every call counts against the rate limits, and calls that were refused or
-    that failed later are not refunded.
+    A call spends all its rate limits or none: one that a limit refuses leaves the
+    others as they were. What a call has spent is not given back when it is refused
+    for another reason or fails later.
     """
     VerifyToken: _grpc.UnaryUnaryMultiCallable[_chat_identity_service_pb2.VerifyTokenRequest, _chat_identity_service_pb2.VerifyTokenResponse]
     """VerifyToken says what Kustomer would say of a token now.
@@ -113,8 +114,9 @@ class ChatIdentityServiceAsyncStub(ChatIdentityServiceStub):
     RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
     retry on any other code.
 
-    Every call counts against the rate limits, and calls that were refused or
-    that failed later are not refunded.
+    A call spends all its rate limits or none: one that a limit refuses leaves the
+    others as they were. What a call has spent is not given back when it is refused
+    for another reason or fails later.
     """
     VerifyToken: _aio.UnaryUnaryMultiCallable[_chat_identity_service_pb2.VerifyTokenRequest, _chat_identity_service_pb2.VerifyTokenResponse]  # type: ignore[assignment]
     """VerifyToken says what Kustomer would say of a token now.
@@ -165,8 +167,9 @@ class ChatIdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
         retry on any other code.
 
-        Every call counts against the rate limits, and calls that were refused or
-        that failed later are not refunded.
+        A call spends all its rate limits or none: one that a limit refuses leaves the
+        others as they were. What a call has spent is not given back when it is refused
+        for another reason or fails later.
         """
 
     @_abc_1.abstractmethod

@@ -741,8 +741,9 @@ export const ChatIdentityServiceService = {
    * RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
    * retry on any other code.
    *
-   * Every call counts against the rate limits, and calls that were refused or
-   * that failed later are not refunded.
+   * A call spends all its rate limits or none: one that a limit refuses leaves the
+   * others as they were. What a call has spent is not given back when it is refused
+   * for another reason or fails later.
    */
   issueToken: {
     path: "/chatidentity.v1.ChatIdentityService/IssueToken" as const,
@@ -787,8 +788,9 @@ export interface ChatIdentityServiceServer extends UntypedServiceImplementation 
    * RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
    * retry on any other code.
    *
-   * Every call counts against the rate limits, and calls that were refused or
-   * that failed later are not refunded.
+   * A call spends all its rate limits or none: one that a limit refuses leaves the
+   * others as they were. What a call has spent is not given back when it is refused
+   * for another reason or fails later.
    */
   issueToken: handleUnaryCall<IssueTokenRequest, IssueTokenResponse>;
   /**
@@ -817,8 +819,9 @@ export interface ChatIdentityServiceClient extends Client {
    * RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
    * retry on any other code.
    *
-   * Every call counts against the rate limits, and calls that were refused or
-   * that failed later are not refunded.
+   * A call spends all its rate limits or none: one that a limit refuses leaves the
+   * others as they were. What a call has spent is not given back when it is refused
+   * for another reason or fails later.
    */
   issueToken(
     request: IssueTokenRequest,

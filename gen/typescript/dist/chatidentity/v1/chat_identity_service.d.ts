@@ -274,8 +274,9 @@ export declare const ChatIdentityServiceService: {
      * RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
      * retry on any other code.
      *
-     * Every call counts against the rate limits, and calls that were refused or
-     * that failed later are not refunded.
+     * A call spends all its rate limits or none: one that a limit refuses leaves the
+     * others as they were. What a call has spent is not given back when it is refused
+     * for another reason or fails later.
      */
     readonly issueToken: {
         readonly path: "/chatidentity.v1.ChatIdentityService/IssueToken";
@@ -319,8 +320,9 @@ export interface ChatIdentityServiceServer extends UntypedServiceImplementation 
      * RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
      * retry on any other code.
      *
-     * Every call counts against the rate limits, and calls that were refused or
-     * that failed later are not refunded.
+     * A call spends all its rate limits or none: one that a limit refuses leaves the
+     * others as they were. What a call has spent is not given back when it is refused
+     * for another reason or fails later.
      */
     issueToken: handleUnaryCall<IssueTokenRequest, IssueTokenResponse>;
     /**
@@ -348,8 +350,9 @@ export interface ChatIdentityServiceClient extends Client {
      * RESOURCE_EXHAUSTED wait for the delay in `google.rpc.RetryInfo` first. Do not
      * retry on any other code.
      *
-     * Every call counts against the rate limits, and calls that were refused or
-     * that failed later are not refunded.
+     * A call spends all its rate limits or none: one that a limit refuses leaves the
+     * others as they were. What a call has spent is not given back when it is refused
+     * for another reason or fails later.
      */
     issueToken(request: IssueTokenRequest, callback: (error: ServiceError | null, response: IssueTokenResponse) => void): ClientUnaryCall;
     issueToken(request: IssueTokenRequest, metadata: Metadata, callback: (error: ServiceError | null, response: IssueTokenResponse) => void): ClientUnaryCall;
