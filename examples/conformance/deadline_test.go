@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +91,9 @@ func checkAlarm(t *testing.T, b *backend, user *browser) {
 		}
 		return nil
 	})
+	if log := b.log(t); strings.Contains(log, "audit_id=:") {
+		t.Fatalf("the log has an audit_id without a value:\n%s", log)
+	}
 }
 
 var timeoutForm = regexp.MustCompile(`^([0-9]{1,8})([HMSmun])$`)

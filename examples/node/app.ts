@@ -97,9 +97,9 @@ function trace(request: Request): Metadata {
 function refuse(response: Response, error: ServiceError): void {
   const { info, retry } = details(error);
   const isSetUp = !info?.reason && !away.includes(error.code);
-  console.error('%s: %s %s audit_id=%s: %s',
-    isSetUp ? 'ERROR: the set-up of chat is wrong' : 'no chat token',
-    status[error.code], info?.reason ?? '', info?.metadata.audit_id ?? '', error.details);
+  const why = info?.reason ? ` ${info.reason} audit_id=${info.metadata.audit_id}` : ''; // errors of gRPC itself have none
+  console.error('%s: %s%s: %s',
+    isSetUp ? 'ERROR: the set-up of chat is wrong' : 'no chat token', status[error.code], why, error.details);
   switch (error.code) {
     case status.RESOURCE_EXHAUSTED: {
       const { seconds = 1, nanos = 0 } = retry?.retryDelay ?? {};

@@ -102,9 +102,9 @@ def refuse(error: grpc.aio.AioRpcError) -> Response:
     for detail in status.details if status else ():
         detail.Unpack(info) or detail.Unpack(retry)
     is_set_up = not info.reason and error.code() not in AWAY
-    log.log(logging.ERROR if is_set_up else logging.WARNING, "%s: %s %s audit_id=%s: %s",
-            "the set-up of chat is wrong" if is_set_up else "no chat token",
-            error.code().name, info.reason, info.metadata.get("audit_id", ""), error.details())
+    why = f" {info.reason} audit_id={info.metadata['audit_id']}" if info.reason else ""  # errors of gRPC itself have none
+    log.log(logging.ERROR if is_set_up else logging.WARNING, "%s: %s%s: %s",
+            "the set-up of chat is wrong" if is_set_up else "no chat token", error.code().name, why, error.details())
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         seconds = math.ceil(retry.retry_delay.ToTimedelta().total_seconds())
         return answer(429, {"error": "too many chat log-ins"}, {"Retry-After": str(max(1, seconds))})

@@ -79,8 +79,8 @@ class App < Sinatra::Base
     info, retry_info = details(error)
     is_set_up = info.reason.empty? && AWAY.none? { |type| error.is_a?(type) }
     what = is_set_up ? 'ERROR: the set-up of chat is wrong' : 'no chat token'
-    warn "#{what}: #{error.class.name.split('::').last} #{info.reason} " \
-         "audit_id=#{info.metadata['audit_id']}: #{error.details}"
+    why = info.reason.empty? ? '' : " #{info.reason} audit_id=#{info.metadata['audit_id']}" # errors of gRPC itself have none
+    warn "#{what}: #{error.class.name.split('::').last}#{why}: #{error.details}"
     case error
     when GRPC::ResourceExhausted
       headers 'Retry-After' => [1, retry_info.retry_delay.to_f.ceil].max.to_s

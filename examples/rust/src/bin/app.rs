@@ -139,10 +139,13 @@ async fn issue_token(
 /// Tells the browser to wait, or to do without chat log-in.
 fn refuse(status: &Status) -> Response {
     let info = status.get_details_error_info().unwrap_or_else(|| ErrorInfo::new("", "", []));
-    let audit_id = info.metadata.get("audit_id").map_or("", String::as_str);
+    let why = match info.metadata.get("audit_id") {
+        Some(audit_id) => format!(" {} audit_id={audit_id}", info.reason),
+        None => String::new(), // an error of gRPC itself
+    };
     let is_set_up = info.reason.is_empty() && !AWAY.contains(&status.code());
     let what = if is_set_up { "ERROR: the set-up of chat is wrong" } else { "no chat token" };
-    eprintln!("{what}: {:?} {} audit_id={audit_id}: {}", status.code(), info.reason, status.message());
+    eprintln!("{what}: {:?}{why}: {}", status.code(), status.message());
     match status.code() {
         Code::ResourceExhausted => {
             let delay = status.get_details_retry_info().and_then(|retry| retry.retry_delay).unwrap_or(DEADLINE);

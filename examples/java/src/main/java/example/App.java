@@ -134,9 +134,11 @@ public final class App {
     var status = StatusProto.fromThrowable(failed);
     var info = detail(status, ErrorInfo.class, ErrorInfo.getDefaultInstance());
     var isSetUp = info.getReason().isEmpty() && !AWAY.contains(failed.getStatus().getCode());
-    log.atLevel(isSetUp ? Level.ERROR : Level.WARN).log("{}: {} {} audit_id={}: {}",
-        isSetUp ? "the set-up of chat is wrong" : "no chat token", failed.getStatus().getCode(), info.getReason(),
-        info.getMetadataOrDefault("audit_id", ""), failed.getStatus().getDescription());
+    var why = info.getReason().isEmpty() // errors of gRPC itself have none
+        ? "" : " " + info.getReason() + " audit_id=" + info.getMetadataOrDefault("audit_id", "");
+    log.atLevel(isSetUp ? Level.ERROR : Level.WARN).log("{}: {}{}: {}",
+        isSetUp ? "the set-up of chat is wrong" : "no chat token", failed.getStatus().getCode(), why,
+        failed.getStatus().getDescription());
     switch (failed.getStatus().getCode()) {
       case RESOURCE_EXHAUSTED -> {
         var delay = detail(status, RetryInfo.class, RetryInfo.getDefaultInstance()).getRetryDelay();
