@@ -71,12 +71,12 @@ func podAuditOfManifests(t *testing.T) podAudit {
 // Nobody reads standard output for an hour's worth of records, as when a node's container runtime is
 // stopped. Tokens go on, and the volume stays under half of its limit. The proof has an hour's
 // records and the very variables of the manifests. Otherwise it is a thirty-sixth of the records,
-// in files of 1 MiB and a volume that is smaller too: some 13 rotations.
+// in files of 1 MiB and a volume that is smaller too: some 8 rotations.
 func TestTokensGoOnWhileNobodyReadsTheLog(t *testing.T) {
 	t.Parallel()
 	audit, records, least := podAuditOfManifests(t), hour, 40
 	if os.Getenv("PROOF") == "" {
-		audit.sizeLimit, records, least = audit.sizeLimit/16, hour/36, 8
+		audit.sizeLimit, records, least = audit.sizeLimit/16, hour/36, 6
 		audit.variables["CHATIDENTITY_AUDIT_MAX_SIZE"] = "1MiB"
 		audit.variables["CHATIDENTITY_AUDIT_SYNC"] = "off"
 	}
