@@ -132,7 +132,8 @@ func TestTheCommandOfTheVerifyingSystemdUnit(t *testing.T) {
 	if out, err := verify(""); err == nil || !strings.Contains(out, "missing") {
 		t.Errorf("without the journal: %v\n%s", err, out)
 	}
-	head := regexp.MustCompile(`[0-9]+:[0-9a-f]{64}`).FindString(log[strings.Index(log, "audit_file_deleted"):])
+	_, told, _ := strings.Cut(log, "audit_file_deleted")
+	head := regexp.MustCompile(`[0-9]+:[0-9a-f]{64}`).FindString(told)
 	if out, err := verify("", "CHATIDENTITY_FROM_HEAD="+head); err != nil {
 		t.Errorf("with the head %q in the unit's environment: %v\n%s", head, err, out)
 	}
