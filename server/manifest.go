@@ -129,7 +129,8 @@ func (c *manifestCommand) add(console *console, file string) (string, []manifest
 
 var (
 	imageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]*$`)
-	redisURL  = regexp.MustCompile(`^rediss?://([^\s"\\$@/?:]+@)?[^\s"\\$@?]+$`)
+	redisURL  = regexp.MustCompile(`^rediss?://([^\s"\\$@/?:]+@)?[^\s"\\$@?]+` +
+		`(\?(addr|master_name)=[A-Za-z0-9._:-]+(&(addr|master_name)=[A-Za-z0-9._:-]+)*)?$`)
 )
 
 func (c *manifestCommand) complete(files []string) error {
@@ -141,7 +142,7 @@ func (c *manifestCommand) complete(files []string) error {
 		return config.Usage("--image %q is no name of an image, such as registry.example.com/chatidentity:1.0.0", c.Image)
 	case c.Redis != "" && !redisURL.MatchString(c.Redis):
 		return config.Usage("--limit-redis must be a URL such as rediss://chatidentity@redis.example.com:6379/0, " +
-			"without a password, which goes into the Secret chatidentity-redis, and without options")
+			"without a password, which goes into the Secret chatidentity-redis, and with no options but addr and master_name")
 	case c.RedisCA && !strings.HasPrefix(c.Redis, "rediss://"):
 		return config.Usage("--limit-redis-private-ca goes with a --limit-redis that begins with rediss://")
 	case c.InPlace && slices.Contains(files, standardInput):

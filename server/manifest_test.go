@@ -42,7 +42,12 @@ func TestManifest(t *testing.T) {
 		"an app that runs as root": {append(withImage, "--unix-socket", "--allow-uid=0"), podYAML, 0, []string{`value: "0" # the app's`}, "changed"},
 		"the list as JSON":         {append(withImage, "--output=json"), podYAML, 0, []string{"kind: Pod"}, `[{"file":"standard input","kind":"Pod","name":"shop","line":1,"changed":true}]`},
 		"a password in the URL":    {append(withImage, "--limit-redis=rediss://u:canary@redis:6379"), podYAML, 2, nil, "--limit-redis must be a URL"},
-		"an option in the URL":     {append(withImage, "--limit-redis=rediss://redis:6379/0?a=1"), podYAML, 2, nil, "without options"},
+		"an option in the URL":     {append(withImage, "--limit-redis=rediss://redis:6379/0?a=1"), podYAML, 2, nil, "no options but addr and master_name"},
+		"a Cluster of Redis": {
+			append(withImage, "--limit-redis=rediss://redis-1:6379?addr=redis-2:6379&addr=redis-3:6379"), podYAML, 0,
+			[]string{`value: "rediss://redis-1:6379?addr=redis-2:6379&addr=redis-3:6379"`},
+			"changed",
+		},
 		"a CA of no TLS": {
 			append(withImage, "--limit-redis=redis://redis:6379", "--limit-redis-private-ca"), podYAML, 2, nil,
 			"--limit-redis-private-ca goes with a --limit-redis that begins with rediss://",

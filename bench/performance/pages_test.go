@@ -80,7 +80,8 @@ func TestVerdictsOfThePage(t *testing.T) {
 	}
 	var saturated []string
 	for _, row := range open[0].Rows {
-		p50, err := stats.Parse(row[1][:strings.Index(row[1], " · ")])
+		first, _, _ := strings.Cut(row[1], " · ")
+		p50, err := stats.Parse(first)
 		if err != nil {
 			t.Fatal(err)
 		}

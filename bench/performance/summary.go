@@ -149,7 +149,7 @@ func hundreds(value float64) string {
 	const hundred, thousand = 100, 1000
 	rounded := int(math.Round(value/hundred)) * hundred
 	if rounded < thousand {
-		return fmt.Sprint(rounded)
+		return strconv.Itoa(rounded)
 	}
 	return fmt.Sprintf("%d,%03d", rounded/thousand, rounded%thousand)
 }

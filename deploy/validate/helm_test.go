@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
+	corev1 "k8s.io/api/core/v1"
 )
 
 const charts = "../helm"
@@ -156,6 +158,27 @@ func TestTheHelmLinesOfThePage(t *testing.T) {
 	for _, want := range []string{"      initContainers:\n" + containers, "      volumes:\n" + volumes} {
 		if !strings.Contains(string(example), want) {
 			t.Errorf("the example lacks:\n%s", want)
+		}
+	}
+}
+
+// A Cluster and Sentinels are given as to the command, and a password is not taken.
+func TestFormsOfRedis(t *testing.T) {
+	t.Parallel()
+	chart := exampleChart(t)
+	for url, taken := range map[string]bool{
+		"rediss://redis-1:6379?addr=redis-2:6379&addr=redis-3:6379":       true,
+		"redis://sentinel-1:26379?master_name=shop&addr=sentinel-2:26379": true,
+		"rediss://redis:6379?password=x":                                  false,
+		"rediss://u:p@redis:6379":                                         false,
+	} {
+		documents, err := helmTemplate(t, chart, map[string]any{"limitRedis": url})
+		if (err == nil) != taken {
+			t.Errorf("%s: %v", url, err)
+		}
+		want := corev1.EnvVar{Name: "CHATIDENTITY_LIMIT_REDIS", Value: url}
+		if taken && err == nil && !slices.Contains(podOf(t, documents).Spec.InitContainers[0].Env, want) {
+			t.Errorf("%s is not among the variables", url)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func newReloads() *prometheus.CounterVec {
 
 var wrongFiles = prometheus.NewDesc("chatidentity_files_wrong",
 	"Followed files that are missing or wrong now, by kind of file. "+
-		"When it moves: mend the file that /readyz and the log name; no restart is needed.", []string{"file"}, nil)
+		"When it moves: mend the file that the log names; only a new audit key needs a restart.", []string{"file"}, nil)
 
 // Describe implements prometheus.Collector.
 func (f *Follower) Describe(ch chan<- *prometheus.Desc) {
