@@ -105,7 +105,7 @@ func (t *tables) cpu() string {
 	return fmt.Sprintf("- **CPU** of the sidecar: limited to one core, it answers %s calls a second, 64 in flight, and "+
 		"keeps %.0f %% of the core busy: %s ms a call. A call that comes alone costs about %s ms, because it wakes the "+
 		"process and syncs its record by itself. So %d calls a second, the default limit of one caller, take between "+
-		"%.0f m and %.0f m.\n",
+		"%.0f and %.0f millicores.\n",
 		hundreds(rate), rate*cost*hundredth, ms(cost), ms(lonely), usual, usual*cost*thousandth, usual*lonely*thousandth)
 }
 

@@ -136,9 +136,10 @@ public final class App {
     var isSetUp = info.getReason().isEmpty() && !AWAY.contains(failed.getStatus().getCode());
     var why = info.getReason().isEmpty() // errors of gRPC itself have none
         ? "" : " " + info.getReason() + " audit_id=" + info.getMetadataOrDefault("audit_id", "");
+    var cause = failed.getCause() == null ? "" : " (" + failed.getCause().getMessage() + ")"; // of gRPC's "io exception"
     log.atLevel(isSetUp ? Level.ERROR : Level.WARN).log("{}: {}{}: {}",
         isSetUp ? "the set-up of chat is wrong" : "no chat token", failed.getStatus().getCode(), why,
-        failed.getStatus().getDescription());
+        failed.getStatus().getDescription() + cause);
     switch (failed.getStatus().getCode()) {
       case RESOURCE_EXHAUSTED -> {
         var delay = detail(status, RetryInfo.class, RetryInfo.getDefaultInstance()).getRetryDelay();
