@@ -28,6 +28,7 @@ func TestTheSystemdUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	writeDropIn(t, filepath.Join(folder, "chatidentity.service.d"))
 	verify := exec.CommandContext(t.Context(), "systemd-analyze", append([]string{"verify"}, units...)...)
 	if out, err := verify.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("verify: %v\n%s", err, out)
@@ -40,6 +41,22 @@ func TestTheSystemdUnits(t *testing.T) {
 		if out, err := security.CombinedOutput(); err != nil {
 			t.Errorf("security: exposure above 1.5: %v\n%s", err, out)
 		}
+	}
+}
+
+// writeDropIn writes the one of docs/install.md, which gives the service a file more.
+func writeDropIn(t *testing.T, folder string) {
+	t.Helper()
+	_, text, found := strings.Cut(readFile(t, "../docs/install.md"), "chatidentity.service.d/redis.conf <<'END'\n")
+	text, _, ends := strings.Cut(text, "END\n")
+	if !found || !ends {
+		t.Fatal("docs/install.md has no drop-in")
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "redis.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -136,6 +153,16 @@ func TestTheCommandOfTheVerifyingSystemdUnit(t *testing.T) {
 	head := regexp.MustCompile(`[0-9]+:[0-9a-f]{64}`).FindString(told)
 	if out, err := verify("", "CHATIDENTITY_FROM_HEAD="+head); err != nil {
 		t.Errorf("with the head %q in the unit's environment: %v\n%s", head, err, out)
+	}
+	whole := readFile(t, file)
+	lines := strings.SplitAfter(strings.TrimSuffix(whole, "\n"), "\n")
+	for content, fault := range map[string]string{strings.Join(lines[:len(lines)-1], ""): "tail cut", whole: ""} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := verify(log); (err == nil) != (fault == "") || !strings.Contains(out, fault) {
+			t.Errorf("want the fault %q: %v\n%s", fault, err, out)
+		}
 	}
 	for _, file := range append(rotatedFiles(t, file), file) {
 		changed := strings.ReplaceAll(readFile(t, file), `"token.issue"`, `"token.verify"`)

@@ -237,3 +237,20 @@ func TestWorkloadsWithASidecarAreValid(t *testing.T) {
 		t.Errorf("looked at %d pods in %d files", pods, len(files))
 	}
 }
+
+// The components' patches go into a workload that has its lists in braces.
+func TestComponentsTakeListsInBraces(t *testing.T) {
+	t.Parallel()
+	const app = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: shop}, spec: {selector: {matchLabels: {app: shop}},
+  template: {metadata: {labels: {app: shop}}, spec: {initContainers: [{name: first, image: a}], containers: [{name: app, image: a}]}}}}
+`
+	const components = "../kubernetes/components/"
+	documents, err := kustomizeText(t, app, "resources: [app.yaml]\ncomponents: ["+components+"sidecar, "+components+"unix-socket, "+
+		components+"audit-key, "+components+"redis]\nimages: [{name: chatidentity, newName: chatidentity, newTag: 0.1.0}]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pod := podOf(t, withSidecar(t, documents)); len(pod.Spec.InitContainers) != 2 || pod.Spec.InitContainers[0].Name != "chatidentity" {
+		t.Errorf("%+v", pod.Spec.InitContainers)
+	}
+}

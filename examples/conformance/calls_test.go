@@ -17,6 +17,7 @@ type caller struct {
 	language, fence, file, prepare, run string
 
 	deadline [2]string // in the call, and one for a busy machine
+	unset    [2]string // the user in the call, and what a session without one has; "": cannot be
 }
 
 // checkout has what git knows of the contract and the examples.
@@ -29,7 +30,7 @@ var callers = []caller{
 		"Go", "go", "main.go",
 		`cp ROOT/examples/go/go.mod ROOT/examples/go/go.sum . && sed -i 's#=> ../..#=> ROOT#' go.mod && go build -o call .`,
 		"./call",
-		[2]string{"time.Second", "30*time.Second"},
+		[2]string{"time.Second", "30*time.Second"}, [2]string{},
 	},
 	{
 		"Python", "python", "call.py",
@@ -37,6 +38,7 @@ var callers = []caller{
 			(cd ROOT/examples/python && python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt)`,
 		"PYTHONPATH=ROOT/gen/python ROOT/examples/python/.venv/bin/python call.py",
 		[2]string{"timeout=1)", "timeout=30)"},
+		[2]string{`"user_id"`, "None"},
 	},
 	{
 		"Node", "js", "call.mjs",
@@ -44,27 +46,28 @@ var callers = []caller{
 			npm install --silent --no-audit --no-fund ./$(npm pack --silent ROOT/gen/typescript) google-gax@6.17.0`,
 		"node call.mjs",
 		[2]string{"+ 1000", "+ 30000"},
+		[2]string{"'user_id'", "undefined"},
 	},
 	{
 		"Java", "java", "checkout/examples/java/src/main/java/example/Call.java",
 		checkout, "",
-		[2]string{"withDeadlineAfter(5,", "withDeadlineAfter(30,"},
+		[2]string{"withDeadlineAfter(5,", "withDeadlineAfter(30,"}, [2]string{},
 	},
 	{
 		"Rust", "rust", "checkout/examples/rust/src/bin/call.rs",
 		checkout + " && ln -s ROOT/examples/rust/target $at/checkout/examples/rust/target", "",
-		[2]string{"from_secs(1)", "from_secs(30)"},
+		[2]string{"from_secs(1)", "from_secs(30)"}, [2]string{},
 	},
 	{
 		"Ruby", "ruby", "checkout/call.rb",
 		checkout, "",
-		[2]string{"Time.now + 1)", "Time.now + 30)"},
+		[2]string{"Time.now + 1)", "Time.now + 30)"}, [2]string{},
 	},
 }
 
 // TestCallsOfTheClientsPage cuts each call out of the page and runs it three times: it prints a
 // token; then, with no budget left, the reason, the audit ID and the delay; and, denied by a
-// changed policy, no delay.
+// changed policy, no delay. In languages in which a user may be nothing, nobody then gets a token.
 //
 //nolint:paralleltest // the builds take both cores
 func TestCallsOfTheClientsPage(t *testing.T) {
@@ -120,6 +123,11 @@ func TestCallsOfTheClientsPage(t *testing.T) {
 			allow("{}")
 			if refused = await("CALLER_DENIED"); strings.Contains(refused, "retry after") {
 				t.Errorf("it tells of a delay where there is none:\n%s", refused)
+			}
+			if c.unset[0] != "" {
+				writeIn(t, folder, c.file, strings.Replace(text, c.unset[0], c.unset[1], 1))
+				allow("{loopback: {organizations: all}}")
+				await("INVALID_CUSTOMER")
 			}
 		})
 	}

@@ -25,10 +25,10 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 `
 	typescriptProgram = `
 import { credentials } from "@grpc/grpc-js";
-import { ChatIdentityServiceClient, Identifier, type IssueTokenResponse } from "chatidentity";
+import { ChatIdentityServiceClient, Identifier, IssueTokenRequest, type IssueTokenResponse } from "chatidentity";
 
 const client = new ChatIdentityServiceClient(process.argv[2]!, credentials.createInsecure());
-client.issueToken({ customer: { externalId: "user-of-a-package", email: "" }, organization: "" }, (error, reply: IssueTokenResponse) => {
+client.issueToken(IssueTokenRequest.fromPartial({ customer: { externalId: "user-of-a-package" } }), (error, reply: IssueTokenResponse) => {
   if (error) throw error;
   if (reply.loginIdentifier !== Identifier.IDENTIFIER_EXTERNAL_ID) throw new Error("another identifier");
   process.stdout.write(reply.token);

@@ -12,7 +12,7 @@ import { Any, ErrorInfo, RetryInfo } from 'nice-grpc-error-details';
 import {
   ChatIdentityServiceClient,
   Identifier,
-  type IssueTokenRequest,
+  IssueTokenRequest,
   type IssueTokenResponse,
 } from '../../gen/typescript/chatidentity/v1/chat_identity_service.js';
 
@@ -72,7 +72,8 @@ app.post('/chat-token', async (request, response) => {
     return;
   }
   try {
-    const issued = await issueToken({ customer: { externalId: user, email: '' }, organization: '' }, trace(request));
+    // A plain object would send an undefined field as the text "undefined".
+    const issued = await issueToken(IssueTokenRequest.fromPartial({ customer: { externalId: user } }), trace(request));
     response.json({
       token: issued.token,
       login_identifier: issued.loginIdentifier === Identifier.IDENTIFIER_EMAIL ? 'email' : 'external_id',

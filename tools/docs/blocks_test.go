@@ -75,7 +75,7 @@ func (p *Page) Script() string {
 		fmt.Fprintf(&s, "printf '\\0%%d\\n' %d\n%s\n", b.Line, b.Marks["setup"])
 		switch ready, exit := b.Marks["background"], b.Marks["exit"]; {
 		case ready != "":
-			fmt.Fprintf(&s, "end_background\nset -m\n(\n%s) >background.log 2>&1 &\nbackground=$!\nset +m\n"+
+			fmt.Fprintf(&s, "end_background\nexec 9>&2 2>/dev/null\nset -m\n(\n%s) >background.log 2>&1 9>&- &\nbackground=$!\nset +m\nexec 2>&9 9>&-\n"+
 				"ready() { %s\n}\nawait_background\n", b.Text, ready)
 		case exit != "":
 			fmt.Fprintf(&s, "set +e\n%scode=$?\nset -e\ntest $code = %s\n", b.Text, exit)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -82,13 +83,18 @@ initContainers:
 // workloadPatch is a strategic merge patch of every kind that has its pod template at the same
 // place.
 func workloadPatch(chosen ...part) string {
-	return examples(generated + "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n" +
+	return patch("apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: any\nspec:\n  template:\n" +
 		indent(templatePatch(chosen), 4))
 }
 
 func cronJobPatch(chosen ...part) string {
-	return examples(generated + "apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: any\nspec:\n  jobTemplate:\n    spec:\n" +
+	return patch("apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: any\nspec:\n  jobTemplate:\n    spec:\n" +
 		"      template:\n" + indent(templatePatch(chosen), 8))
+}
+
+// patch leaves out comments: kustomize would carry them into lists in braces, and break those.
+func patch(text string) string {
+	return examples(generated + regexp.MustCompile(`(?m)^ *#.*\n| +#.*$`).ReplaceAllString(text, ""))
 }
 
 func templatePatch(chosen []part) string {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -80,7 +81,7 @@ func (o object) passed() string {
 	version := scalar(o.node, "apiVersion")
 	if group, _, grouped := strings.Cut(version, "/"); grouped && !strings.Contains(known.groups, group+",") ||
 		!grouped && known.groups != "" {
-		return "a " + o.kind + " of another API: " + version
+		return "a " + o.kind + " of another API: " + cmp.Or(version, "it has no apiVersion")
 	}
 	for _, where := range []string{"annotations", "labels"} {
 		if scalar(o.node, "metadata", where, label) == skip || scalar(o.template(), "metadata", where, label) == skip {
