@@ -34,7 +34,7 @@ var callers = []caller{
 	},
 	{
 		"Python", "python", "call.py",
-		`test -x ROOT/examples/python/.venv/bin/python ||
+		`ROOT/examples/python/.venv/bin/python -c 'import grpc_status' 2>/dev/null ||
 			(cd ROOT/examples/python && python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt)`,
 		"PYTHONPATH=ROOT/gen/python ROOT/examples/python/.venv/bin/python call.py",
 		[2]string{"timeout=1)", "timeout=30)"},

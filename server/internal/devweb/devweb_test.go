@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,6 +243,24 @@ func TestALateTokenIsNotTheNextUsers(t *testing.T) {
 	}
 }
 
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
+}
+
 // The log has the faults of the page, and no value of a person or token.
 func TestTheLogHasNoValues(t *testing.T) {
 	t.Parallel()
@@ -252,7 +271,7 @@ func TestTheLogHasNoValues(t *testing.T) {
 	if address, ok := listener.Addr().(*net.TCPAddr); !ok || !address.IP.IsLoopback() {
 		t.Fatalf("listens on %v", listener.Addr())
 	}
-	var log bytes.Buffer // slog writes to it one line at a time; it is read after the end
+	var log lockedBuffer // a connection may outlive Serve by a moment
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	b := &backend{issue: func(customer.Customer) (devweb.Issued, error) { panic("a fault") }}
