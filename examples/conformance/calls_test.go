@@ -30,7 +30,8 @@ var callers = []caller{
 		"Go", "go", "main.go",
 		`cp ROOT/examples/go/go.mod ROOT/examples/go/go.sum . && sed -i 's#=> ../..#=> ROOT#' go.mod && go build -o call .`,
 		"./call",
-		[2]string{"time.Second", "30*time.Second"}, [2]string{},
+		[2]string{"time.Second", "30*time.Second"},
+		[2]string{},
 	},
 	{
 		"Python", "python", "call.py",
@@ -51,17 +52,20 @@ var callers = []caller{
 	{
 		"Java", "java", "checkout/examples/java/src/main/java/example/Call.java",
 		checkout, "",
-		[2]string{"withDeadlineAfter(5,", "withDeadlineAfter(30,"}, [2]string{},
+		[2]string{"withDeadlineAfter(5,", "withDeadlineAfter(30,"},
+		[2]string{},
 	},
 	{
 		"Rust", "rust", "checkout/examples/rust/src/bin/call.rs",
 		checkout + " && ln -s ROOT/examples/rust/target $at/checkout/examples/rust/target", "",
-		[2]string{"from_secs(1)", "from_secs(30)"}, [2]string{},
+		[2]string{"from_secs(1)", "from_secs(30)"},
+		[2]string{},
 	},
 	{
 		"Ruby", "ruby", "checkout/call.rb",
 		checkout, "",
-		[2]string{"Time.now + 1)", "Time.now + 30)"}, [2]string{},
+		[2]string{"Time.now + 1)", "Time.now + 30)"},
+		[2]string{},
 	},
 }
 
