@@ -57,7 +57,7 @@ var callers = []caller{
 	},
 	{
 		"Rust", "rust", "checkout/examples/rust/src/bin/call.rs",
-		checkout + " && ln -s ROOT/examples/rust/target $at/checkout/examples/rust/target", "",
+		checkout + " && mkdir -p ROOT/examples/rust/target && ln -s ROOT/examples/rust/target $at/checkout/examples/rust/target", "",
 		[2]string{"from_secs(1)", "from_secs(30)"},
 		[2]string{},
 	},
