@@ -106,8 +106,8 @@ func run(ctx context.Context, o options) error {
 	return errors.Join(append(b.faults, b.write())...)
 }
 
-// write writes the blocks into the page and the one for contributors beside it, and then sums up what
-// they show.
+// write writes the blocks into the page and the one for contributors beside it, and then sums up
+// what they show.
 func (b *bench) write() error {
 	path := filepath.Join(b.repository, b.options.page)
 	if err := b.page.WriteTo(path, internals(path)); err != nil {
@@ -175,7 +175,8 @@ func (b *bench) writeSecrets() error {
 
 func (b *bench) file(name string) string { return filepath.Join(b.work, name) }
 
-// block is where a section of the page stands: the run of the other languages has blocks of its own.
+// block is where a section of the page stands: the run of the other languages has blocks of its
+// own.
 func (b *bench) block(name string) string {
 	if b.others {
 		return "others " + name

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -60,7 +61,7 @@ type tables struct {
 func (t *tables) at(block, column string, row ...string) (float64, float64) {
 	cell, err := t.page.Cell(block, column, row...)
 	if t.err != nil || err != nil {
-		t.err = firstOf(t.err, err)
+		t.err = cmp.Or(t.err, err)
 		return 0, 0
 	}
 	left, right, two := strings.Cut(cell, " · ")
@@ -69,15 +70,8 @@ func (t *tables) at(block, column string, row ...string) (float64, float64) {
 	if err == nil && two {
 		second, err = stats.Parse(right)
 	}
-	t.err = firstOf(t.err, err)
+	t.err = cmp.Or(t.err, err)
 	return first.Median, second.Median
-}
-
-func firstOf(before, err error) error {
-	if before != nil {
-		return before
-	}
-	return err
 }
 
 // alone is the row of one call at a time.

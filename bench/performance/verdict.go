@@ -16,9 +16,9 @@ const (
 	noise         = "within the noise"
 )
 
-// verdict says whether the target is held, as far as the spread allows: a wide spread proves no target
-// held, and excuses none that is missed. A cost below zero, or one of a saturated machine, says nothing
-// at all.
+// verdict says whether the target is held, as far as the spread allows: a wide spread proves no
+// target held, and excuses none that is missed. A cost below zero, or one of a saturated machine,
+// says nothing at all.
 func (t target) verdict(s stats.Spread, saturated bool) string {
 	bound, yes, no := t.bound, held, missed
 	if math.IsInf(bound, 1) {
@@ -38,14 +38,14 @@ func (t target) verdict(s stats.Spread, saturated bool) string {
 	}
 }
 
-// isUnsure reports whether the quartiles lie on both sides of the bound, and further apart than it is
-// large.
+// isUnsure reports whether the quartiles lie on both sides of the bound, and further apart than it
+// is large.
 func isUnsure(s stats.Spread, bound float64) bool {
 	return s.Low <= bound && bound <= s.High && s.High-s.Low > bound
 }
 
-// isSaturated reports whether even the floor falls behind in an open loop: half of its calls wait for
-// more than a twentieth of the time in which calls come.
+// isSaturated reports whether even the floor falls behind in an open loop: half of its calls wait
+// for more than a twentieth of the time in which calls come.
 func isSaturated(floorP50 float64) bool {
 	const share = 20
 	return floorP50 > float64((openLength / share).Microseconds())

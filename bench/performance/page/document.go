@@ -71,7 +71,8 @@ func cellsOf(line string) []string {
 	return cells
 }
 
-// Cell returns what stands in a column of a block's tables, in the row that begins with these cells.
+// Cell returns what stands in a column of a block's tables, in the row that begins with these
+// cells.
 func (d Document) Cell(block, column string, row ...string) (string, error) {
 	tables, err := d.Tables(block)
 	if err != nil {

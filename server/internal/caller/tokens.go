@@ -45,9 +45,9 @@ type tokenEntry struct {
 }
 
 // ParseTokens reads up to 1,000 tokens. A line is a name, spaces or tabs and "sha256:" with the
-// digest of the token in hexadecimal; see watch.Lines for what is skipped. Anything else is an error,
-// so a line is never half read. A name may have several tokens, for a change from one to the next.
-// Errors name the line and never repeat it.
+// digest of the token in hexadecimal; see watch.Lines for what is skipped. Anything else is an
+// error, so a line is never half read. A name may have several tokens, for a change from one to the
+// next. Errors name the line and never repeat it.
 func ParseTokens(text []byte) (*Tokens, error) {
 	var tokens Tokens
 	seen := map[[sha256.Size]byte]int{}
