@@ -19,6 +19,7 @@ Every command and flag. Each flag has the variable that stands beside it: a flag
 variable, and a variable that is empty counts as not set, except
 ` + "`KUSTOMER_SECRET_KEY`" + ` where it is the only source. Secrets are never in flags:
 ` + "`KUSTOMER_SECRET_KEY` and `KUSTOMER_API_KEY`" + ` are variables alone.
+[Exit codes](troubleshooting.md#exit-codes) has what each command ends with.
 
 | value | what to write |
 |---|---|
@@ -32,6 +33,9 @@ variable, and a variable that is empty counts as not set, except
 
 *Since* is the first version with the flag; *next* is the coming one. This page is made from the
 program: ` + "`go test ./server -run TestReferencePage -update`" + `.
+
+| command | |
+|---|---|
 `
 )
 
@@ -82,8 +86,13 @@ func sinceOf(page string) map[string]string {
 func referenceOf(root *cobra.Command, since map[string]string) string {
 	var page strings.Builder
 	_, _ = page.WriteString(referenceHead)
-	for _, entry := range manualEntries(root) {
-		name := strings.TrimPrefix(entry.CommandPath(), "chatidentity ")
+	entries := manualEntries(root)
+	for _, entry := range entries {
+		name := nameOf(entry)
+		_, _ = fmt.Fprintf(&page, "| [%s](#%s) | %s |\n", name, strings.ReplaceAll(name, " ", "-"), entry.Short)
+	}
+	for _, entry := range entries {
+		name := nameOf(entry)
 		_, _ = fmt.Fprintf(&page, "\n## %s\n\n%s\n", name, entry.Short)
 		if entry.likeServe {
 			_, _ = page.WriteString("\nIt also takes the flags of [serve](#serve).\n")
@@ -99,6 +108,10 @@ func referenceOf(root *cobra.Command, since map[string]string) string {
 		}
 	}
 	return page.String()
+}
+
+func nameOf(entry manualEntry) string {
+	return strings.TrimPrefix(entry.CommandPath(), "chatidentity ")
 }
 
 func referenceRow(flag *pflag.Flag, since string) string {

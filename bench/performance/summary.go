@@ -160,7 +160,7 @@ func countVerdicts(d page.Document) (string, error) {
 			count[row[len(row)-1]]++
 		}
 	}
-	return fmt.Sprintf("Of the [targets](performance-internals.md#targets) this run holds %d and misses %d; %d are "+
-		"within the noise.",
+	return fmt.Sprintf("Of our own [targets](performance-internals.md#targets) this run holds %d and misses %d; the "+
+		"other %d are too close to tell.",
 		count[held]+count[heldStretch], count[missed], count[noise]), nil
 }

@@ -138,26 +138,27 @@ func TestTheExampleNamesTheLibrary(t *testing.T) {
 	}
 }
 
-// The four lines of docs/kubernetes.md are the example's, which the other tests render.
+// The lines of docs/kubernetes.md are the example's, which the other tests render.
 func TestTheHelmLinesOfThePage(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/kubernetes.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	example, err := os.ReadFile(filepath.Join(charts, "example/templates/deployment.yaml"))
-	if err != nil {
-		t.Fatal(err)
+	blocks := regexp.MustCompile("(?s)TestTheHelmLinesOfThePage -->\n```yaml\n(.*?)```").FindAllSubmatch(page, -1)
+	files := []string{"Chart.yaml", "templates/deployment.yaml"}
+	if len(blocks) != len(files) {
+		t.Fatalf("the page has %d blocks", len(blocks))
 	}
-	_, lines, found := strings.Cut(string(page), "```yaml\n      initContainers:\n")
-	containers, volumes, both := strings.Cut(lines, "      volumes:\n")
-	volumes, _, ends := strings.Cut(volumes, "```")
-	if !found || !both || !ends {
-		t.Fatal("the page has no lines for a pod template")
-	}
-	for _, want := range []string{"      initContainers:\n" + containers, "      volumes:\n" + volumes} {
-		if !strings.Contains(string(example), want) {
-			t.Errorf("the example lacks:\n%s", want)
+	for i, file := range files {
+		example, err := os.ReadFile(filepath.Join(charts, "example", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(blocks[i][1]) {
+			if !bytes.Contains(example, append([]byte("\n"), line...)) {
+				t.Errorf("the example's %s lacks %q", file, line)
+			}
 		}
 	}
 }

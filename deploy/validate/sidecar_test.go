@@ -3,6 +3,8 @@ package validate
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +39,44 @@ func TestTheSnippetIsWhatTheComponentAdds(t *testing.T) {
 	}
 	if pods != 3 {
 		t.Errorf("looked at %d pods, want a Deployment's, a Job's and a CronJob's", pods)
+	}
+}
+
+// The page's Job looks at what the sidecar without options would: the same arguments, variables and
+// volumes, in a pod that the restricted standard admits.
+func TestTheDoctorOfThePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n([^`]*kind: Job\n[^`]*)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("the page shows none")
+	}
+	job := documentsOf(t, block[1])[0]
+	if err := newSchema(t).check(job); err != nil {
+		t.Error(err)
+	}
+	for _, broken := range checkRestricted(t, podOf(t, job)) {
+		t.Error(broken)
+	}
+
+	plain := render(t, "plain")
+	sidecar, volumes := sidecarsOf(t, plain)[0], podOf(t, withSidecar(t, plain)).Spec.Volumes
+	doctor := podOf(t, job).Spec.Containers[0]
+	args := append([]string{"doctor"}, sidecar.Args[1:]...)
+	ofProgram := func(v corev1.EnvVar) bool { return !strings.HasPrefix(v.Name, "CHATIDENTITY_") }
+	variables := slices.DeleteFunc(slices.Clone(sidecar.Env), ofProgram)
+	if !slices.Equal(doctor.Args, args) || !apiequality.Semantic.DeepEqual(doctor.Env, variables) ||
+		!apiequality.Semantic.DeepEqual(doctor.VolumeMounts, sidecar.VolumeMounts) ||
+		!apiequality.Semantic.DeepEqual(doctor.SecurityContext, sidecar.SecurityContext) {
+		t.Errorf("it has %+v, the sidecar %+v", doctor, sidecar)
+	}
+	for i, volume := range podOf(t, job).Spec.Volumes {
+		if volume.Name != volumes[i].Name || !apiequality.Semantic.DeepEqual(volume.Secret, volumes[i].Secret) {
+			t.Errorf("its volume is %+v, the sidecar's %+v", volume, volumes[i])
+		}
 	}
 }
 
