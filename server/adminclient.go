@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
 )
@@ -28,6 +29,10 @@ func getAdmin(ctx context.Context, at config.Address, path string) (int, []byte,
 		return 0, nil, err
 	}
 	answer, err := client.Do(request)
+	if err != nil && strings.Contains(err.Error(), "malformed HTTP response") {
+		return 0, nil, fmt.Errorf("--admin-address %v: what answers there speaks no HTTP/1: "+
+			"it may be --listen, where calls go; give the address of --admin-listen", at)
+	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("--admin-address %v: %w", at, errors.Unwrap(err)) // the URL is not the address
 	}

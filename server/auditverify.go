@@ -43,7 +43,7 @@ it does not, see docs/audit.md.`,
 		config.List(&c.Heads, audit.ParseHead, "head", "SEQ:MAC", "",
 			"A head from the program log, which must be among the records. Repeatable."),
 		config.Value(&c.FromHead, parseFromHead, "from-head", "SEQ:MAC", "",
-			"What the records follow, when earlier files are gone. Records that are gone after it are told."),
+			"What the first record must follow, when earlier files are gone."),
 		config.Switch(&c.AllowUnverifiable, "allow-unverifiable", "Continue past records whose key is unknown."),
 	}, c.flags())})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,8 +95,8 @@ func explanationLines(e *policy.Explanation) []string {
 	}
 	proof := "none: the caller's word says who the user is"
 	if p := e.Proof; p != nil {
-		proof = fmt.Sprintf("ID token of %s for %s, at most %s old (external_id: %q, email: %q)",
-			p.Issuer, p.Audience, p.MaxAge, p.ExternalID, p.Email)
+		proof = fmt.Sprintf("ID token of %s for %s, at most %s old (external_id: %s, email: %s)",
+			p.Issuer, p.Audience, p.MaxAge, claim(p.ExternalID), claim(p.Email))
 	}
 	return []string{
 		e.Caller + " is allowed: " + e.Why,
@@ -105,4 +106,12 @@ func explanationLines(e *policy.Explanation) []string {
 		"  limit          " + e.Limit,
 		"  proof          " + proof,
 	}
+}
+
+// claim names what proves an identifier.
+func claim(name string) string {
+	if name == "" {
+		return "none, so a request that gives it is refused"
+	}
+	return strconv.Quote(name)
 }

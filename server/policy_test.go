@@ -38,6 +38,7 @@ callers:
 		"a caller":                {[]string{file, "--caller", "token:checkout"}, 0, []string{`"limit":"5/s:5"`, `"max_age":"10m0s"`, `"organizations":["acme","other"]`}},
 		"an organization":         {[]string{file, "--caller", "token:checkout", "--organization", "acme"}, 0, []string{`"identifiers":"email"`}},
 		"methods":                 {[]string{file, "--caller", "loopback", "--output", "text"}, 0, []string{"methods        VerifyToken\n", "proof          none"}},
+		"proof":                   {[]string{file, "--caller", "token:checkout", "--output", "text"}, 0, []string{`(external_id: "sub", email: none, so`}},
 		"another organization":    {[]string{file, "--caller", "token:checkout", "--organization", "default"}, 1, []string{`"allowed":false`, "line 7", "default"}},
 		"a caller not in it":      {[]string{file, "--caller", "uid:1000", "--output", "text"}, 1, []string{"uid:1000 is refused", "does not name it"}},
 		"a caller that cannot be": {[]string{file, "--caller", "uid:root"}, 2, []string{"--caller", "uid:root"}},

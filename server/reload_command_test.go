@@ -123,4 +123,7 @@ func TestHealthSaysWhyNot(t *testing.T) {
 	if code, said := health("--admin-address", "127.0.0.1:1"); code != 1 || !strings.Contains(said, "127.0.0.1:1") {
 		t.Errorf("nobody there: code %d: %s", code, said)
 	}
+	if code, said := health("--admin-address", p.address); code != 1 || !strings.Contains(said, "give the address of --admin-listen") {
+		t.Errorf("where calls go: code %d: %s", code, said)
+	}
 }

@@ -56,9 +56,6 @@ func (r *Report) String() string {
 	if r.Records > 0 {
 		_, _ = fmt.Fprintf(&b, "%d records whole, from %s to %s, in %d chain(s); head %s",
 			r.Records-r.Unverifiable, r.First, r.Last, r.Chains, r.Head)
-		if r.Gone > 0 {
-			_, _ = fmt.Fprintf(&b, "; verified from record %d on: %d records before it are gone", r.From, r.Gone)
-		}
 		if r.Unverifiable > 0 {
 			_, _ = fmt.Fprintf(&b, "; %d records not verifiable: their key is not known", r.Unverifiable)
 		}

@@ -13,7 +13,7 @@ import (
 type VerifyOptions struct {
 	Keys              []*audit.Key
 	Heads             []audit.Head // each must be found
-	From              *audit.Head  // what the records follow, at once or after some that are gone; nil: number 1 is first
+	From              *audit.Head  // what the first record must follow; nil: it must be number 1
 	TrustFirst        bool         // accept the first record as it stands if it is not number 1
 	AllowUnverifiable bool         // accept records under unknown keys
 	Progress          Progress
@@ -28,6 +28,7 @@ type verifier struct {
 	line    audit.Line
 	first   []byte // the earliest and the latest time
 	last    []byte
+	removed *Fault // records that are gone right behind VerifyOptions.From: the others are verified all the same
 	gap     uint64 // after a fault of kind missing: the number that was due
 
 	// Of the last chain.start.
@@ -69,7 +70,7 @@ func (v *verifier) atEnd() *Fault {
 		return &Fault{Kind: FaultTailCut, Detail: fmt.Sprintf(
 			"head %s is not here; the last record is %d", h, v.report.Head.Seq)}
 	}
-	return nil
+	return v.removed
 }
 
 func (v *verifier) visit(j *judged) error {
@@ -118,6 +119,9 @@ func (v *verifier) check(j *judged) (FaultKind, string) {
 		return "", ""
 	case v.o.From != nil && v.report.Records == 0 && j.Seq > v.o.From.Seq+1:
 		v.report.Gone = j.Seq - v.o.From.Seq - 1
+		v.removed = &Fault{Kind: FaultMissing, File: j.source, Line: j.number, Detail: fmt.Sprintf(
+			"record %d does not follow the head that was given: %d between them gone, all from here on whole",
+			j.Seq, v.report.Gone)}
 		return v.checkKey(j)
 	}
 	if kind, detail := v.checkPlace(&j.record); kind != "" {

@@ -46,10 +46,10 @@ func TestVerifyWholeFiles(t *testing.T) {
 	}
 	second := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &first.Head}, Files(files[1])...)
 	later := mustVerify(t, VerifyOptions{Keys: o.Keys, From: &first.Head}, Files(files[2:]...)...)
-	if later.Fault != nil || later.Gone != second.Records || later.From != second.Head.Seq+1 || later.Head != all.Head {
+	if later.Fault == nil || later.Fault.Kind != FaultMissing || later.Gone != second.Records || later.From != second.Head.Seq+1 || later.Head != all.Head {
 		t.Fatalf("from a head whose next file is gone too: %v", later)
 	}
-	if said := fmt.Sprintf("verified from record %d on: %d records before it are gone", later.From, later.Gone); !strings.Contains(later.String(), said) {
+	if said := fmt.Sprintf("record %d does not follow the head that was given: %d between them gone", later.From, later.Gone); !strings.Contains(later.String(), said) {
 		t.Errorf("%q does not say that it is %s", later, said)
 	}
 	unknown := VerifyOptions{Keys: []*audit.Key{testKey(t, "another")}, From: &first.Head}
