@@ -84,7 +84,7 @@ func TestTheCommandOfTheSystemdUnit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	specifiers := strings.NewReplacer("%t", root+"/run", "%S", root+"/state", "%d", root+"/credentials")
+	specifiers := strings.NewReplacer("%t", root+"/run", "%S", root+"/state", "${CREDENTIALS_DIRECTORY}", root+"/credentials")
 	p := start(t, setup{args: append(strings.Fields(specifiers.Replace(command)), "--allow-uid", "0,1001")})
 	address := "unix:" + root + "/run/chatidentity/chatidentity.sock"
 	code, token, said := commandOf(t, program, nil, "", "issue", "--address", address, "--external-id", "user_id")

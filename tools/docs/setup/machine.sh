@@ -44,7 +44,7 @@ systemctl() {
 
 command_of() { # UNIT
 	sed -z 's/\\\n//g' "/etc/systemd/system/$1.service" | sed -n 's/^ExecStart=//p' |
-		sed 's#%t#/run#g; s#%S#/var/lib#g; s#%d#/run/credentials#g; s/\$\$/$/g'
+		sed 's#%t#/run#g; s#%S#/var/lib#g; s#\${CREDENTIALS_DIRECTORY}#/run/credentials#g; s/\$\$/$/g'
 }
 
 start_unit() {
