@@ -29,7 +29,7 @@ func TestComposeOfAnApp(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, block, _ := strings.Cut(string(page), "<!-- run by: TestComposeOfAnApp -->\n```sh\n")
-	prepare, issue, found := strings.Cut(block, "docker compose up --detach\ndocker compose exec --user 10001 chatidentity chatidentity ")
+	prepare, issue, found := strings.Cut(block, "docker compose up --detach\ndocker compose exec --user 10001 chatidentity ")
 	issue, _, ends := strings.Cut(issue, "\n```")
 	if !found || !ends {
 		t.Fatal("the page does not start it and ask for a token")
@@ -70,19 +70,19 @@ func TestComposeOfAnApp(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = serve.Process.Kill(); _ = serve.Wait() })
 	eventually(t, func() error { return as(65532, slices.Clone(service.HealthCheck.Test[2:])...).Run() })
-	if out, err := as(10001, strings.Fields(issue)...).CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "ey") {
+	if out, err := as(10001, strings.Fields(issue)[1:]...).CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "ey") {
 		t.Errorf("the app's user gets no token: %v: %s", err, out)
 	}
-	if out, err := as(10002, strings.Fields(issue)...).CombinedOutput(); err == nil || !strings.Contains(string(out), "CALLER_DENIED") {
+	if out, err := as(10002, strings.Fields(issue)[1:]...).CombinedOutput(); err == nil || !strings.Contains(string(out), "CALLER_DENIED") {
 		t.Errorf("another user: %v: %s", err, out)
 	}
 	if app := project.Services["app"]; app.User != "10001" || app.Volumes[0].Source != service.Volumes[1].Source ||
 		*app.Environment["CHATIDENTITY_ADDRESS"] != *service.Environment["CHATIDENTITY_ADDRESS"] {
 		t.Errorf("the app does not call as the page's commands do: %+v", app)
 	}
-	_, verify, _ := strings.Cut(string(page), "`docker compose exec\n  chatidentity chatidentity ")
+	_, verify, _ := strings.Cut(string(page), "`docker compose exec\n  chatidentity ")
 	verify, _, _ = strings.Cut(verify, "`")
-	if out, err := as(65532, strings.Fields(verify)...).CombinedOutput(); err != nil {
+	if out, err := as(65532, strings.Fields(verify)[1:]...).CombinedOutput(); err != nil {
 		t.Errorf("the records do not verify: %v: %s", err, out)
 	}
 }
