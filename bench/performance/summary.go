@@ -38,17 +38,9 @@ func summaryOf(path string) (page.Document, string, error) {
 	if err != nil {
 		return "", "", err
 	}
-	more, err := os.ReadFile(internals(path))
-	if err != nil {
-		return "", "", err
-	}
 	t := tables{page: page.Document(all)}
 	lines := t.latency() + t.cpu() + t.memory() + t.durability() + t.size()
-	verdicts, err := countVerdicts(page.Document(more))
-	if err != nil {
-		return "", "", err
-	}
-	return t.page, page.Wrap("Medians of the last run:\n\n" + lines + "\n" + verdicts), t.err
+	return t.page, page.Wrap("Medians of the last run:\n\n" + strings.TrimSuffix(lines, "\n")), t.err
 }
 
 // tables reads cells of the page and keeps the first error.
@@ -146,21 +138,4 @@ func hundreds(value float64) string {
 		return strconv.Itoa(rounded)
 	}
 	return fmt.Sprintf("%d,%03d", rounded/thousand, rounded%thousand)
-}
-
-// countVerdicts says how many targets the run held.
-func countVerdicts(d page.Document) (string, error) {
-	all, err := d.Tables("targets")
-	if err != nil {
-		return "", err
-	}
-	count := map[string]int{}
-	for _, table := range all {
-		for _, row := range table.Rows {
-			count[row[len(row)-1]]++
-		}
-	}
-	return fmt.Sprintf("Of our own [targets](performance-internals.md#targets) this run holds %d and misses %d; the "+
-		"other %d are too close to tell.",
-		count[held]+count[heldStretch], count[missed], count[noise]), nil
 }
