@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/chatidentity/chatidentity/server/internal/process"
 )
@@ -14,6 +15,9 @@ type signals struct {
 	stop    context.Context //nolint:containedctx // it ends when the program shall
 	reloads chan struct{}   // holds one request while nobody has taken it
 }
+
+// terminalGoes is when a terminal has gone whose shell has ended: the kernel sends SIGHUP first.
+const terminalGoes = time.Second
 
 // ofLife reports whether the command serves until a signal.
 func ofLife(args []string) bool {
@@ -61,6 +65,11 @@ func catchSignals(ctx context.Context) *signals {
 			case s.reloads <- struct{}{}:
 			default: // one is waiting already
 			}
+			time.AfterFunc(terminalGoes, func() {
+				if terminal.HasHungUp() {
+					stop()
+				}
+			})
 		}
 	}()
 	return s

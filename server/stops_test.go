@@ -234,23 +234,31 @@ func TestSignalsInEachState(t *testing.T) {
 	}
 }
 
-// A shell in a terminal runs the program in the foreground, and the window is closed: nothing is
-// left that keeps a port.
+// A shell in a terminal runs the program in the foreground, and the window is closed or the shell
+// killed: nothing is left that keeps a port.
 func TestNothingIsLeftOfAClosedTerminal(t *testing.T) {
 	t.Parallel()
-	for name, command := range map[string]string{
-		"serve": strings.Join(serveArgs("--audit-file", filepath.Join(t.TempDir(), "audit.jsonl")), " "),
-		"dev":   strings.Join(devArgs("--log-level", "info", "--log-format", "json"), " "),
+	ends := map[string]func(*life) error{
+		"window": func(l *life) error { return l.window.Close() },
+		"shell":  func(l *life) error { return l.Process.Kill() },
+	}
+	for name, args := range map[string][]string{
+		"serve": serveArgs("--audit-file", "audit.jsonl"),
+		"dev":   devArgs("--log-level", "info", "--log-format", "json"),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := live(t, true, "sh", "-c", command+"; exit $?")
-			l.has(serving)
-			l.window.Close()
-			l.has(stopped)
-			eventually(t, "end of all processes of the session", func() bool {
-				return syscall.Kill(-l.Process.Pid, 0) != nil
+		for of, end := range ends {
+			t.Run(name+" of a "+of, func(t *testing.T) {
+				t.Parallel()
+				l := live(t, true, "sh", "-c", "cd "+t.TempDir()+" && "+strings.Join(args, " ")+"; exit $?")
+				l.has(serving)
+				if err := end(l); err != nil {
+					t.Fatal(err)
+				}
+				l.has(stopped)
+				eventually(t, "end of all processes of the session", func() bool {
+					return syscall.Kill(-l.Process.Pid, 0) != nil
+				})
 			})
-		})
+		}
 	}
 }
