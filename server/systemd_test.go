@@ -115,7 +115,7 @@ func TestTheCommandOfTheVerifyingSystemdUnit(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(records, "audit.jsonl")
-	p := start(t, withSecret("--audit-file", file, "--audit-key-file", key, "--audit-max-files", "1"))
+	p := start(t, withSecret(append(unlimited, "--audit-file", file, "--audit-key-file", key, "--audit-max-files", "1")...))
 	eventually(t, "deleted file", func() bool {
 		if _, err := p.client(t).IssueToken(t.Context(), issueFor("user_id", "")); err != nil {
 			t.Fatal(err)
