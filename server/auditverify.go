@@ -17,6 +17,7 @@ type auditVerifyCommand struct {
 	auditFlags
 	Heads             []audit.Head
 	FromHead          *audit.Head
+	ProgramLog        string
 	AllowUnverifiable bool
 	outputFlag
 }
@@ -44,6 +45,8 @@ it does not, see docs/audit.md.`,
 			"A head from the program log, which must be among the records. Repeatable."),
 		config.Value(&c.FromHead, parseFromHead, "from-head", "SEQ:MAC", "",
 			"What the first record must follow, when earlier files are gone."),
+		config.Path(&c.ProgramLog, "program-log", "",
+			"The log of serve, or - for standard input: its heads must be among the records, which follow what it says was deleted."),
 		config.Switch(&c.AllowUnverifiable, "allow-unverifiable", "Continue past records whose key is unknown."),
 	}, c.flags())})
 }
@@ -61,6 +64,7 @@ type verifyReport struct {
 	Unverifiable uint64   `json:"unverifiable"`
 	OtherLines   uint64   `json:"other_lines"`
 	Chains       uint64   `json:"chains"`
+	Heads        int      `json:"heads"` // of those that were given, found
 	FromSeq      uint64   `json:"from_seq,omitempty"`
 	Gone         uint64   `json:"gone,omitempty"` // between --from-head and from_seq
 	First        string   `json:"first,omitempty"`
@@ -80,6 +84,9 @@ const lookAtIt = "serve put it aside because somebody changed it, and it is not 
 
 // run verifies each log.
 func (c *auditVerifyCommand) run(ctx context.Context, console *console) error {
+	if err := c.readHeads(console.in); err != nil {
+		return err
+	}
 	options, err := c.options()
 	if err != nil {
 		return err
@@ -159,7 +166,7 @@ func verifyReportOf(name string, log *reader.Log, report *reader.Report, err err
 	answer := verifyReport{
 		Log: name, OK: report.Fault == nil && err == nil && len(log.Aside) == 0,
 		Records: report.Records, Unverifiable: report.Unverifiable,
-		OtherLines: report.Others, Chains: report.Chains, FromSeq: report.From, Gone: report.Gone,
+		OtherLines: report.Others, Chains: report.Chains, Heads: report.Heads, FromSeq: report.From, Gone: report.Gone,
 		First: report.First, Last: report.Last, Head: report.Head.String(), PutAside: log.Aside,
 	}
 	if err != nil {

@@ -43,6 +43,7 @@ type Report struct {
 	Unverifiable uint64     // of them, those under unknown keys
 	Others       uint64     // lines among them that are plainly no records
 	Chains       uint64     // that begin anew, one after another
+	Heads        int        // of those that were given and are due, found
 	From         uint64     // number of the first record
 	Gone         uint64     // records that are gone between the head that was given and the first record
 	First, Last  string     // earliest and latest time in them
@@ -56,6 +57,9 @@ func (r *Report) String() string {
 	if r.Records > 0 {
 		_, _ = fmt.Fprintf(&b, "%d records whole, from %s to %s, in %d chain(s); head %s",
 			r.Records-r.Unverifiable, r.First, r.Last, r.Chains, r.Head)
+		if r.Heads > 0 {
+			_, _ = fmt.Fprintf(&b, "; %d given heads found", r.Heads)
+		}
 		if r.Unverifiable > 0 {
 			_, _ = fmt.Fprintf(&b, "; %d records not verifiable: their key is not known", r.Unverifiable)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
 )
@@ -12,7 +13,7 @@ import (
 // VerifyOptions is what Verify checks against. Without keys nothing verifies.
 type VerifyOptions struct {
 	Keys              []*audit.Key
-	Heads             []audit.Head // each must be found
+	Heads             []audit.Head // each must be found, but for those up to From
 	From              *audit.Head  // what the first record must follow; nil: it must be number 1
 	TrustFirst        bool         // accept the first record as it stands if it is not number 1
 	AllowUnverifiable bool         // accept records under unknown keys
@@ -47,11 +48,13 @@ func Verify(ctx context.Context, sources []Source, o VerifyOptions) (*Report, er
 	}
 	if o.From != nil {
 		v.report.Head = *o.From
-		delete(v.heads, *o.From)
+		maps.DeleteFunc(v.heads, func(h audit.Head, _ struct{}) bool { return h.Seq <= o.From.Seq })
 	}
+	due := len(v.heads)
 	s := &scanner{progress: o.Progress}
 	err := s.scanJudged(ctx, sources, o.Keys, v.visit)
 	v.report.First, v.report.Last = string(v.first), string(v.last)
+	v.report.Heads = due - len(v.heads)
 	if err != nil && !errors.Is(err, errFault) {
 		return &v.report, err
 	}
