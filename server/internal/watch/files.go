@@ -105,8 +105,7 @@ func (f *files) note(err error) {
 	if err != nil {
 		f.rejected = err.Error()
 	}
-	var file *NamedFileError
-	if errors.As(err, &file) {
+	if file, found := errors.AsType[*NamedFileError](err); found {
 		f.named = []string{file.Path}
 	}
 	if !slices.Equal(f.named, before) {
