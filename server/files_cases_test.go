@@ -95,7 +95,8 @@ var fileCases = map[string]func(*testing.T) *fileCase{
 		c.args = append(c.args, "--limit-redis", "unix://"+server.socket, "--limit-redis-timeout", "5s", "--audit-key-file", writeFile(t, auditKey()))
 		return c
 	},
-	"audit file": auditFileCase,
+	"keys of an issuer": keysCase,
+	"audit file":        auditFileCase,
 }
 
 // contentCase is a file of a single content, over loopback, with the secret from the flags.

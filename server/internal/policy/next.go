@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/chatidentity/chatidentity/server/internal/idtoken"
 	"github.com/chatidentity/chatidentity/server/internal/secret"
@@ -21,7 +23,8 @@ type Options struct {
 // Next returns the policy of the file's new content, ready to serve; p itself may be the first
 // version, as Parse returned it. Issuers and organizations that have not changed keep their keys and
 // secrets; those that are no longer in the file let go of theirs, and so does an organization whose
-// secret now has another source. An error leaves p as it is.
+// secret now has another source. An error leaves p as it is; one of an issuer's keys wraps a
+// watch.NamedFileError.
 func (p *Policy) Next(text []byte, options Options) (*Policy, error) {
 	next, err := Parse(text, p.elsewhere)
 	if err != nil {
@@ -59,7 +62,8 @@ func (p *Policy) takeOver(last *Policy) {
 // open opens what the policy has not taken over.
 func (p *Policy) open(options Options) error {
 	var err error
-	for name, issuer := range p.Issuers {
+	for _, name := range slices.Sorted(maps.Keys(p.Issuers)) { // the same policy is wrong in the same words
+		issuer := p.Issuers[name]
 		if issuer.verifier != nil {
 			continue
 		}

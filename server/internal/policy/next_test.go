@@ -209,6 +209,22 @@ func TestAChangeThatIsRefused(t *testing.T) {
 	}
 }
 
+// The same policy is wrong in the same words each time, which name the file to follow.
+func TestKeysThatAreNotThereAreNamed(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for _, name := range []string{"c", "a", "e", "b", "d"} {
+		text.WriteString("  " + name + ": {issuer: x, audience: y, email: email, jwks_file: /no/such/" + name + "}\n")
+	}
+	for range 20 {
+		_, err := parse(t, "callers: {}").Next([]byte("callers: {}\nissuers:\n"+text.String()), policy.Options{})
+		var file *watch.NamedFileError
+		if !errors.As(err, &file) || file.Path != "/no/such/a" || !strings.Contains(err.Error(), "issuer a") {
+			t.Fatalf("error %v", err)
+		}
+	}
+}
+
 // The follower follows the keys of the issuers that the served policy has, and no others.
 func TestKeysInFilesAreFollowedWhileTheirIssuerIsInThePolicy(t *testing.T) {
 	t.Parallel()

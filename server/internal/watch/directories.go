@@ -42,7 +42,7 @@ func (d *directories) watch(all []*files) {
 	}
 	wanted := map[string]bool{}
 	for _, one := range all {
-		for _, path := range one.paths {
+		for _, path := range one.all() {
 			wanted[filepath.Dir(path)] = true
 		}
 	}

@@ -16,8 +16,9 @@ const (
 	settle = 50 * time.Millisecond
 	// defaultPoll is how often files are read without an event: some changes cause none.
 	defaultPoll = 10 * time.Second
-	// wantingPoll is how often they are read while a required one has never been good: the app waits,
-	// perhaps for a directory that cannot be watched before it is there.
+	// wantingPoll is how often they are read while a required one has never been good, or is rejected
+	// because of another that it names: the app waits, perhaps for a directory that cannot be watched
+	// before it is there.
 	wantingPoll = time.Second
 )
 
@@ -154,11 +155,16 @@ func (f *Follower) pause(soon, whole bool) time.Duration {
 	switch {
 	case soon:
 		return settle
-	case whole:
+	case whole && !f.awaits():
 		return f.poll
 	default:
 		return min(f.poll, wantingPoll)
 	}
+}
+
+// awaits reports whether any of the files are rejected because of others that they name.
+func (f *Follower) awaits() bool {
+	return slices.ContainsFunc(f.followed(), func(one *files) bool { return len(one.named) > 0 })
 }
 
 // look reports whether to look again soon.
@@ -183,6 +189,7 @@ func (f *Follower) look() bool {
 			again = true
 		case unchanged:
 		}
+		again = again || one.isDue()
 	}
 	return again
 }

@@ -15,7 +15,7 @@ type Options[T any] struct {
 	Paths []string
 	// Parse makes a value of the contents of all paths. It gets the last good value too, which is
 	// T's zero value at first. Its errors must hold nothing of the contents; the path of a single
-	// file is added to them.
+	// file is added to them. One that is about a file that the contents name wraps a NamedFileError.
 	Parse func(contents [][]byte, last T) (T, error)
 	// Required says that the program does not do its work until there has been a good value: see
 	// Follower.Wanting.
