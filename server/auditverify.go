@@ -46,7 +46,8 @@ it does not, see docs/audit.md.`,
 		config.Value(&c.FromHead, parseFromHead, "from-head", "SEQ:MAC", "",
 			"What the first record must follow, when earlier files are gone."),
 		config.Path(&c.ProgramLog, "program-log", "",
-			"The log of serve, or - for standard input: its heads must be among the records, which follow what it says was deleted."),
+			"The log of serve, or - for standard input: its heads must be among the records, "+
+				"which follow what it says was deleted."),
 		config.Switch(&c.AllowUnverifiable, "allow-unverifiable", "Continue past records whose key is unknown."),
 	}, c.flags())})
 }
