@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/chatidentity/chatidentity/server/internal/audit"
@@ -20,11 +21,13 @@ var loggedHead = regexp.MustCompile(`[0-9]+:[0-9a-f]{64}`)
 // readHeads takes the heads of a program log. The later of --from-head and of what the log says was
 // deleted is what the records follow.
 func (c *auditVerifyCommand) readHeads(stdin io.Reader) error {
-	if c.ProgramLog == "" {
-		return nil
-	}
 	from := stdin
-	if c.ProgramLog != "-" {
+	switch {
+	case c.ProgramLog == "":
+		return nil
+	case c.ProgramLog == "-" && slices.Contains(c.Files, "-"):
+		return config.Usage("--program-log: standard input is the records: give the log, or them, as a file")
+	case c.ProgramLog != "-":
 		file, err := os.Open(c.ProgramLog)
 		if err != nil {
 			return config.Usage("--program-log: %v", err)

@@ -36,6 +36,9 @@ func TestACutBeforeAStartIsFound(t *testing.T) {
 	if code, said := verify(first + second); code != 1 || !strings.Contains(said, `"fault":"tail cut"`) {
 		t.Errorf("by the log of both starts: code %d: %s", code, said)
 	}
+	if code, said := verify(first, "-"); code != 2 || !strings.Contains(said, "--program-log: standard input") {
+		t.Errorf("both on standard input: code %d: %s", code, said)
+	}
 	if code, said := verify(first+second, "--program-log", file+".log"); code != 2 || !strings.Contains(said, "--program-log") {
 		t.Errorf("without the log: code %d: %s", code, said)
 	}
