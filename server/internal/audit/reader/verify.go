@@ -69,11 +69,14 @@ func (v *verifier) atEnd() *Fault {
 	if v.report.Records == 0 {
 		return &Fault{Kind: FaultMissing, Detail: fmt.Sprintf("there is no record among %d lines", v.report.Others)}
 	}
+	if v.removed != nil {
+		return v.removed
+	}
 	for h := range v.heads {
 		return &Fault{Kind: FaultTailCut, Detail: fmt.Sprintf(
 			"head %s is not here; the last record is %d", h, v.report.Head.Seq)}
 	}
-	return v.removed
+	return nil
 }
 
 func (v *verifier) visit(j *judged) error {

@@ -52,6 +52,10 @@ func TestVerifyWholeFiles(t *testing.T) {
 	if said := fmt.Sprintf("record %d does not follow the head that was given: %d between them gone", later.From, later.Gone); !strings.Contains(later.String(), said) {
 		t.Errorf("%q does not say that it is %s", later, said)
 	}
+	withHeads := VerifyOptions{Keys: o.Keys, From: &first.Head, Heads: []audit.Head{second.Head, all.Head}}
+	if r := mustVerify(t, withHeads, Files(files[2:]...)...); r.Fault == nil || r.Fault.Kind != FaultMissing {
+		t.Fatalf("from a head whose next file is gone too, with its head: %v", r)
+	}
 	unknown := VerifyOptions{Keys: []*audit.Key{testKey(t, "another")}, From: &first.Head}
 	if r := mustVerify(t, unknown, Files(files[2:]...)...); r.Fault == nil || r.Fault.Kind != FaultUnverifiable {
 		t.Fatalf("from a head, under another key: %v", r)
