@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -144,6 +145,12 @@ func TestACollectorThatFailsCostsNoCall(t *testing.T) {
 				s := traced(url(t), protocol, "--limit-customer", "off", "--limit-caller", "off", "--limit-global", "off")
 				s.env = append(s.env, "OTEL_EXPORTER_OTLP_TIMEOUT=200")
 				p := start(t, s)
+				t.Cleanup(func() {
+					if t.Failed() {
+						_, metrics := p.get(t, "/metrics")
+						t.Log(regexp.MustCompile(`(?m)^chatidentity_trace.*|^grpc_server_started.*`).FindAllString(metrics, -1))
+					}
+				})
 				client := p.client(t)
 				for range calls {
 					if _, err := client.IssueToken(t.Context(), issueFor("user_id", "")); err != nil {
