@@ -21,21 +21,25 @@ var loggedHead = regexp.MustCompile(`[0-9]+:[0-9a-f]{64}`)
 // readHeads takes the heads of a program log. The later of --from-head and of what the log says was
 // deleted is what the records follow.
 func (c *auditVerifyCommand) readHeads(stdin io.Reader) error {
-	from := stdin
 	switch {
 	case c.ProgramLog == "":
 		return nil
-	case c.ProgramLog == "-" && slices.Contains(c.Files, "-"):
-		return config.Usage("--program-log: standard input is the records: give the log, or them, as a file")
 	case c.ProgramLog != "-":
 		file, err := os.Open(c.ProgramLog)
 		if err != nil {
 			return config.Usage("--program-log: %v", err)
 		}
 		defer file.Close() //nolint:errcheck // it is only read
-		from = file
+		return c.headsIn(file)
+	case slices.Contains(c.Files, "-"):
+		return config.Usage("--program-log: standard input is the records: give the log, or them, as a file")
+	default:
+		return c.headsIn(stdin)
 	}
-	lines := bufio.NewScanner(from)
+}
+
+func (c *auditVerifyCommand) headsIn(log io.Reader) error {
+	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, maxLogLine)
 	for lines.Scan() {
 		head, err := audit.ParseHead(loggedHead.FindString(lines.Text()))
