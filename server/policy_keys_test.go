@@ -97,8 +97,8 @@ func TestReloadOfAPolicyThatWaitsForKeys(t *testing.T) {
 	}
 }
 
-// replacePolicy starts a sidecar under a policy without proof, and replaces that by one whose keys are
-// not good. It returns once the new one is rejected; the flag of the policy is the last.
+// replacePolicy starts a sidecar under a policy without proof, and replaces that by one whose keys
+// are not good. It returns once the new one is rejected; the flag of the policy is the last.
 func replacePolicy(t *testing.T, breaks func(t *testing.T, keys string)) (p *running, keys string) {
 	t.Helper()
 	keys = filepath.Join(t.TempDir(), "volume", "keys.json")

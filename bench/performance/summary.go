@@ -18,8 +18,8 @@ func internals(path string) string {
 	return filepath.Join(filepath.Dir(path), "performance-internals.md")
 }
 
-// summarize writes the lines at the top of the page. They are made of its tables, so they cannot say
-// anything else, whichever sections a run has measured.
+// summarize writes the lines at the top of the page. They are made of its tables, so they cannot
+// say anything else, whichever sections a run has measured.
 func summarize(path string) error {
 	d, text, err := summaryOf(path)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // fileKeys are an issuer's keys in a file, which the follower keeps current.
 type fileKeys struct{ set *watch.Value[keySet] }
 
-// openFileKeys is an error while the file is missing or wrong. What names the file, and fails for that,
-// can be followed for it.
+// openFileKeys is an error while the file is missing or wrong. What names the file, and fails for
+// that, can be followed for it.
 func openFileKeys(issuer Issuer, options Options) (fileKeys, error) {
 	k := fileKeys{watch.New(options.Follower, watch.Options[keySet]{
 		Kind: "jwks", Setting: "jwks_file of issuer " + issuer.Issuer, Paths: []string{issuer.JWKSFile},

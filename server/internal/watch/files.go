@@ -27,8 +27,8 @@ type files struct {
 	rejected string   // why the contents were; empty: they were not
 }
 
-// NamedFileError is an error of Parse about another file, which the contents name. While it lasts, the
-// contents are parsed again when that file changes.
+// NamedFileError is an error of Parse about another file, which the contents name. While it lasts,
+// the contents are parsed again when that file changes.
 type NamedFileError struct {
 	Path string
 	Err  error
@@ -97,8 +97,8 @@ func (f *files) takeOver(contents [][]byte, now content, err error) error {
 	return err
 }
 
-// note keeps why the contents were rejected. Files that they name were not compared before they were
-// read, so contents that name others than before are taken once more.
+// note keeps why the contents were rejected. Files that they name were not compared before they
+// were read, so contents that name others than before are taken once more.
 func (f *files) note(err error) {
 	before := f.named
 	f.named, f.rejected = nil, ""
