@@ -18,6 +18,7 @@ func TestTheAdminListenerTakesEveryNewcomer(t *testing.T) {
 	refused := make(chan Refusal, 8)
 	listener := newAdminListener(inner, 2, func(r Refusal) { refused <- r })
 	defer listener.Close()
+	CloseIfStuck(t, listener)
 	var slow []net.Conn
 	for range 10 {
 		dialed, err := net.Dial("tcp", inner.Addr().String())
@@ -25,6 +26,7 @@ func TestTheAdminListenerTakesEveryNewcomer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer dialed.Close()
+		CloseIfStuck(t, dialed)
 		accepted, err := listener.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +38,7 @@ func TestTheAdminListenerTakesEveryNewcomer(t *testing.T) {
 		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("connection %d: %v, want it closed", i, err)
 		}
-		if r := <-refused; r.Kind != "admin_connection_limit" || r.Peer != conn.LocalAddr().String() {
+		if r := NextRefusal(t, refused); r.Kind != "admin_connection_limit" || r.Peer != conn.LocalAddr().String() {
 			t.Errorf("connection %d: reported %+v", i, r)
 		}
 	}
@@ -54,12 +56,14 @@ func TestAWholeRequestDoesNotGiveWay(t *testing.T) {
 	}
 	listener := newAdminListener(inner, 4, func(Refusal) {})
 	defer listener.Close()
+	CloseIfStuck(t, listener)
 	connect := func(text string) (dialed, accepted net.Conn) {
 		dialed, err := net.Dial("tcp", inner.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { dialed.Close() })
+		CloseIfStuck(t, dialed)
 		if _, err := io.WriteString(dialed, text); err != nil {
 			t.Fatal(err)
 		}

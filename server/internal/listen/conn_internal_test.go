@@ -44,6 +44,7 @@ func join(t *testing.T, listener *Listener) (net.Conn, *conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	CloseIfStuck(t, listener, dialed)
 	accepted, err := listener.Accept()
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ func handshake(t *testing.T, host string, trusted func() *caller.TLS, client fun
 		t.Fatal(err)
 	}
 	defer listener.Close()
+	listen.CloseIfStuck(t, listener)
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	done := make(chan struct{})
 	go func() {
@@ -38,6 +39,7 @@ func handshake(t *testing.T, host string, trusted func() *caller.TLS, client fun
 		t.Fatal(err)
 	}
 	defer raw.Close()
+	listen.CloseIfStuck(t, raw)
 	_, info, err := listen.Credentials().ServerHandshake(raw)
 	raw.Close()
 	<-done
@@ -151,6 +153,7 @@ func TestAnIdleClientIsSentAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
+	listen.CloseIfStuck(t, listener, client)
 	accepted, err := listener.Accept()
 	if err != nil {
 		t.Fatal(err)

@@ -138,6 +138,7 @@ func connect(t *testing.T, in *inlet) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	CloseIfStuck(t, in, dialed)
 	accepted, err := in.Accept()
 	if err != nil {
 		t.Fatal(err)

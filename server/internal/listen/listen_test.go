@@ -188,6 +188,7 @@ func TestStrangersGiveWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
+	listen.CloseIfStuck(t, listener)
 	var silent []net.Conn
 	for range strangers + more {
 		dialed, err := net.Dial("tcp", listener.Addr().String())
@@ -195,6 +196,7 @@ func TestStrangersGiveWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer dialed.Close()
+		listen.CloseIfStuck(t, dialed)
 		accepted, err := listener.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -210,7 +212,7 @@ func TestStrangersGiveWay(t *testing.T) {
 		if i >= more {
 			want = "unproven"
 		}
-		if r := <-refused; r.Kind != want || r.Err == nil || i < more && r.Peer != conn.LocalAddr().String() {
+		if r := listen.NextRefusal(t, refused); r.Kind != want || r.Err == nil || i < more && r.Peer != conn.LocalAddr().String() {
 			t.Errorf("connection %d: reported %+v, want kind %s", i, r, want)
 		}
 	}

@@ -42,6 +42,7 @@ func newWire(t *testing.T, of *allowance) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
+	CloseIfStuck(t, client)
 	accepted, err := listener.Accept()
 	if err != nil {
 		t.Fatal(err)
