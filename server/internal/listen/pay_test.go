@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"net"
-	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -241,9 +240,7 @@ func TestACallThatCameWholeIsAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.client.Close()
-		for !isGone(w.server.socket) { // the kernel tells a moment later
-			runtime.Gosched()
-		}
+		w.awaitGone(t)
 		if n, err := w.server.Read(make([]byte, size)); !errors.Is(err, want) || (n == prefaceSize) != (want == nil) {
 			t.Errorf("with room for %d bytes: %d read, error %v", size, n, err)
 		}

@@ -76,6 +76,16 @@ func (w *wire) drain() error {
 	}
 }
 
+// awaitGone waits until the kernel tells that the client is gone.
+func (w *wire) awaitGone(t *testing.T) {
+	t.Helper()
+	for began := time.Now(); !isGone(w.server.socket); runtime.Gosched() {
+		if time.Since(began) > patience {
+			t.Fatal("the client is not gone")
+		}
+	}
+}
+
 func TestFloodsAreCutOff(t *testing.T) {
 	t.Parallel()
 	const frames = 40_000 // more than two seconds' budget
@@ -230,9 +240,7 @@ func TestWhatNobodyWaitsForIsNotRead(t *testing.T) {
 	}
 	w.client.Close()
 	buffer := make([]byte, 4096)
-	for !isGone(w.server.socket) { // the kernel tells a moment later
-		runtime.Gosched()
-	}
+	w.awaitGone(t)
 	read := 0
 	for {
 		n, err := w.server.Read(buffer)
