@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chatidentity/chatidentity/server/internal/kustomer/standin"
@@ -126,4 +128,56 @@ func TestHealthSaysWhyNot(t *testing.T) {
 	if code, said := health("--admin-address", p.address); code != 1 || !strings.Contains(said, "give the address of --admin-listen") {
 		t.Errorf("where calls go: code %d: %s", code, said)
 	}
+}
+
+// Whatever else answers at --admin-address, and whenever, health says what is wrong.
+func TestSomethingElseAtTheAdminAddress(t *testing.T) {
+	t.Parallel()
+	const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00" // what gRPC sends first
+	for name, test := range map[string]struct {
+		answers, says string
+		stays         bool
+	}{
+		"gRPC that is fast": {settings, "give the address of --admin-listen", true},
+		"another protocol":  {"SSH-2.0-x\r\n", "give the address of --admin-listen", true},
+		"a hang-up":         {"", "no answer: ", false},
+		"no answer":         {"", "context deadline exceeded", true},
+		"half an answer":    {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "context deadline exceeded", true},
+		"less than it says": {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "unexpected EOF", false},
+		"nonsense":          {"HTTP/1.1 x\r\n\r\n", "malformed HTTP status code", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			address := sending(t, test.answers, test.stays)
+			code, stdout, stderr := command(t, nil, "", "health", "--admin-address", address, "--timeout", "2s")
+			if want := "--admin-address " + address + ": "; code != 1 || stdout != "" ||
+				!strings.Contains(stderr, want) || !strings.Contains(stderr, test.says) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("code %d, output %q, error %q; want %q", code, stdout, stderr, test.says)
+			}
+		})
+	}
+}
+
+// sending sends a text to whoever connects, before it is asked, and hangs up unless it stays.
+func sending(t *testing.T, text string, stays bool) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, text)
+		_, _ = conn.Read(make([]byte, 4096))
+		if stays {
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	})
+	t.Cleanup(func() { listener.Close(); serving.Wait() })
+	return listener.Addr().String()
 }

@@ -31,7 +31,7 @@ var (
 // is replaced only if nobody answers on it. There is no lock: of two processes, the second finds the
 // path taken.
 func openSocket(ctx context.Context, path string, mode fs.FileMode) (*socket, error) {
-	const tries = 10 // each time, another process took the private directory for a leftover
+	const tries = 100 // each time, another process took the private directory for a leftover
 	for range tries {
 		made, err := makeAndPut(ctx, path, mode, put)
 		if !errors.Is(err, errDisturbed) {
