@@ -43,7 +43,7 @@ func mustOpen(tb testing.TB, o writer.Options) *writer.Log {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = l.Close(tb.Context()) })
+	tb.Cleanup(func() { _ = l.Close(context.WithoutCancel(tb.Context())) })
 	return l
 }
 

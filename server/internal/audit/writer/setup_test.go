@@ -51,7 +51,7 @@ func mustOpen(tb testing.TB, o Options) *Log {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = l.Close(tb.Context()) })
+	tb.Cleanup(func() { _ = l.Close(context.WithoutCancel(tb.Context())) })
 	return l
 }
 
