@@ -86,7 +86,7 @@ func TestRedisFailsToLocal(t *testing.T) {
 func TestRedisFailsClosed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	r, _ := replica(t, s, func(o *Options) { o.Failure, o.Timeout = FailClosed, 50*time.Millisecond })
+	r, _ := replica(t, s, func(o *Options) { o.Failure, o.Timeout = FailClosed, 5*time.Second })
 	await(t, "the server to answer", func() bool { return r.breaker.is(up) })
 	call := budgetsFor(1, ratelimit.Rate{}, ratelimit.MustRate("100/h"), ratelimit.MustRate("10/h"))
 	if n := admitted(t, r, 4, call); n != 4 {
