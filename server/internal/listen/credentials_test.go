@@ -117,6 +117,45 @@ func TestAConnectionKnowsItsCaller(t *testing.T) {
 	}
 }
 
+// An authority that goes takes the connections of its certificates with it; new files of the same
+// one do not.
+func TestAConnectionIsTrustedAsLongAsItsAuthority(t *testing.T) {
+	t.Parallel()
+	ca, own := callertest.NewCA(t), callertest.NewCA(t).Server(t)
+	trusting := func(ca *callertest.CA) *caller.TLS {
+		trusted, err := caller.ParseTLS(own.Certificate, own.Key, ca.PEM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return trusted
+	}
+	current := trusting(ca)
+	shown := ca.Client(t, "spiffe://example.org/checkout").TLS(t)
+	connection, refused := handshake(t, "0.0.0.0", func() *caller.TLS { return current }, func(address string) {
+		config := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{shown}, NextProtos: []string{"h2"}} //nolint:gosec // the client's part is not looked at
+		if conn, err := tls.Dial("tcp", address, config); err == nil {
+			_, _ = conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+	})
+	if connection == nil {
+		t.Fatalf("refused %+v", refused)
+	}
+	for _, step := range []struct {
+		when string
+		now  *caller.TLS
+		want bool
+	}{
+		{"new files", trusting(ca), true},
+		{"another authority", trusting(callertest.NewCA(t)), false},
+		{"the first one again", trusting(ca), true},
+	} {
+		if current = step.now; connection.IsTrusted(time.Now()) != step.want {
+			t.Errorf("%s: trusted: %t", step.when, !step.want)
+		}
+	}
+}
+
 // withChain returns the pair with its certificate again and again, until it is of the given size.
 func withChain(pair callertest.Pair, size int) callertest.Pair {
 	one := pair.Certificate
