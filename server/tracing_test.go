@@ -142,7 +142,8 @@ func TestACollectorThatFailsCostsNoCall(t *testing.T) {
 			t.Run(protocol+", "+name, func(t *testing.T) {
 				t.Parallel()
 				s := traced(url(t), protocol, "--limit-customer", "off", "--limit-caller", "off", "--limit-global", "off")
-				// One batch has all spans. What comes later makes small ones, each of which is tried for seconds.
+				// One batch has all spans, unless the calls take ten seconds. What comes later makes small ones,
+				// each of which is tried for seconds.
 				s.env = append(s.env, "OTEL_EXPORTER_OTLP_TIMEOUT=200", "OTEL_BSP_SCHEDULE_DELAY=10000")
 				p := start(t, s)
 				client := p.client(t)

@@ -18,7 +18,11 @@ func CloseIfStuck(t *testing.T, closers ...io.Closer) {
 			_ = c.Close()
 		}
 	})
-	t.Cleanup(func() { timer.Stop() })
+	t.Cleanup(func() {
+		if !timer.Stop() {
+			t.Errorf("something that was waited for has not come within %v", patience)
+		}
+	})
 }
 
 // NextRefusal returns the next refusal that is reported.
