@@ -17,8 +17,8 @@ const (
 	oldName       = "o" // what was moved aside from its path
 )
 
-// makePrivate makes a private directory, after removing those that killed processes left behind.
-func makePrivate(ctx context.Context, parent string) (string, error) {
+// removeLeftovers removes the private directories that killed processes left behind.
+func removeLeftovers(ctx context.Context, parent string) {
 	files, _ := os.ReadDir(parent) // at worst, what is left behind stays
 	for _, file := range files {
 		directory := filepath.Join(parent, file.Name())
@@ -26,7 +26,6 @@ func makePrivate(ctx context.Context, parent string) (string, error) {
 			removePrivate(directory)
 		}
 	}
-	return os.MkdirTemp(parent, privatePrefix+"*") // mode 0700
 }
 
 // isLeftover reports whether nobody answers on the new socket in a private directory, which only its

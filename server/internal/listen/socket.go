@@ -34,9 +34,13 @@ func openSocket(ctx context.Context, path string, mode fs.FileMode) (*socket, er
 	const tries = 100 // each time, another process took the private directory for a leftover
 	for range tries {
 		made, err := makeAndPut(ctx, path, mode, put)
-		if !errors.Is(err, errDisturbed) {
-			return made, err
+		if errors.Is(err, errDisturbed) {
+			continue
 		}
+		if err == nil {
+			removeLeftovers(ctx, filepath.Dir(path)) // before, two that start would disturb each other again and again
+		}
+		return made, err
 	}
 	return nil, errDisturbed
 }
@@ -59,7 +63,7 @@ func makeAndPut(
 		return nil, err
 	}
 	parent := filepath.Dir(path)
-	private, err := makePrivate(ctx, parent)
+	private, err := os.MkdirTemp(parent, privatePrefix+"*") // mode 0700
 	if err != nil {
 		return nil, explain(parent, err)
 	}
