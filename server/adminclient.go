@@ -55,7 +55,8 @@ func get(ctx context.Context, conn net.Conn, path string) (int, []byte, error) {
 	case len(start) > 0 && !strings.HasPrefix(protocol, string(start)):
 		return 0, nil, errNotHTTP
 	case err != nil:
-		return 0, nil, fmt.Errorf("no answer: %w", cmp.Or(written, err))
+		return 0, nil, fmt.Errorf("no answer: %w; it may be --listen with TLS, where calls go; "+
+			"give the address of --admin-listen", cmp.Or(written, err))
 	}
 	answer, err := http.ReadResponse(reader, request)
 	if err != nil {

@@ -144,6 +144,7 @@ func TestClientCommandsOverTLS(t *testing.T) {
 	}{
 		"all of it":            {with("ca.crt", "client.crt"), 0, "SERVING"},
 		"none of it":           {nil, 1, "UNAVAILABLE"},
+		"at --admin-address":   {[]string{"--admin-address", p.outside(t)}, 1, "it may be --listen with TLS"},
 		"without the key":      {with("ca.crt", "client.crt")[:4], 2, "--server-ca, --client-cert and --client-key"},
 		"the name alone":       {[]string{"--server-name", "localhost"}, 2, "--server-ca, --client-cert and --client-key"},
 		"another CA":           {with("other.crt", "client.crt"), 1, "certificate signed by unknown authority"},

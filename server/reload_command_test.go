@@ -142,7 +142,7 @@ func TestSomethingElseAtTheAdminAddress(t *testing.T) {
 		"another protocol":   {"SSH-2.0-x\r\n", "give the address of --admin-listen", true},
 		"it speaks and goes": {settings, "give the address of --admin-listen", false},
 		"a line without end": {"HTTP/1.1 200 " + strings.Repeat("x", 2<<20), "unexpected EOF", true},
-		"a hang-up":          {"", "no answer: ", false},
+		"a hang-up":          {"", "give the address of --admin-listen", false},
 		"no answer":          {"", "context deadline exceeded", true},
 		"half an answer":     {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "context deadline exceeded", true},
 		"less than it says":  {"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "unexpected EOF", false},
