@@ -10,6 +10,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 
 	"github.com/chatidentity/chatidentity/server/internal/caller/callertest"
+	"github.com/chatidentity/chatidentity/server/internal/freeport"
 )
 
 func callsShareTheGlobalLimit(t *testing.T)    { limitRefuses(t, "global", "ada", "bob") }
@@ -59,7 +60,7 @@ func redisWantsAClientCertificate(t *testing.T) {
 	t.Parallel()
 	ca := callertest.NewCA(t)
 	server, client := ca.Server(t), ca.Client(t, spiffeID)
-	trusted, port := writeFile(t, string(ca.PEM)), freePort(t)
+	trusted, port := writeFile(t, string(ca.PEM)), freeport.Get(t)
 	startRedis(t, "--tls-port", port, "--tls-ca-cert-file", trusted,
 		"--tls-cert-file", writeFile(t, string(server.Certificate)), "--tls-key-file", writeFile(t, string(server.Key)))
 	cert, key := writeFile(t, string(client.Certificate)), writeFile(t, string(client.Key))

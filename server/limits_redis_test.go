@@ -75,17 +75,6 @@ func (s *redisServer) signal(signal os.Signal) {
 	}
 }
 
-// freePort returns a port that nobody listens on now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-}
-
 // now is the clock that shared budgets earn by.
 func (s *redisServer) now() time.Time {
 	s.t.Helper()

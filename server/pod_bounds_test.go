@@ -71,9 +71,7 @@ func mount(t *testing.T, directory string, args ...string) {
 	t.Helper()
 	said, err := exec.CommandContext(t.Context(), "mount", append(args, directory)...).CombinedOutput()
 	needs(t, fmt.Sprintf("mount (root; %s)", said), err == nil)
-	t.Cleanup(func() {
-		if said, err := exec.Command("umount", directory).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v: %s", err, said)
-		}
+	t.Cleanup(func() { // a child that a parallel test forked just now may hold what was open there
+		eventually(t, "umount of "+directory, func() bool { return exec.Command("umount", directory).Run() == nil })
 	})
 }

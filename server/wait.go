@@ -65,7 +65,8 @@ func (c *waitCommand) await(ctx context.Context, console *console) (healthAnswer
 	defer console.waitingFor(fmt.Sprintf("the sidecar at %v, at most %v", c.Address, c.Timeout))()
 	quiet := *console
 	quiet.err = io.Discard // it has been said what it waits for
-	last := errNotServing
+	deadline, _ := ctx.Deadline()
+	var last error
 	for {
 		answer, err := c.ask(ctx, &quiet)
 		switch {
@@ -75,7 +76,7 @@ func (c *waitCommand) await(ctx context.Context, console *console) (healthAnswer
 			return answer, nil
 		case err == nil:
 			last = errNotServing
-		case ctx.Err() == nil: // an error of the deadline says less than the one before
+		case last == nil || time.Now().Before(deadline): // an error of the deadline says less than the one before
 			last = err
 		}
 		select {

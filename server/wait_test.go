@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,23 +11,34 @@ import (
 
 func TestWait(t *testing.T) {
 	t.Parallel()
-	secret := filepath.Join(t.TempDir(), "secret")
-	p := start(t, setup{args: []string{"--secret-file", secret}})
+	p := start(t, setup{args: []string{"--secret-file", filepath.Join(t.TempDir(), "secret")}})
+	silent := accepting(t, func(conn net.Conn) { t.Cleanup(func() { conn.Close() }) })
 	for name, test := range map[string]struct {
 		args []string
 		code int
 		says string
 	}{
-		"not serving":          {[]string{"--address", p.address, "--timeout", "300ms"}, 0, "warning: no token would be issued after 300ms: the sidecar answers NOT_SERVING"},
-		"not serving, strict":  {[]string{"--address", p.address, "--timeout", "300ms", "--strict"}, 1, "chatidentity: no token would be issued"},
-		"nobody there":         {[]string{"--address", "127.0.0.1:1", "--timeout", "300ms"}, 0, "UNAVAILABLE"},
-		"nobody there, strict": {[]string{"--address", "127.0.0.1:1", "--timeout", "300ms", "--strict"}, 1, "127.0.0.1:1"},
+		"not serving":          {[]string{"--address", p.address, "--timeout", "3s"}, 0, "warning: no token would be issued after 3s: the sidecar answers NOT_SERVING"},
+		"not serving, strict":  {[]string{"--address", p.address, "--timeout", "3s", "--strict"}, 1, "chatidentity: no token would be issued"},
+		"nobody there":         {[]string{"--address", "127.0.0.1:1", "--timeout", "1s"}, 0, "UNAVAILABLE"},
+		"nobody there, strict": {[]string{"--address", "127.0.0.1:1", "--timeout", "1s", "--strict"}, 1, "127.0.0.1:1"},
+		"no answer":            {[]string{"--address", silent, "--timeout", "1s"}, 0, "connected, but no answer within --timeout 1s"},
 		"no time":              {[]string{"--timeout", "0s"}, 2, "--timeout"},
 	} {
-		if code, stdout, stderr := command(t, nil, "", append([]string{"wait"}, test.args...)...); code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {
-			t.Errorf("%s: code %d, output %q, error %q; want %d, %q", name, code, stdout, stderr, test.code, test.says)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := command(t, nil, "", append([]string{"wait"}, test.args...)...)
+			if code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {
+				t.Errorf("code %d, output %q, error %q; want %d, %q", code, stdout, stderr, test.code, test.says)
+			}
+		})
 	}
+}
+
+func TestWaitUntilItServes(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "secret")
+	p := start(t, setup{args: []string{"--secret-file", secret}})
 	waiting := exec.Command(program, "wait", "--address", p.address, "--timeout", "30s", "--strict")
 	var said output
 	waiting.Stdout, waiting.Stderr = &said, &said

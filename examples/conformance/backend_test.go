@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,19 +82,22 @@ func startBackend(t *testing.T, command, address string) *backend {
 	}
 }
 
-// freePort returns a loopback port that nobody listens on now.
+// freePort returns a loopback port that nobody listens on now. It is below those that Linux hands out
+// by itself, so that nobody is given it before the backend listens.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, count, tries = 10_000, 20_000, 100
+	var err error
+	for range tries {
+		port := strconv.Itoa(lowest + rand.IntN(count))
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal(err)
+	return ""
 }
 
 func (b *backend) log(t *testing.T) string {

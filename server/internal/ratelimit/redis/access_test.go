@@ -11,13 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/freeport"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 	"github.com/chatidentity/chatidentity/server/internal/sensitive"
 )
@@ -105,7 +105,7 @@ func TestRedisPasswordChanges(t *testing.T) {
 func TestRedisTLS(t *testing.T) {
 	t.Parallel()
 	dir, roots := certificate(t)
-	port := freePort(t)
+	port := freeport.Get(t)
 	cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
 	s := startServer(t, "--tls-port", port, "--tls-auth-clients", "no",
 		"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert)
@@ -128,16 +128,6 @@ func TestRedisTLS(t *testing.T) {
 			await(t, "the cause to be logged: "+c.cause, func() bool { return strings.Contains(log.String(), c.cause) })
 		})
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // certificate writes a certificate for localhost and its key to a directory.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chatidentity/chatidentity/server/internal/freeport"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -17,7 +18,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	t.Parallel()
 	port := func(t *testing.T, args ...string) (*server, string) {
 		t.Helper()
-		p := freePort(t)
+		p := freeport.Get(t)
 		return startServer(t, append([]string{"--port", p, "--bind", "127.0.0.1"}, args...)...), "redis://127.0.0.1:" + p
 	}
 	as := func(o *Options, user string) {
@@ -37,7 +38,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	}
 	secure := func(t *testing.T, o *Options, clients string) {
 		directory, roots := certificate(t)
-		cert, key, p := filepath.Join(directory, "cert"), filepath.Join(directory, "key"), freePort(t)
+		cert, key, p := filepath.Join(directory, "cert"), filepath.Join(directory, "key"), freeport.Get(t)
 		startServer(t, "--tls-port", p, "--tls-auth-clients", clients,
 			"--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert)
 		o.URL = "rediss://localhost:" + p
@@ -69,11 +70,11 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 			}
 		}, "MOVED: it is a node of a Cluster, and another one holds our keys: give all nodes, as redis://host:port?addr=host2:port2"},
 		"a database of a Cluster's node": {func(t *testing.T, o *Options) {
-			_, o.URL = port(t, "--cluster-enabled", "yes", "--cluster-port", freePort(t))
+			_, o.URL = port(t, "--cluster-enabled", "yes", "--cluster-port", freeport.Get(t))
 			o.URL += "/1"
 		}, "leave the database out of the URL"},
 		"a Cluster that is down": {func(t *testing.T, o *Options) {
-			_, o.URL = port(t, "--cluster-enabled", "yes", "--cluster-port", freePort(t))
+			_, o.URL = port(t, "--cluster-enabled", "yes", "--cluster-port", freeport.Get(t))
 		}, "CLUSTERDOWN: the Cluster is down"},
 		"a Cluster of which no node is there": {func(_ *testing.T, o *Options) { o.URL = "redis://127.0.0.1:1?addr=127.0.0.1:2" }, "connection refused"},
 		"a Cluster that moves the slot":       {says("-ASK 1234 127.0.0.1:1"), "ASK: the Cluster is moving our keys"},

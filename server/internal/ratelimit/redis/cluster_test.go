@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chatidentity/chatidentity/server/internal/freeport"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -24,10 +25,10 @@ func startCluster(t *testing.T, args ...string) []*node {
 	var nodes []*node
 	create := []string{"--cluster", "create"}
 	for range 6 {
-		port := freePort(t)
+		port := freeport.Get(t)
 		s := startServer(t, append([]string{
 			"--port", port, "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-config-file", "nodes-" + port,
-			"--cluster-port", freePort(t), "--cluster-node-timeout", "1000",
+			"--cluster-port", freeport.Get(t), "--cluster-node-timeout", "1000",
 		}, args...)...)
 		nodes = append(nodes, &node{s, "127.0.0.1:" + port})
 		create = append(create, "127.0.0.1:"+port)

@@ -13,6 +13,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/chatidentity/chatidentity/server/internal/freeport"
 	"github.com/chatidentity/chatidentity/server/internal/ratelimit"
 )
 
@@ -40,7 +41,7 @@ func startGroup(t *testing.T, settings, sentinelSettings []string) *group {
 		words = append(words, "--"+name, value)
 	}
 	server := func(more ...string) *node {
-		port := freePort(t)
+		port := freeport.Get(t)
 		s := startServer(t, append(append([]string{flag, port, "--bind", "127.0.0.1"}, words...), more...)...)
 		return &node{s, "127.0.0.1:" + port}
 	}
@@ -61,7 +62,7 @@ func startGroup(t *testing.T, settings, sentinelSettings []string) *group {
 func startSentinel(t *testing.T, isTLS bool, lines []string) (address string) {
 	t.Helper()
 	directory := t.TempDir()
-	port := freePort(t)
+	port := freeport.Get(t)
 	listen := "port " + port
 	if isTLS {
 		listen = "port 0\ntls-port " + port

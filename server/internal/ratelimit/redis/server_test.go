@@ -56,8 +56,13 @@ func (s *server) start() {
 	s.t.Helper()
 	args := append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", s.dir, "--save", "", "--appendonly", "no"}, s.args...)
 	s.cmd = exec.Command("redis-server", args...)
-	output := &strings.Builder{}
+	output := &journal{}
 	s.cmd.Stdout, s.cmd.Stderr = output, output
+	s.t.Cleanup(func() {
+		if s.t.Failed() {
+			s.t.Logf("redis-server %q:\n%s", args, output)
+		}
+	})
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
