@@ -12,6 +12,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/status"
 
 	"github.com/chatidentity/chatidentity/server/internal/config"
@@ -39,8 +40,8 @@ func (f *clientFlags) flags() config.Group {
 func (f *clientFlags) call(
 	ctx context.Context, console *console, do func(context.Context, grpc.ClientConnInterface) error,
 ) error {
-	if f.Timeout <= 0 {
-		return config.Usage("--timeout %v must be positive", f.Timeout)
+	if err := checkTimeout(f.Timeout); err != nil {
+		return err
 	}
 	security, err := f.credentials()
 	if err != nil {
@@ -48,7 +49,9 @@ func (f *clientFlags) call(
 	}
 	tried := &attempt{TransportCredentials: security}
 	connection, err := grpc.NewClient(dialTarget(f.Address),
-		grpc.WithTransportCredentials(tried), grpc.WithContextDialer(tried.dial))
+		grpc.WithTransportCredentials(tried), grpc.WithContextDialer(tried.dial),
+		// grpc would hang up after 20 s, which looks as if the sidecar had.
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: 2 * f.Timeout}))
 	if err != nil {
 		return config.Usage("--address %v: %v", f.Address, err)
 	}
@@ -62,6 +65,13 @@ func (f *clientFlags) call(
 	if err := do(ctx, connection); err != nil {
 		hint := f.hint(err, tried) //nolint:contextcheck // ctx may be over
 		return fmt.Errorf("%v: %w%s", f.Address, readable(err, hint), f.oldPortHint(ctx, err, oldDefaultListen))
+	}
+	return nil
+}
+
+func checkTimeout(timeout time.Duration) error {
+	if timeout <= 0 {
+		return config.Usage("--timeout %v must be positive", timeout)
 	}
 	return nil
 }

@@ -99,6 +99,7 @@ func TestClientCommands(t *testing.T) {
 		"health":                 {"", []string{"health"}, 0, `{"status":"SERVING"}`, ""},
 		"health in words":        {"", []string{"health", "--output", "text"}, 0, "SERVING\n", ""},
 		"timeout without sense":  {"", []string{"health", "--timeout", "0s"}, 2, "", "--timeout"},
+		"that of the page too":   {"", []string{"health", "--admin-address", "127.0.0.1:1", "--timeout", "0s"}, 2, "", "--timeout"},
 		"output without meaning": {"", []string{"health", "--output", "xml"}, 2, "", "--output"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +145,7 @@ func TestClientCommandsOverTLS(t *testing.T) {
 	}{
 		"all of it":            {with("ca.crt", "client.crt"), 0, "SERVING"},
 		"none of it":           {nil, 1, "UNAVAILABLE"},
-		"at --admin-address":   {[]string{"--admin-address", p.outside(t)}, 1, "it may be --listen with TLS"},
+		"at --admin-address":   {[]string{"--admin-address", p.outside(t)}, 1, "it is --listen with TLS"},
 		"without the key":      {with("ca.crt", "client.crt")[:4], 2, "--server-ca, --client-cert and --client-key"},
 		"the name alone":       {[]string{"--server-name", "localhost"}, 2, "--server-ca, --client-cert and --client-key"},
 		"another CA":           {with("other.crt", "client.crt"), 1, "certificate signed by unknown authority"},

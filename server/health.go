@@ -78,18 +78,22 @@ func (c *healthCommand) ask(ctx context.Context, console *console) (healthAnswer
 
 // askAdmin asks /readyz.
 func (c *healthCommand) askAdmin(ctx context.Context, console *console) (healthAnswer, error) {
+	if err := checkTimeout(c.Timeout); err != nil {
+		return healthAnswer{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	defer console.waitingFor(fmt.Sprintf("the sidecar at %v to answer, at most %v", c.AdminAddress, c.Timeout))()
 	status, body, err := getAdmin(ctx, c.AdminAddress, "/readyz")
+	text := strings.TrimSpace(string(body))
 	switch {
 	case err != nil:
 		return healthAnswer{}, err
-	case status == http.StatusOK:
+	case status == http.StatusOK && text == "ok":
 		return healthAnswer{Status: healthpb.HealthCheckResponse_SERVING.String()}, nil
+	case status == http.StatusServiceUnavailable && text != "":
+		return healthAnswer{Status: healthpb.HealthCheckResponse_NOT_SERVING.String(), Reason: text}, nil
 	default:
-		return healthAnswer{
-			Status: healthpb.HealthCheckResponse_NOT_SERVING.String(), Reason: strings.TrimSpace(string(body)),
-		}, nil
+		return healthAnswer{}, noAdminListener(c.AdminAddress, status)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -48,8 +47,8 @@ func adminAddress(to *config.Address, otherwise, help string) config.Flag {
 }
 
 func (c *reloadCommand) run(ctx context.Context, console *console) error {
-	if c.Timeout <= 0 {
-		return config.Usage("--timeout %v must be positive", c.Timeout)
+	if err := checkTimeout(c.Timeout); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -94,8 +93,11 @@ func (c *reloadCommand) ask(ctx context.Context) (admin.Reload, error) {
 	if err != nil {
 		return answer, err
 	}
+	if status == http.StatusForbidden {
+		return answer, fmt.Errorf("--admin-address %v answers only over loopback", c.AdminAddress)
+	}
 	if status != http.StatusOK {
-		return answer, fmt.Errorf("--admin-address %v answers %s", c.AdminAddress, strings.ToLower(http.StatusText(status)))
+		return answer, noAdminListener(c.AdminAddress, status)
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return answer, fmt.Errorf("--admin-address %v: no answer of a sidecar: %w", c.AdminAddress, err)

@@ -20,10 +20,11 @@ func TestWait(t *testing.T) {
 	}{
 		"not serving":          {[]string{"--address", p.address, "--timeout", "3s"}, 0, "warning: no token would be issued after 3s: the sidecar answers NOT_SERVING"},
 		"not serving, strict":  {[]string{"--address", p.address, "--timeout", "3s", "--strict"}, 1, "chatidentity: no token would be issued"},
-		"nobody there":         {[]string{"--address", "127.0.0.1:1", "--timeout", "1s"}, 0, "UNAVAILABLE"},
-		"nobody there, strict": {[]string{"--address", "127.0.0.1:1", "--timeout", "1s", "--strict"}, 1, "127.0.0.1:1"},
+		"nobody there":         {[]string{"--address", "127.0.0.1:1", "--timeout", "3s"}, 0, "UNAVAILABLE"},
+		"nobody there, strict": {[]string{"--address", "127.0.0.1:1", "--timeout", "3s", "--strict"}, 1, "127.0.0.1:1"},
 		"no answer":            {[]string{"--address", silent, "--timeout", "1s"}, 0, "connected, but no answer within --timeout 1s"},
-		"no time":              {[]string{"--timeout", "0s"}, 2, "--timeout"},
+		"no answer, longer than grpc waits for a connection": {[]string{"--address", silent, "--timeout", "22s"}, 0, "connected, but no answer within --timeout 22s"},
+		"no time": {[]string{"--timeout", "0s"}, 2, "--timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

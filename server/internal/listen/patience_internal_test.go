@@ -7,7 +7,7 @@ import (
 )
 
 // patience is how long a test waits for what should happen at once, or within seconds.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // CloseIfStuck closes what a test reads from or accepts from, so that one that waits in vain fails
 // instead of hanging.

@@ -74,7 +74,7 @@ func moveAside(ctx context.Context, private, path string) error {
 		return explain(filepath.Dir(path), err)
 	}
 	if err := checkPath(ctx, aside); err != nil {
-		_ = moveTo(aside, path) // if the path is taken again, its owner notices and makes it anew
+		_ = moveTo(aside, path) // if a third one has taken the path, the owner is not live from now on
 		return err
 	}
 	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {

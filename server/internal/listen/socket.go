@@ -38,7 +38,7 @@ func openSocket(ctx context.Context, path string, mode fs.FileMode) (*socket, er
 			continue
 		}
 		if err == nil {
-			removeLeftovers(ctx, filepath.Dir(path)) // before, two that start would disturb each other again and again
+			removeLeftovers(ctx, filepath.Dir(path)) // earlier, two that start would disturb each other again and again
 		}
 		return made, err
 	}
